@@ -1,0 +1,1 @@
+"""What a user wants done, end to end; `world` wires the real ports."""

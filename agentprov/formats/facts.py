@@ -1,0 +1,242 @@
+"""What the recorder knows, as frozen values; `record` makes them, `attest` states them.
+
+Paths are raw git paths (bytes, relative to the top of the work tree) unless a field says
+otherwise; digests are lower-case hex; times are RFC 3339 text in UTC. Every claim carries its
+basis (DESIGN section 2); a claim without a value says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Basis = Literal["declared", "reported", "observed", "intercepted", "isolated"]
+BASES: tuple[Basis, ...] = ("declared", "reported", "observed", "intercepted", "isolated")
+Origin = Literal["model", "command", "human", "agent", "unknown"]
+ORIGINS: tuple[Origin, ...] = ("model", "command", "human", "agent", "unknown")
+Operation = Literal["add", "modify", "delete", "rename", "mode"]
+OPERATIONS: tuple[Operation, ...] = ("add", "modify", "delete", "rename", "mode")
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """A file by its place (as a person would write it) and the digest of its bytes."""
+
+    place: str
+    sha256: str | None
+    size: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The program that ran: what was named, what it resolved to, what really executed.
+
+    `sha256` is the digest of the file that executed (for a script: of the script; its
+    interpreter stands in `parts`). `purl` and `version` come from the package's own metadata
+    beside the file. `why` says what could not be known.
+    """
+
+    name: str
+    command: str
+    place: str
+    sha256: str | None
+    basis: Basis
+    purl: str | None = None
+    version: str | None = None
+    integrity: str | None = None
+    chain: tuple[str, ...] = ()
+    parts: tuple[FileDigest, ...] = ()
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """A file that steers the agent: instruction, settings, hooks or MCP configuration.
+
+    `label` is a path inside the work tree, or ``~/...`` for one in the user's home, or an
+    absolute path. Never holds contents or environment values.
+    """
+
+    role: Literal["instruction", "settings", "hooks", "mcp-configuration"]
+    label: str
+    sha256: str | None
+    basis: Basis
+    size: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class McpServer:
+    """An MCP server that is configured for the agent, and what is known of what it runs."""
+
+    name: str
+    basis: Basis
+    command: str | None = None
+    purl: str | None = None
+    sha256: str | None = None
+    parts: tuple[FileDigest, ...] = ()
+    host: str | None = None
+    environment_names: tuple[str, ...] = ()
+    source: str | None = None
+    tools_sha256: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """Calls to one served model; `served` is None when nobody kept what was served."""
+
+    provider: str
+    requested: str | None
+    served: str | None
+    role: Literal["main", "helper", "subagent"]
+    basis: Basis
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Text that the agent says its own write tool put into a file.
+
+    `path` is absolute (text, as the agent gave it, resolved against its working directory).
+    `text` is the new text as the model sent it; `model` the model that sent it, where known.
+    """
+
+    path: str
+    text: str
+    tool: str
+    model: str | None
+    basis: Basis
+    at: str | None = None
+
+
+@dataclass(frozen=True)
+class CommandWindow:
+    """A command that the agent ran, from `start` to `end` (RFC 3339), as the agent reports it."""
+
+    start: str
+    end: str
+    basis: Basis
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch, or a thing, to which we were blind."""
+
+    why: str
+    start: str
+    end: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class AgentReport:
+    """What an agent's own channels said about a session so far (basis `reported`).
+
+    `channels` names those that were live: ``hooks``, ``transcript``, ``events``.
+    `instructions` are the files that the agent says it loaded (absolute paths).
+    """
+
+    channels: tuple[str, ...] = ()
+    agent_sessions: tuple[str, ...] = ()
+    models: tuple[ModelUse, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    commands: tuple[CommandWindow, ...] = ()
+    instructions: tuple[str, ...] = ()
+    read_paths: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    mcp_connected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LineRange:
+    """Added lines `start`..`end` (1-based, inclusive) of the file as committed."""
+
+    start: int
+    end: int
+    origin: Origin
+    basis: Basis
+    model: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path that a commit changed, as git holds it.
+
+    `mode` is git's six octal digits of the new side (old side for a delete). `blob` and
+    `sha256` are of the committed content; both None for a delete. `ranges` cover every added
+    line of a text file.
+    """
+
+    path: bytes
+    op: Operation
+    mode: str
+    blob: str | None
+    sha256: str | None
+    size: int | None = None
+    old_path: bytes | None = None
+    from_session: bool = True
+    filtered_sha256: str | None = None
+    ranges: tuple[LineRange, ...] = ()
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit that a session made or fed, with the changes that came out of the session."""
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+    patch_id: str | None
+    ref: str | None
+    sequence: int
+    changes: tuple[Change, ...] = ()
+    during: bool = True
+
+
+@dataclass(frozen=True)
+class PlanRef:
+    """A signed plan, as a session was given it."""
+
+    name: str
+    sha256: str
+    statement_sha256: str
+    signature_sha256: str
+    not_after: str | None = None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Which repository this is: an origin URL without credentials, else its first commits."""
+
+    uri: str
+    object_format: Literal["sha1", "sha256"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that is true of a whole session; signed once when it opens."""
+
+    id: str
+    started: str
+    builder: str
+    repository: Repository
+    base_commit: str | None
+    base_tree: str | None
+    ref: str | None
+    platform: str
+    agent: Agent
+    command_line: tuple[str, ...]
+    plan: PlanRef | None = None
+    materials: tuple[Material, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    principal: str | None = None
+    journal_genesis: str = ""
+    gaps: tuple[Gap, ...] = field(default_factory=tuple)

@@ -1,0 +1,1 @@
+"""One file per predicate type: its URI, its schema, and the typed view of it."""

@@ -1,0 +1,155 @@
+"""Everything that can be swapped, on one page; each entry says what it promises.
+
+Real ones live in `system`, `sign`, `store` and `record.agents`; `flows.world` hands them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from agentprov.formats.dropbox import Drop
+from agentprov.formats.facts import AgentReport, Material, McpServer
+
+
+class Clock(Protocol):
+    """Tells the time; the only source of it outside `system`."""
+
+    def now(self) -> datetime:
+        """Give the time, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give seconds that never go back."""
+        ...
+
+
+class Signer(Protocol):
+    """Holds one private key; signs a DSSE pre-authentication encoding, never anything else."""
+
+    @property
+    def uri(self) -> str:
+        """Give the key URI, for example ``file:/home/u/.config/agentprov/keys/human.pem``."""
+        ...
+
+    @property
+    def spki(self) -> bytes:
+        """Give the public key as DER SubjectPublicKeyInfo."""
+        ...
+
+    @property
+    def custody(self) -> str:
+        """Give how the key is kept: file, agent, agent-confirm, passphrase, touch or oidc."""
+        ...
+
+    def sign(self, pae: bytes) -> bytes:
+        """Sign; ECDSA P-256/SHA-256 (DER) or Ed25519. Raises KeyUnusable."""
+        ...
+
+
+class SignatureVerifier(Protocol):
+    """Checks one signature with one public key."""
+
+    def verify(self, spki: bytes, pae: bytes, signature: bytes) -> bool:
+        """Say whether the signature is good; False also for keys and encodings we refuse."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps signed bundles, grouped under git objects; a set: order and repetition mean nothing."""
+
+    def get(self, anchor: str) -> list[bytes]:
+        """Give the bundles under one object id, as the exact lines that were stored."""
+        ...
+
+    def everything(self) -> Iterator[tuple[str, list[bytes]]]:
+        """Give (object id, bundles) for all that is stored."""
+        ...
+
+    def add(self, additions: Mapping[str, Sequence[bytes]]) -> None:
+        """Add bundles; all or nothing; none that was there is lost. Raises Busy, GitFailed."""
+        ...
+
+
+@dataclass(frozen=True)
+class LaunchContext:
+    """What an agent adapter may know before the agent starts.
+
+    `argv` is the user's command with `argv[0]` as typed; `environment` is what the child would
+    get; `scratch` is a private 0700 directory of this run; `spool_script` is the POSIX sh
+    program that drops an event (usage: ``sh spool_script CHANNEL EVENT``, payload on stdin).
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path
+    top: Path
+    home: Path
+    environment: Mapping[str, str]
+    scratch: Path
+    spool_script: Path
+    started: str
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start the agent: the command line, variables to add, and what we put where."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConfiguredMcpServer:
+    """An MCP server entry as configuration names it, before anything is resolved."""
+
+    name: str
+    command: str | None
+    arguments: tuple[str, ...]
+    url: str | None
+    environment_names: tuple[str, ...]
+    source: str
+
+
+class AgentAdapter(Protocol):
+    """Knows one coding agent. Adding one: a file, a row in the registry, samples, a docs row."""
+
+    name: str
+
+    def recognises(self, command: str, package: str | None) -> bool:
+        """Say whether this is the agent, by executable name or npm/PyPI package name."""
+        ...
+
+    def prepare(self, context: LaunchContext) -> Launch:
+        """Arrange this run's own hooks; edits no file of the user's or the repository's."""
+        ...
+
+    def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
+        """Give (role, path) of files that the agent loads or would load; existing ones only."""
+        ...
+
+    def mcp_servers(self, context: LaunchContext) -> Sequence[ConfiguredMcpServer]:
+        """Give the MCP servers that configuration names for this run."""
+        ...
+
+    def report(self, context: LaunchContext, drops: Iterable[Drop], pid: int | None) -> AgentReport:
+        """Read what the agent's channels have said so far; never raises on odd input."""
+        ...
+
+
+__all__ = [
+    "AgentAdapter",
+    "Clock",
+    "ConfiguredMcpServer",
+    "Launch",
+    "LaunchContext",
+    "Material",
+    "McpServer",
+    "SignatureVerifier",
+    "Signer",
+    "Store",
+]

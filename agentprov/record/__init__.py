@@ -1,0 +1,1 @@
+"""Recording: what happened, as facts; knows nothing of signing, storing or judging."""

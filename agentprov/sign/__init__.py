@@ -1,0 +1,1 @@
+"""Key URIs to signers; each signer stands beside its verifier."""

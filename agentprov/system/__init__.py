@@ -1,0 +1,1 @@
+"""The only rooms with windows: clock, git, files, processes, places."""

@@ -1,0 +1,1 @@
+"""The judge: bytes and facts in, findings out; it has no hands."""
