@@ -1,0 +1,402 @@
+"""Git, by its own program: a scrubbed environment, no repository-named program, counted spawns.
+
+Why not a library: docs/adr/0001. Every call runs with ``--no-replace-objects`` and without
+hooks, file system monitors, prompts or inherited ``GIT_*`` variables (THREATS 31, 46). Clean
+filters that the *user's* configuration names do run where git itself would run them to hash
+work tree files; nothing else of the repository is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, cast
+
+from agentprov.errors import GitFailed, NotARepository, UserError
+
+# Transport and authentication settings are the user's, about the user's own remotes.
+_KEPT = frozenset(
+    {
+        "GIT_ASKPASS",
+        "GIT_EXEC_PATH",
+        "GIT_PROXY_COMMAND",
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH_VARIANT",
+        "GIT_SSL_CAINFO",
+        "GIT_SSL_CAPATH",
+        "GIT_SSL_NO_VERIFY",
+        # Only where the user points git's own configuration; never injected pairs.
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+        # Observation only: counts our own spawns in the benchmark and the tests.
+        "GIT_TRACE2_EVENT",
+    }
+)
+_ALWAYS = (
+    "--no-replace-objects",
+    "-c", "core.fsmonitor=false",
+    "-c", "core.hooksPath=/dev/null",
+    "-c", "core.quotePath=true",
+    "-c", "diff.external=",
+    "-c", "diff.renames=true",
+    "-c", "gc.auto=0",
+    "-c", "maintenance.auto=false",
+    "-c", "advice.detachedHead=false",
+)  # fmt: skip
+
+
+def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give an environment for our own git calls: no inherited ``GIT_*`` but transport settings."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("GIT_") or name in _KEPT
+    }
+    kept["GIT_TERMINAL_PROMPT"] = "0"
+    kept["GIT_OPTIONAL_LOCKS"] = "0"
+    kept["LC_ALL"] = "C"
+    kept.pop("LANGUAGE", None)
+    return kept
+
+
+def git_program() -> str:
+    """Find git on PATH; raises UserError when there is none."""
+    found = shutil.which("git")
+    if found is None:
+        raise UserError("git is not installed, or not on PATH", hint="install git 2.31 or newer")
+    return os.path.abspath(found)
+
+
+@dataclass(frozen=True)
+class Git:
+    """One repository as seen from one work tree.
+
+    `top` is the top of the work tree; `git_dir` is this work tree's own git directory;
+    `common_dir` is shared by all linked work trees. `objects` redirects new objects into a
+    private directory (the repository's own objects stay readable); `index` names a private
+    index file.
+    """
+
+    top: Path
+    git_dir: Path
+    common_dir: Path
+    object_format: Literal["sha1", "sha256"]
+    program: str
+    objects: Path | None = None
+    index: Path | None = None
+
+    @classmethod
+    def discover(cls, start: Path) -> Git:
+        """Find the repository of a directory.
+
+        Raises NotARepository: no repository, bare, inside a ``.git`` directory, or a git that
+        refuses the owner of the directory. Does not check that there is a commit.
+        """
+        program = git_program()
+        questions = (
+            "--is-bare-repository", "--is-inside-work-tree", "--show-object-format",
+            "--path-format=absolute", "--git-common-dir", "--absolute-git-dir", "--show-toplevel",
+        )  # fmt: skip
+        answer = _spawn(program, ("rev-parse", *questions), cwd=start)
+        lines = os.fsdecode(answer.stdout).split("\n")
+        if lines[:1] == ["true"]:
+            raise NotARepository(
+                f"{start}: a bare repository has no work tree to record",
+                hint="run this in a clone, or in a work tree made by `git worktree add`",
+            )
+        if answer.returncode != 0 or lines[1] != "true":
+            raise NotARepository(
+                f"{start}: not inside a git work tree ({_words(answer.stderr)})",
+                hint="run this inside a repository, or make one with `git init`",
+            )
+        if len(lines) == 7 and lines[6] == "":
+            common, git_dir, top = lines[3:6]
+        else:  # a path holds a newline: ask one at a time
+            common, git_dir, top = (
+                os.fsdecode(
+                    _spawn(program, ("rev-parse", "--path-format=absolute", q), cwd=start).stdout
+                )[:-1]
+                for q in ("--git-common-dir", "--absolute-git-dir", "--show-toplevel")
+            )
+        return cls(
+            top=Path(top),
+            git_dir=Path(git_dir),
+            common_dir=Path(common),
+            object_format=cast('Literal["sha1", "sha256"]', lines[2]),
+            program=program,
+        )
+
+    @property
+    def home(self) -> Path:
+        """Give our own directory in this repository (shared by its work trees)."""
+        return self.common_dir / "agentprov"
+
+    @property
+    def zero(self) -> str:
+        """Give the all-zero object id."""
+        return "0" * (40 if self.object_format == "sha1" else 64)
+
+    @property
+    def empty_tree(self) -> str:
+        """Give the id of the empty tree, which git knows without storing it."""
+        return (
+            "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+            if self.object_format == "sha1"
+            else "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
+        )
+
+    def private(self, *, objects: Path | None = None, index: Path | None = None) -> Git:
+        """Give the same repository, writing objects and index elsewhere."""
+        return replace(self, objects=objects or self.objects, index=index or self.index)
+
+    def environment(self) -> dict[str, str]:
+        """Give the environment that our git calls run with."""
+        env = scrubbed(os.environ)
+        env["GIT_DIR"] = str(self.git_dir)
+        env["GIT_WORK_TREE"] = str(self.top)
+        if self.objects is not None:
+            env["GIT_OBJECT_DIRECTORY"] = str(self.objects)
+            env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _quote_alternate(self.common_dir / "objects")
+        if self.index is not None:
+            env["GIT_INDEX_FILE"] = str(self.index)
+        return env
+
+    def run(
+        self,
+        *arguments: str | bytes,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> bytes:
+        """Run one git command at the top of the work tree and give its stdout.
+
+        Raises GitFailed with git's own words unless `check` is false.
+        """
+        environment = self.environment()
+        environment.update(env or {})
+        done = _spawn(self.program, arguments, cwd=self.top, env=environment, input=input)
+        if check and done.returncode != 0:
+            verb = next((a for a in arguments if not os.fsdecode(a).startswith("-")), "")
+            raise GitFailed(
+                f"git {os.fsdecode(verb)}: {_words(done.stderr)}", status=done.returncode
+            )
+        return done.stdout
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Say whether a git command ends with status 0."""
+        return (
+            _spawn(self.program, arguments, cwd=self.top, env=self.environment()).returncode == 0
+        )
+
+    def text(self, *arguments: str, check: bool = True) -> str:
+        """Run a command whose answer is one line of text, without its newline."""
+        return os.fsdecode(self.run(*arguments, check=check)).rstrip("\n")
+
+    def resolve(self, revision: str) -> str | None:
+        """Give the commit id that a revision names, or None."""
+        if revision.startswith("-"):
+            return None
+        answer = self.text(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}",
+            check=False,
+        )  # fmt: skip
+        return answer or None
+
+    def cat_file(self) -> CatFile:
+        """Open a reader of objects; close it, or use it as a context manager."""
+        return CatFile(self)
+
+
+class CatFile:
+    """Reads many objects through one ``git cat-file --batch`` process."""
+
+    def __init__(self, git: Git) -> None:
+        self._process = subprocess.Popen(
+            [git.program, *_ALWAYS, "cat-file", "--batch"],
+            cwd=git.top,
+            env=git.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def __enter__(self) -> CatFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, name: str) -> tuple[str, bytes] | None:
+        """Give (type, content) of an object by id; None when it is missing."""
+        found = self.read(name)
+        return None if found is None else (found[1], found[2])
+
+    def read(self, name: str) -> tuple[str, str, bytes] | None:
+        """Give (id, type, content) of an object by name; None when there is no such object."""
+        if "\n" in name:
+            return None
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        stdin.write(os.fsencode(name) + b"\n")
+        stdin.flush()
+        header = stdout.readline()
+        parts = header.split()
+        if len(parts) != 3 or not parts[2].isdigit():
+            if not header:
+                raise GitFailed("git cat-file stopped answering")
+            return None
+        size = int(parts[2])
+        content = stdout.read(size)
+        stdout.read(1)
+        return parts[0].decode(), parts[1].decode(), content
+
+    def close(self) -> None:
+        """End the process."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+
+@dataclass(frozen=True)
+class RawChange:
+    """One entry of ``git diff-tree --raw``: what changed at a path between two trees."""
+
+    status: str
+    path: bytes
+    old_path: bytes | None
+    old_mode: str
+    new_mode: str
+    old_blob: str
+    new_blob: str
+
+
+def diff_tree(git: Git, old: str, new: str, *, renames: bool = True) -> list[RawChange]:
+    """List what differs between two trees or commits, by git itself, unfiltered.
+
+    With `renames`, exact and similar renames are one entry of status ``R``.
+    """
+    options = ["-M", "-l0"] if renames else ["--no-renames"]
+    out = git.run(
+        "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff", "--no-textconv",
+        "--full-index", *options, old, new,
+    )  # fmt: skip
+    return list(_raw_changes(out))
+
+
+def _raw_changes(out: bytes) -> Iterator[RawChange]:
+    fields = iter(out.split(b"\0"))
+    for meta in fields:
+        if not meta.startswith(b":"):
+            continue
+        old_mode, new_mode, old_blob, new_blob, status = meta[1:].decode().split(" ")
+        path = next(fields)
+        old_path = None
+        if status[0] in "RC":
+            old_path, path = path, next(fields)
+        yield RawChange(status[0], path, old_path, old_mode, new_mode, old_blob, new_blob)
+
+
+@dataclass(frozen=True)
+class CommitObject:
+    """A commit as stored: tree, parents, times, message; the object's own words, unverified."""
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    committer: str
+    committed: int
+    message: str
+    signed: bool
+
+
+def parse_commit(oid: str, content: bytes) -> CommitObject:
+    """Read a commit object's bytes; tolerant of unknown headers, never raises on odd bytes."""
+    head, _, message = content.partition(b"\n\n")
+    tree, author, committer = "", "", ""
+    parents: list[str] = []
+    signed = False
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        text = value.decode("utf-8", "replace")
+        if key == b"tree":
+            tree = text
+        elif key == b"parent":
+            parents.append(text)
+        elif key == b"author":
+            author = text
+        elif key == b"committer":
+            committer = text
+        elif key in (b"gpgsig", b"gpgsig-sha256"):
+            signed = True
+    words = committer.rsplit(" ", 2)
+    committed = int(words[1]) if len(words) == 3 and words[1].lstrip("-").isdigit() else 0
+    return CommitObject(
+        oid, tree, tuple(parents), author, committer, committed,
+        message.decode("utf-8", "replace"), signed,
+    )  # fmt: skip
+
+
+def read_commit(reader: CatFile, oid: str) -> CommitObject:
+    """Read a commit through an open reader; raises GitFailed when it is not there."""
+    found = reader.get(oid)
+    if found is None or found[0] != "commit":
+        raise GitFailed(f"commit {oid} is not in this repository")
+    return parse_commit(oid, found[1])
+
+
+def hash_blobs(git: Git, contents: Iterable[bytes]) -> list[str]:
+    """Write blobs and give their ids; one process each."""
+    return [
+        git.run("hash-object", "-w", "--stdin", input=content).decode().strip()
+        for content in contents
+    ]
+
+
+def _quote_alternate(path: Path) -> str:
+    text = str(path)
+    if '"' in text or "\n" in text or ":" in text:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    return text
+
+
+def _words(stderr: bytes) -> str:
+    text = stderr.decode("utf-8", "replace").strip()
+    last = text.splitlines()[-1] if text else "no message"
+    return last.removeprefix("fatal: ").removeprefix("error: ")
+
+
+def _spawn(
+    program: str,
+    arguments: Sequence[str | bytes],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    input: bytes | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            [program, *_ALWAYS, *arguments],
+            cwd=cwd,
+            env=dict(env) if env is not None else scrubbed(os.environ),
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            check=False,
+        )
+    except NotADirectoryError as error:
+        raise NotARepository(f"{cwd}: not a directory") from error
+    except FileNotFoundError as error:
+        raise NotARepository(f"{cwd}: no such directory") from error
+    except PermissionError as error:
+        raise NotARepository(f"{cwd}: permission denied") from error
