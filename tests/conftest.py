@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+_FOREIGN = ("GIT_", "AGENTPROV_", "CLAUDE", "CODEX", "ANTHROPIC", "OPENAI", "XDG_")
 _REAL_CONNECT = socket.socket.connect
 
 
@@ -17,9 +17,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """Give each test its own HOME, git configuration and AGENTPROV_HOME."""
     base = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if name.startswith(("GIT_", "AGENTPROV_", "CLAUDE", "CODEX", "ANTHROPIC", "OPENAI", "XDG_")):
-            if name in {"AGENTPROV_TEST_AGENTS"}:
-                continue
+        if name.startswith(_FOREIGN) and name != "AGENTPROV_TEST_AGENTS":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(base))
     monkeypatch.setenv("USERPROFILE", str(base))
@@ -38,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse connections that leave this machine, from this process."""
 
     def connect(self: socket.socket, address: object) -> None:
@@ -49,4 +47,3 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         _REAL_CONNECT(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    yield

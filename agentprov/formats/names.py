@@ -23,6 +23,7 @@ PLANS_REF = "refs/agentprov/plans/"
 TRAILER = "Agentprov-Session"
 
 _ESCAPED = "%bytes:"
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-")
 
 
 def path_label(path: bytes) -> str:
@@ -38,10 +39,7 @@ def path_label(path: bytes) -> str:
         text = ""
     if text and not text.startswith(_ESCAPED):
         return text
-    return _ESCAPED + "".join(
-        chr(byte) if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "/._-") else f"%{byte:02x}"
-        for byte in path
-    )
+    return _ESCAPED + "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in path)
 
 
 def label_path(label: str) -> bytes:

@@ -244,7 +244,8 @@ class CatFile:
         if "\n" in name:
             return None
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         stdin.write(os.fsencode(name) + b"\n")
         stdin.flush()
         header = stdout.readline()
