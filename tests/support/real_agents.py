@@ -1,0 +1,240 @@
+"""Real coding agents for tests: installed once from npm at pinned versions, run hermetically.
+
+They live outside the tracked tree, in ``$AGENTPROV_TEST_AGENTS`` or ``.cache/agents``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+API_KEY = "sk-scripted-0000"
+KEY_NAMES = {"claude-code": "ANTHROPIC_API_KEY", "codex": "CODEX_API_KEY"}
+
+
+@dataclass(frozen=True)
+class Package:
+    """An agent's npm package, pinned, and the program that it installs."""
+
+    name: str
+    version: str
+    program: str
+
+
+PACKAGES = {
+    "claude-code": Package("@anthropic-ai/claude-code", "2.1.330", "claude"),
+    "codex": Package("@openai/codex", "0.169.0", "codex"),
+}
+
+
+class AgentMissing(Exception):
+    """The agent cannot be had here; the message is the reason to skip with."""
+
+
+def install(name: str) -> Path:
+    """Install an agent if it is not there yet and give its executable.
+
+    Safe to call from several processes at once. Raises AgentMissing where there is no node or
+    npm, or npm fails; on CI (``CI=true``) that is a RuntimeError, so that a test cannot skip.
+    """
+    package = PACKAGES[name]
+    root = Path(os.environ.get("AGENTPROV_TEST_AGENTS") or TOP / ".cache" / "agents")
+    prefix = root / f"{name}-{package.version}"
+    program = prefix / "node_modules" / ".bin" / package.program
+    if _installed(prefix, package, program):
+        return program
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            raise _missing(f"{name} needs {tool}, which is not installed")
+    prefix.mkdir(parents=True, exist_ok=True)
+    with _lock(root / f"{name}-{package.version}.lock"):
+        if _installed(prefix, package, program):
+            return program
+        done = subprocess.run(
+            [
+                "npm",
+                "install",
+                "--no-save",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                str(prefix),
+                f"{package.name}@{package.version}",
+            ],
+            cwd=prefix,
+            # The autouse fixtures give tests an empty home; npm needs its own configuration.
+            env={**os.environ, "HOME": _real_home()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if done.returncode != 0 or not _installed(prefix, package, program):
+            raise _missing(f"npm could not install {package.name}: {done.stderr.strip()[-400:]}")
+    return program
+
+
+def configure(
+    name: str, home: Path, endpoint_url: str, extra: Mapping[str, object] | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Give (argv prefix, whole environment) that run an agent headless against an endpoint.
+
+    The prompt goes behind the prefix. The agent sees only `home`, talks only to `endpoint_url`,
+    asks nobody for permission, and neither updates itself nor reports home. Keys of `extra`:
+    ``model`` (requested id), ``mcp`` (name -> command as a list of words; written where the
+    agent's user configuration lives), ``arguments`` (more words in front of the prompt).
+    """
+    extra = dict(extra or {})
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "HOME": str(home),
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "GIT_AUTHOR_NAME": "Scripted Agent",
+        "GIT_AUTHOR_EMAIL": "agent@example.invalid",
+        "GIT_COMMITTER_NAME": "Scripted Agent",
+        "GIT_COMMITTER_EMAIL": "agent@example.invalid",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        KEY_NAMES[name]: API_KEY,
+    }
+    servers = extra.get("mcp") or {}
+    arguments = [str(word) for word in extra.get("arguments") or ()]  # type: ignore[attr-defined]
+    if not isinstance(servers, Mapping):
+        raise TypeError("mcp maps names to commands")
+    program = str(install(name))
+    if name == "claude-code":
+        return _claude(program, home, endpoint_url, extra.get("model"), servers, arguments), {
+            **environment,
+            "ANTHROPIC_BASE_URL": endpoint_url,
+            "CLAUDE_CONFIG_DIR": str(home / ".claude"),
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "DISABLE_TELEMETRY": "1",
+            "DISABLE_ERROR_REPORTING": "1",
+            # Claude refuses to skip permissions for root unless it is told it is in a sandbox.
+            "IS_SANDBOX": "1",
+        }
+    _codex_settings(home / ".codex", endpoint_url, extra.get("model"), servers)
+    prefix = [
+        program,
+        "exec",
+        "--dangerously-bypass-approvals-and-sandbox",
+        "--disable",
+        "plugins",
+        "--disable",
+        "apps",
+        *arguments,
+    ]
+    return prefix, {**environment, "CODEX_HOME": str(home / ".codex")}
+
+
+def _claude(
+    program: str,
+    home: Path,
+    endpoint_url: str,
+    model: object,
+    servers: Mapping[str, list[str]],
+    arguments: list[str],
+) -> list[str]:
+    settings = home / ".claude"
+    settings.mkdir(exist_ok=True)
+    state = {
+        "hasCompletedOnboarding": True,
+        "mcpServers": {
+            server: {"type": "stdio", "command": command[0], "args": list(command[1:])}
+            for server, command in servers.items()
+        },
+    }
+    (settings / ".claude.json").write_text(json.dumps(state))
+    (settings / "settings.json").write_text(json.dumps({"includeCoAuthoredBy": False}))
+    words = [program, "-p", "--permission-mode", "bypassPermissions"]
+    if model:
+        words += ["--model", str(model)]
+    return [*words, *arguments]
+
+
+def _codex_settings(
+    folder: Path, endpoint_url: str, model: object, servers: Mapping[str, list[str]]
+) -> None:
+    folder.mkdir(exist_ok=True)
+    lines = [
+        f"model = {json.dumps(model or 'gpt-5.5')}",
+        'model_provider = "scripted"',
+        "check_for_update_on_startup = false",
+        "[analytics]",
+        "enabled = false",
+        "[model_providers.scripted]",
+        'name = "Scripted"',
+        f"base_url = {json.dumps(endpoint_url + '/v1')}",
+        'wire_api = "responses"',
+        'env_key = "CODEX_API_KEY"',
+    ]
+    for server, command in servers.items():
+        lines += [
+            f"[mcp_servers.{server}]",
+            f"command = {json.dumps(command[0])}",
+            f"args = {json.dumps(list(command[1:]))}",
+            'default_tools_approval_mode = "approve"',
+            "required = true",
+        ]
+    (folder / "config.toml").write_text("\n".join(lines) + "\n")
+
+
+def _installed(prefix: Path, package: Package, program: Path) -> bool:
+    manifest = prefix / "node_modules" / package.name / "package.json"
+    try:
+        version = json.loads(manifest.read_text())["version"]
+    except (OSError, ValueError, KeyError):
+        return False
+    lock = prefix / "node_modules" / ".package-lock.json"
+    return version == package.version and program.exists() and lock.exists()
+
+
+def _missing(reason: str) -> Exception:
+    if os.environ.get("CI") == "true":
+        return RuntimeError(f"on CI the real agents must run: {reason}")
+    return AgentMissing(reason)
+
+
+def _real_home() -> str:
+    if sys.platform == "win32":
+        return os.environ.get("USERPROFILE", "")
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_dir
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock file made with O_EXCL; one left by a dead process is broken after 5 minutes."""
+    deadline = time.monotonic() + 400
+    while True:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            break
+        except FileExistsError:
+            try:
+                if time.time() - path.stat().st_mtime > 300:
+                    path.unlink(missing_ok=True)
+                    continue
+            except FileNotFoundError:
+                continue
+            if time.monotonic() > deadline:
+                raise _missing(f"{path} is held by somebody else") from None
+            time.sleep(0.2)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
