@@ -181,7 +181,6 @@ class Change:
     size: int | None = None
     old_path: bytes | None = None
     from_session: bool = True
-    filtered_sha256: str | None = None
     ranges: tuple[LineRange, ...] = ()
     why: str | None = None
 

@@ -1,0 +1,156 @@
+"""The command line: a table of commands whose modules are imported when they are run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from agentprov.cli import exit_codes, output
+from agentprov.errors import AgentprovError
+
+# name -> (module, one line of help); hidden commands have no help line.
+COMMANDS: dict[str, tuple[str, str | None]] = {
+    "demo": ("demo", "Show the whole story in a temporary repository"),
+    "init": ("init", "Set up this repository: keys, hooks, notes, policy and trust files"),
+    "doctor": ("doctor", "Explain the state of this repository and what to mend"),
+    "hooks": ("hooks", "Install, remove or show the git hooks"),
+    "keys": ("keys", "Make, list or show signing keys"),
+    "plan": ("plan", "Sign, lint, show or list plans"),
+    "run": ("run", "Run a coding agent and record it"),
+    "log": ("log", "List commits with what is recorded of them"),
+    "show": ("show", "Show what is recorded of one commit"),
+    "verify": ("verify", "Verify commits, ranges or bundles"),
+    "sync": ("sync", "Fetch, merge and push the records"),
+    "drain": ("drain", None),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command's module only when that command is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and build one command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module = import_module(f"agentprov.cli.{entry[0]}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        command.hidden = entry[1] is None
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list from the table, importing nothing."""
+        rows = [(name, text) for name, (_, text) in COMMANDS.items() if text]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="agentprov",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from agentprov import __version__
+
+        output.line(f"agentprov {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Start with `agentprov demo`; then, in a repository: `agentprov init`, "
+    "`agentprov plan sign PLAN.md`, `agentprov run --plan PLAN.md -- claude`, "
+    "`agentprov verify HEAD`."
+)
+def root(
+    directory: Path | None = typer.Option(
+        None, "-C", metavar="DIR", help="Run as if started in DIR."
+    ),
+    _show_version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Provenance for code that agents write: plan, agent, model and bytes, signed."""
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise click.UsageError(f"-C {directory}: {error.strerror}") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the number that DESIGN section 7 gives."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and give its exit status; prints errors, raises nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        _tolerate_odd_text(stream)
+    try:
+        result = app(args=list(arguments), prog_name="agentprov", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        hint = error.ctx.command_path + " --help" if error.ctx else "agentprov --help"
+        output.failure(error.format_message(), f"see `{hint}`")
+        return exit_codes.USAGE
+    except click.ClickException as error:
+        output.failure(error.format_message())
+        return exit_codes.USER
+    except (KeyboardInterrupt, click.Abort):
+        output.note("interrupted")
+        return exit_codes.INTERRUPTED
+    except AgentprovError as error:
+        output.failure(error.message, error.hint)
+        return exit_codes.exit_code(error)
+    except BrokenPipeError:
+        _close_quietly()
+        return exit_codes.HOLDS
+    except Exception as error:  # noqa: BLE001  the last line of defence: a bug becomes a report
+        return _bug(error, arguments)
+    return result if isinstance(result, int) else exit_codes.HOLDS
+
+
+def _tolerate_odd_text(stream: Any) -> None:
+    """Let names that are not UTF-8 be printed with escapes instead of failing."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _close_quietly() -> None:
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+
+
+def _bug(error: Exception, arguments: Sequence[str]) -> int:
+    from agentprov.cli.bug_report import write_report
+
+    place = write_report(error, arguments)
+    output.failure(
+        f"unexpected {type(error).__name__}: {error}",
+        f"this is a bug of ours; please report it with {place}" if place else None,
+    )
+    return exit_codes.BUG
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The only printing: results to stdout, progress and errors to stderr, nothing raw.
+
+Whatever comes from outside (paths, messages, names) is printed through `safe`, which makes
+control, bidirectional and invisible characters visible, so that a hostile name cannot move the
+cursor or reorder a line (THREATS 7, 70).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from typing import Any, TextIO
+
+_KEPT_FORMAT = {"\u200d"}
+
+
+def safe(text: str) -> str:
+    """Give text with control and invisible characters written as ``<U+XXXX>``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(char) for char in text)
+
+
+def _shown(char: str) -> str:
+    if char.isprintable() and unicodedata.category(char) not in ("Cf", "Cs", "Co"):
+        return char
+    if char in _KEPT_FORMAT:
+        return char
+    return f"<U+{ord(char):04X}>"
+
+
+def colour(stream: TextIO) -> bool:
+    """Say whether to colour: a terminal, no NO_COLOR, no dumb terminal."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, code: str, stream: TextIO | None = None) -> str:
+    """Wrap text in an SGR code where colour is wanted; the text must be safe already."""
+    return f"\x1b[{code}m{text}\x1b[0m" if colour(stream or sys.stdout) else text
+
+
+def line(text: str = "") -> None:
+    """Print one line of the result; the caller passes foreign text through `safe`."""
+    print(text)
+
+
+def document(value: Any) -> None:
+    """Print one JSON object, and nothing else, as the result; ASCII only, so nothing is raw."""
+    print(json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False))
+
+
+def note(text: str) -> None:
+    """Print one line of progress to stderr."""
+    print(f"agentprov: {text}", file=sys.stderr)
+
+
+def failure(message: str, hint: str | None = None) -> None:
+    """Print an error, and the way out where there is one, to stderr."""
+    print(f"{paint('error:', '31;1', sys.stderr)} {safe(message)}", file=sys.stderr)
+    if hint:
+        print(f"{paint('hint:', '33', sys.stderr)}  {safe(hint)}", file=sys.stderr)
