@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from agentprov.formats.facts import Change, Commit, Edit, Operation
+from agentprov.formats.facts import Change, Commit, Edit, LineRange, Operation
+from agentprov.formats.quoting import unquote
 from agentprov.record import origins
 from agentprov.system.git import CatFile, CommitObject, Git, RawChange, diff_tree, read_commit
 
@@ -33,12 +34,14 @@ class Evidence:
     `edits` maps raw git paths to the writes reported for them, in time order. `why_not` is the
     reason given for added lines that no write accounts for. `limited_to`, when given, are the
     only paths that can have come out of the session (a finished session's open ends).
+    `end_tree` is the last snapshot of a finished session: lines added after it are not its own.
     """
 
     baseline_tree: str
     edits: Mapping[bytes, Sequence[Edit]] = field(default_factory=dict)
     why_not: str = "no-model-text"
     limited_to: frozenset[bytes] | None = None
+    end_tree: str | None = None
 
 
 def describe(
@@ -70,7 +73,20 @@ def describe(
     ]
     added = _added(git, parents[0], oid) if mine else {}
     added_since = _added(git, evidence.baseline_tree, oid) if mine else {}
-    changes = [_change(reader, change, evidence, added, added_since) for change in mine]
+    added_after = _added(git, evidence.end_tree, oid) if mine and evidence.end_tree else {}
+    changes = [
+        _change(
+            reader,
+            change,
+            evidence,
+            _Lines(
+                added.get(change.path, []),
+                _numbers(added_since.get(change.path, [])),
+                _numbers(added_after.get(change.path, [])),
+            ),
+        )
+        for change in mine
+    ]
     return Commit(
         oid=oid,
         tree=commit.tree,
@@ -92,13 +108,20 @@ def _changed(git: Git, oid: str, parents: Sequence[str]) -> list[RawChange]:
     return changes
 
 
-def _change(
-    reader: CatFile,
-    raw: RawChange,
-    evidence: Evidence,
-    added: Mapping[bytes, list[tuple[int, int]]],
-    added_since: Mapping[bytes, list[tuple[int, int]]],
-) -> Change:
+@dataclass(frozen=True)
+class _Lines:
+    """Added lines of one path: by the commit, since the session began, after it ended."""
+
+    by_commit: Sequence[tuple[int, int]]
+    since_start: frozenset[int]
+    after_end: frozenset[int]
+
+
+def _numbers(spans: Sequence[tuple[int, int]]) -> frozenset[int]:
+    return frozenset(number for start, end in spans for number in range(start, end + 1))
+
+
+def _change(reader: CatFile, raw: RawChange, evidence: Evidence, lines: _Lines) -> Change:
     op: Operation = _OPERATIONS.get(raw.status, "modify")
     if raw.status == "M" and raw.old_blob == raw.new_blob:
         op = "mode"
@@ -111,15 +134,17 @@ def _change(
         return Change(raw.path, op, raw.new_mode, raw.new_blob, None, why="blob-missing")
     content = found[1]
     binary = b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000"
-    ranges = ()
+    ranges: tuple[LineRange, ...] = ()
     if not binary:
-        lines = added.get(raw.path, [])
-        fresh = {n for start, end in added_since.get(raw.path, []) for n in range(start, end + 1)}
-        older = frozenset(
-            n for start, end in lines for n in range(start, end + 1) if n not in fresh
-        )
         ranges = origins.ranges(
-            content, lines, older, evidence.edits.get(raw.path, ()), why_not=evidence.why_not
+            content,
+            lines.by_commit,
+            {
+                "before-session": _numbers(lines.by_commit) - lines.since_start,
+                "after-session": lines.after_end,
+            },
+            evidence.edits.get(raw.path, ()),
+            why_not=evidence.why_not,
         )
     return Change(
         path=raw.path,
@@ -158,30 +183,6 @@ def _new_path(header: bytes) -> bytes | None:
             name = unquote(line[4:].removesuffix(b"\t"))
             return name[2:] if name.startswith(b"b/") else None
     return None
-
-
-def unquote(name: bytes) -> bytes:
-    """Undo git's C-style quoting of a path; unquoted names come back as they are."""
-    if not (name.startswith(b'"') and name.endswith(b'"') and len(name) > 1):
-        return name
-    out = bytearray()
-    inner = name[1:-1]
-    index = 0
-    simple = {b"n": 10, b"t": 9, b"r": 13, b"a": 7, b"b": 8, b"f": 12, b"v": 11}
-    while index < len(inner):
-        char = inner[index : index + 1]
-        if char != b"\\":
-            out += char
-            index += 1
-            continue
-        following = inner[index + 1 : index + 2]
-        if following.isdigit():
-            out.append(int(inner[index + 1 : index + 4], 8))
-            index += 4
-        else:
-            out.append(simple.get(following, following[0] if following else 92))
-            index += 2
-    return bytes(out)
 
 
 def _patch_id(git: Git, commit: CommitObject) -> str | None:

@@ -10,7 +10,7 @@ so a run of lines counts only if it holds something distinctive or is the whole 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agentprov.formats.facts import Edit, LineRange
 
@@ -31,28 +31,28 @@ def added_lines(patch: bytes) -> Iterator[tuple[int, int]]:
 def ranges(
     content: bytes,
     added: Iterable[tuple[int, int]],
-    older: frozenset[int],
+    outside: Mapping[str, frozenset[int]],
     edits: Sequence[Edit],
     *,
     why_not: str,
 ) -> tuple[LineRange, ...]:
     """Give an origin to every added line of one file.
 
-    `added` are the lines that the commit added; `older` are those of them that the work tree
-    already held when the session began; `edits` are the reported writes to this file; `why_not`
-    is the reason for lines that no edit accounts for.
+    `added` are the lines that the commit added; `outside` maps a reason to those of them that
+    cannot be this session's (there before it began, or added after it ended); `edits` are the
+    reported writes to this file; `why_not` is the reason for lines that no edit accounts for.
     """
     lines = content.split(b"\n")
     wanted = {number for start, end in added for number in range(start, end + 1)}
-    by_model = _matched(lines, wanted - older, edits)
+    excluded = {number: why for why, numbers in outside.items() for number in numbers}
+    by_model = _matched(lines, wanted - excluded.keys(), edits)
     out: list[LineRange] = []
     for number in sorted(wanted):
         if number in by_model:
             entry = LineRange(number, number, "model", "reported", by_model[number])
-        elif number in older:
-            entry = LineRange(number, number, "unknown", "observed", why="before-session")
         else:
-            entry = LineRange(number, number, "unknown", "observed", why=why_not)
+            why = excluded.get(number, why_not)
+            entry = LineRange(number, number, "unknown", "observed", why=why)
         last = out[-1] if out else None
         if last and last.end == number - 1 and _same(last, entry):
             out[-1] = LineRange(last.start, number, last.origin, last.basis, last.model, last.why)

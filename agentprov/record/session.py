@@ -1,0 +1,156 @@
+"""A session's own directory: what must survive between the recorder and later commands.
+
+``<common git dir>/agentprov/sessions/<id>/`` holds ``journal.jsonl``, ``state.json``, ``spool/``,
+``records.jsonl`` (the signed bundles of this session) and ``next`` (the next sequence number,
+for the message hook). ``live/<id>`` stands while the recorder lives; ``pending/<id>`` lists the
+paths (as git quotes them) whose session content is not committed yet. docs/spec/layout.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from agentprov.errors import MalformedInput
+from agentprov.formats import canonical, frozen
+from agentprov.formats.facts import AgentReport, Session
+from agentprov.record.commits import RefState
+from agentprov.system.files import atomic_write
+from agentprov.system.process import alive
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a session so far, enough for another process to go on with it."""
+
+    session: Session
+    baseline_tree: str
+    phase: Literal["open", "closed", "incomplete"]
+    worktree: str
+    open_sha256: str | None = None
+    generations: tuple[str, ...] = ()
+    bound: tuple[str, ...] = ()
+    sequence: int = 0
+    anchor: str | None = None
+    end_tree: str | None = None
+    report: AgentReport = field(default_factory=AgentReport)
+    tips: tuple[str, ...] = ()
+    reflogs: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def refs(self) -> RefState:
+        """Give where refs stood when the session began."""
+        return RefState(self.tips, dict(self.reflogs))
+
+
+class SessionDirectory:
+    """One session's files; made by `create`, found again by `find` and `every`."""
+
+    def __init__(self, home: Path, session_id: str) -> None:
+        self.home = home
+        self.id = session_id
+        self.path = home / "sessions" / session_id
+        self.journal = self.path / "journal.jsonl"
+        self.spool = self.path / "spool"
+        self.records = self.path / "records.jsonl"
+        self._state = self.path / "state.json"
+        self._next = self.path / "next"
+        self._live = home / "live" / session_id
+        self._pending = home / "pending" / session_id
+
+    @classmethod
+    def create(cls, home: Path, session_id: str) -> SessionDirectory:
+        """Make the directories of a new session (0700); raises OSError."""
+        directory = cls(home, session_id)
+        for place in (home / "sessions", home / "live", home / "pending"):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.path.mkdir(mode=0o700)
+        directory.spool.mkdir(mode=0o700)
+        directory.set_next(1)
+        return directory
+
+    @classmethod
+    def every(cls, home: Path) -> Iterator[SessionDirectory]:
+        """Give all sessions of a repository, by name."""
+        try:
+            names = sorted(os.listdir(home / "sessions"))
+        except OSError:
+            return
+        for name in names:
+            yield cls(home, name)
+
+    def save(self, state: State) -> None:
+        """Write the state aside and put it in place."""
+        plain = {"version": STATE_VERSION, "state": frozen.to_plain(state)}
+        atomic_write(self._state, json.dumps(plain, separators=(",", ":")).encode(), fsync=False)
+
+    def load(self) -> State:
+        """Read the state; raises MalformedInput when there is none that can be read."""
+        try:
+            value = canonical.parse(self._state.read_bytes(), what="session state")
+        except OSError as error:
+            raise MalformedInput(f"session {self.id}: no state ({error.strerror})") from error
+        if not isinstance(value, dict) or value.get("version") != STATE_VERSION:
+            raise MalformedInput(f"session {self.id}: state of another version")
+        return frozen.from_plain(State, value.get("state"))
+
+    def set_next(self, number: int) -> None:
+        """Tell the message hook which sequence number the next commit gets."""
+        atomic_write(self._next, b"%d\n" % number, fsync=False)
+
+    def mark_live(self, pid: int, started: str, worktree: Path) -> None:
+        """Say that a recorder serves this session now."""
+        text = f"{pid}\n{started}\n{worktree}\n"
+        atomic_write(self._live, text.encode("utf-8", "surrogateescape"), fsync=False)
+
+    def clear_live(self) -> None:
+        """Say that no recorder serves this session any more."""
+        self._live.unlink(missing_ok=True)
+
+    def owner(self) -> tuple[int, str] | None:
+        """Give (pid, start time) of the recorder that says it serves this session."""
+        try:
+            lines = self._live.read_text(errors="surrogateescape").splitlines()
+            return int(lines[0]), lines[1]
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def is_live(self) -> bool:
+        """Say whether the recorder that serves this session is still running."""
+        owner = self.owner()
+        return owner is not None and alive(*owner)
+
+    def set_pending(self, quoted_paths: Sequence[bytes]) -> None:
+        """Keep the paths that are not committed yet; none removes the file."""
+        if quoted_paths:
+            atomic_write(self._pending, b"\n".join(quoted_paths) + b"\n", fsync=False)
+        else:
+            self._pending.unlink(missing_ok=True)
+
+    def pending(self) -> list[bytes]:
+        """Give the paths that are not committed yet, as git quotes them."""
+        try:
+            return self._pending.read_bytes().splitlines()
+        except OSError:
+            return []
+
+    def add_record(self, bundle: bytes) -> None:
+        """Append a signed bundle to the session's own records."""
+        descriptor = os.open(self.records, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, bundle + b"\n")
+        finally:
+            os.close(descriptor)
+
+    def bundles(self) -> list[bytes]:
+        """Give the session's signed bundles in the order in which they were made."""
+        try:
+            return [line for line in self.records.read_bytes().splitlines() if line]
+        except OSError:
+            return []
