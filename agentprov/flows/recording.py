@@ -1,0 +1,286 @@
+"""Binds what a session made to commits, in signed statements; shared by `run` and `drain`.
+
+The same code serves the live recorder and the command that comes later, so that a commit gets
+the same statement whether a hook told us, a reflog did, or nobody looked until the next day.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from agentprov import attest
+from agentprov.formats import digest
+from agentprov.formats.facts import AgentReport, Commit, Edit, Gap
+from agentprov.formats.names import TRAILER
+from agentprov.formats.quoting import quote, unquote
+from agentprov.flows.world import World, seal
+from agentprov.record import commits, snapshot
+from agentprov.record.describe import Evidence, describe
+from agentprov.record.journal import JournalWriter
+from agentprov.record.session import SessionDirectory, State
+from agentprov.system.git import CatFile, diff_tree, read_commit
+
+
+class Recording:
+    """One session's statements: opened once, one per commit, closed once.
+
+    Owned by one process at a time: the recorder while it lives, afterwards whoever holds the
+    repository's lock.
+    """
+
+    def __init__(
+        self, world: World, directory: SessionDirectory, state: State, journal: JournalWriter
+    ) -> None:
+        self.world = world
+        self.directory = directory
+        self.state = state
+        self.journal = journal
+        self._git = snapshot.private_git(world.git)
+        self._passed_over: set[str] = set()
+
+    def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
+        """Journal a stretch, or a thing, to which we were blind."""
+        now = self.world.now()
+        gap = Gap(why, start or now, now, detail)
+        self.journal.append("gap", _present(gap))
+        return gap
+
+    def open(self) -> None:
+        """Sign the session-open statement; the agent must have been identified by now."""
+        if self.state.open_sha256 is not None:
+            return
+        statement = attest.session_open(self.state.session)
+        self._keep(seal(statement, self.world.recorder))
+        self._step(open_sha256=digest.sha256(statement.payload))
+        self._journal_statement("session-open", self.state.open_sha256 or "")
+
+    def find(self) -> list[str]:
+        """List commits made here since the session began that have no statement yet."""
+        known = {*self.state.bound, *self._passed_over}
+        return commits.new_commits(self.world.git, self.state.refs, known=known)
+
+    def bind(
+        self,
+        oids: Sequence[str],
+        report: AgentReport,
+        *,
+        during: bool,
+        limited_to: frozenset[bytes] | None = None,
+    ) -> list[Commit]:
+        """Sign and store one generation per commit that came wholly or partly out of the session.
+
+        A commit without session content is passed over, unless it carries this session's
+        trailer. Each commit is stored before the next is looked at, so that an interruption
+        loses none. Raises GitFailed, Busy, KeyUnusable.
+        """
+        evidence = Evidence(
+            baseline_tree=self.state.baseline_tree,
+            edits=edits_by_path(report, os.fsencode(self.world.git.top)),
+            why_not=_why_not(report),
+            limited_to=limited_to,
+            end_tree=None if during else self.state.end_tree,
+        )
+        bound = []
+        with self._git.cat_file() as reader:
+            for oid in oids:
+                commit = describe(
+                    self._git,
+                    reader,
+                    oid,
+                    evidence,
+                    sequence=self.state.sequence + 1,
+                    ref=self._ref(),
+                    during=during,
+                )
+                if commit.changes or self._carries_trailer(reader, oid):
+                    self._bind_one(commit, report)
+                    bound.append(commit)
+                else:
+                    self._passed_over.add(oid)
+        return bound
+
+    def _bind_one(self, commit: Commit, report: AgentReport) -> None:
+        self.open()
+        assert self.state.open_sha256 is not None
+        statements = attest.generation(self.state.session, self.state.open_sha256, commit, report)
+        lines = [seal(statement, self.world.recorder) for statement in statements]
+        earlier = self.directory.bundles() if self.state.anchor is None else []
+        self.world.store.add({commit.oid: [*earlier, *lines]})
+        for line in lines:
+            self._keep(line)
+        digests = [digest.sha256(statement.payload) for statement in statements]
+        self.journal.append(
+            "commit",
+            {
+                "commit": commit.oid,
+                "during": commit.during,
+                "paths": len(commit.changes),
+                "sequence": commit.sequence,
+            },
+        )
+        for value in digests:
+            self._journal_statement("generation", value)
+        self._step(
+            generations=(*self.state.generations, *digests),
+            bound=(*self.state.bound, commit.oid),
+            sequence=commit.sequence,
+            anchor=self.state.anchor or commit.oid,
+            report=report,
+        )
+        self.directory.set_next(commit.sequence + 1)
+
+    def close(
+        self,
+        report: AgentReport,
+        *,
+        outcome: str,
+        exit_status: int | None,
+        end_tree: str | None,
+        gaps: Sequence[Gap],
+    ) -> None:
+        """Sign the session-close statement and keep what is not committed yet as open ends."""
+        self.open()
+        assert self.state.open_sha256 is not None
+        uncommitted = self._uncommitted(end_tree)
+        self.journal.append(
+            "session-close",
+            {"outcome": outcome, "exitStatus": exit_status, "sequence": self.state.sequence},
+            durable=True,
+        )
+        statement = attest.session_close(
+            self.state.session,
+            open_sha256=self.state.open_sha256,
+            generations=self.state.generations,
+            last_sequence=self.state.sequence,
+            finished=self.world.now(),
+            journal_head=self.journal.head,
+            journal_entries=self.journal.length,
+            outcome=outcome,
+            exit_status=exit_status,
+            report=report,
+            uncommitted=uncommitted,
+            gaps=gaps,
+        )
+        line = seal(statement, self.world.recorder)
+        self._keep(line)
+        if self.state.anchor is not None:
+            self.world.store.add({self.state.anchor: [line]})
+        after = commits.ref_state(self.world.git)
+        self._step(
+            phase="closed" if outcome == "completed" else "incomplete",
+            end_tree=end_tree,
+            report=report,
+            tips=after.tips,
+            reflogs=tuple(sorted(after.reflogs.items())),
+        )
+        self.directory.set_pending([quote(path) for path in uncommitted])
+        self.directory.clear_live()
+
+    def bind_late(self) -> list[Commit]:
+        """Bind commits made since the session closed that hold its uncommitted content."""
+        pending = frozenset(unquote(line) for line in self.directory.pending())
+        found = self.find()
+        bound = (
+            self.bind(found, self.state.report, during=False, limited_to=pending) if found else []
+        )
+        left = self._still_open(pending, bound)
+        after = commits.ref_state(self.world.git)
+        self._step(tips=after.tips, reflogs=tuple(sorted(after.reflogs.items())))
+        self.directory.set_pending([quote(path) for path in sorted(left)])
+        return bound
+
+    def _uncommitted(self, end_tree: str | None) -> list[bytes]:
+        if end_tree is None:
+            return []
+        since = {c.path for c in diff_tree(
+            self._git, self.state.baseline_tree, end_tree, renames=False
+        )}  # fmt: skip
+        head = self.world.git.resolve("HEAD") or self._git.empty_tree
+        open_ends = {c.path for c in diff_tree(self._git, head, end_tree, renames=False)}
+        return sorted(since & open_ends)
+
+    def _still_open(self, pending: frozenset[bytes], bound: Sequence[Commit]) -> set[bytes]:
+        """Drop paths whose session content is committed as it was, or is gone from disk."""
+        left = set(pending)
+        if self.state.end_tree is None:
+            return left
+        touched: dict[bytes, str | None] = {
+            change.path: change.blob for commit in bound for change in commit.changes
+        }
+        with self._git.cat_file() as reader:
+            for path in pending:
+                blob = self._blob(reader, self.state.end_tree, path)
+                if path in touched and touched[path] == blob:
+                    left.discard(path)
+                elif not self._lines_left(reader, path, blob, touched.get(path)):
+                    left.discard(path)
+        return left
+
+    def _lines_left(
+        self, reader: CatFile, path: bytes, end_blob: str | None, committed: str | None
+    ) -> bool:
+        place = os.path.join(os.fsencode(self.world.git.top), path)
+        if end_blob is None:
+            return not os.path.lexists(place)
+        end = reader.get(end_blob)
+        before_blob = self._blob(reader, self.state.baseline_tree, path)
+        before = reader.get(before_blob) if before_blob else None
+        done = reader.get(committed) if committed else None
+        mine = set(end[1].split(b"\n")) if end else set()
+        mine -= set(before[1].split(b"\n")) if before else set()
+        mine -= set(done[1].split(b"\n")) if done else set()
+        try:
+            with open(place, "rb") as stream:
+                now = set(stream.read(snapshot.MAX_HASHED_BYTES).split(b"\n"))
+        except OSError:
+            return False
+        return bool(mine & now)
+
+    @staticmethod
+    def _blob(reader: CatFile, tree: str, path: bytes) -> str | None:
+        found = reader.read(f"{tree}:{os.fsdecode(path)}")
+        return found[0] if found else None
+
+    def _carries_trailer(self, reader: CatFile, oid: str) -> bool:
+        return f"{TRAILER}: {self.directory.id}/" in read_commit(reader, oid).message
+
+    def _ref(self) -> str | None:
+        name = self.world.git.text("symbolic-ref", "--quiet", "HEAD", check=False)
+        return name or None
+
+    def _keep(self, line: bytes) -> None:
+        self.directory.add_record(line)
+
+    def _journal_statement(self, kind: str, sha256: str) -> None:
+        self.journal.append("statement", {"kind": kind, "payloadSha256": sha256}, durable=True)
+
+    def _step(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)
+        self.directory.save(self.state)
+
+
+def edits_by_path(report: AgentReport, top: bytes) -> Mapping[bytes, Sequence[Edit]]:
+    """Group reported writes by the git path they went to; writes elsewhere are left out."""
+    real_top = os.path.realpath(top)
+    grouped: dict[bytes, list[Edit]] = {}
+    for edit in report.edits:
+        place = os.fsencode(edit.path)
+        folder, name = os.path.split(place)
+        real = os.path.join(os.path.realpath(folder), name)
+        if real.startswith(real_top + b"/"):
+            grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
+    return grouped
+
+
+def _why_not(report: AgentReport) -> str:
+    return "no-model-text" if report.channels else "agent-reports-nothing"
+
+
+def _present(gap: Gap) -> dict[str, str]:
+    value = {"end": gap.end, "start": gap.start, "why": gap.why}
+    if gap.detail is not None:
+        value["detail"] = gap.detail
+    return value

@@ -1,0 +1,433 @@
+"""Runs an agent and records it: refuses before the start, fails open after it (DESIGN 3 and 9)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from agentprov.errors import AgentprovError, CannotStart
+from agentprov.flows.recording import Recording
+from agentprov.flows.world import World
+from agentprov.formats import names
+from agentprov.formats.dropbox import Drop
+from agentprov.formats.facts import Agent, AgentReport, Commit, Gap, PlanRef, Session
+from agentprov.ports import AgentAdapter, Launch, LaunchContext
+from agentprov.record import commits, snapshot
+from agentprov.record.agents.registry import adapter_for
+from agentprov.record.executable import Identity, identify
+from agentprov.record.journal import JournalWriter
+from agentprov.record.materials import digest_materials, resolve_mcp
+from agentprov.record.session import SessionDirectory, State
+from agentprov.record.spool import Spool
+from agentprov.system import places
+from agentprov.system.process import Running, spawn
+from agentprov.system.process_table import start_time
+
+TICK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked `run` to do."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    environment: Mapping[str, str]
+    plan: Path | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Outcome:
+    """What came of a run: the agent's own status, and what is on record."""
+
+    status: int
+    session: str
+    commits: list[Commit] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    uncommitted: int = 0
+    agent: Agent | None = None
+    report: AgentReport = field(default_factory=AgentReport)
+
+
+def run(world: World, request: Request, warn: Callable[[str], None]) -> Outcome:
+    """Record one run of an agent and give its exit status with what was recorded.
+
+    Everything that can refuse does so before the agent starts: raises CannotStart (exit 125),
+    or its ExecFailed (126, 127) for a program that is not there. Once the agent runs nothing
+    here stops it: failures become gaps and one warning each.
+    """
+    identity = identify(request.argv[0], request.environment, request.cwd)
+    session = _Setup(world, request, identity)
+    try:
+        live = session.start()
+    except AgentprovError as error:
+        session.discard()
+        if isinstance(error, CannotStart):
+            raise
+        raise CannotStart(f"cannot record here: {error.message}", hint=error.hint) from error
+    except OSError as error:
+        session.discard()
+        raise CannotStart(
+            f"cannot record here: {error.strerror}: {error.filename}",
+            hint="make room or permissions, or add --best-effort to run unrecorded",
+        ) from error
+    return live.serve(warn)
+
+
+class _Setup:
+    """All that happens before the agent's first instruction."""
+
+    def __init__(self, world: World, request: Request, identity: Identity) -> None:
+        self.world = world
+        self.request = request
+        self.identity = identity
+        self.id = str(uuid.uuid4())
+        self.directory = SessionDirectory(world.git.home, self.id)
+        self.scratch: Path | None = None
+
+    def start(self) -> _Live:
+        world, request = self.world, self.request
+        plan = self._plan()
+        started = world.now()
+        refs = commits.ref_state(world.git)
+        world.git.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = snapshot.take(world.git, started, self.id)
+        self.directory = SessionDirectory.create(world.git.home, self.id)
+        self.scratch = Path(tempfile.mkdtemp(prefix="agentprov-"))
+        fallback = self.scratch / "spool"
+        fallback.mkdir(mode=0o700)
+        spool_script = self.scratch / "spool.sh"
+        spool_script.write_bytes(files("agentprov_hooks").joinpath("spool.sh").read_bytes())
+        environment = {
+            **request.environment,
+            "AGENTPROV_SESSION": self.id,
+            "AGENTPROV_SPOOL": str(self.directory.spool),
+            "AGENTPROV_SPOOL_FALLBACK": str(fallback),
+        }
+        if plan is not None:
+            environment["AGENTPROV_PLAN"] = str(self._private_plan(plan.content))
+        context = LaunchContext(
+            argv=request.argv,
+            cwd=request.cwd,
+            top=world.git.top,
+            home=places.user_home(request.environment),
+            environment=environment,
+            scratch=self.scratch,
+            spool_script=spool_script,
+            started=started,
+        )
+        adapter = adapter_for(os.path.basename(request.argv[0]), self.identity.package)
+        launch = adapter.prepare(context)
+        journal = JournalWriter(self.directory.journal, world.clock)
+        head = world.git.resolve("HEAD")
+        genesis = journal.append(
+            "session-open",
+            {
+                "baselineTree": before.tree,
+                "plan": plan.ref.statement_sha256 if plan else "",
+                "session": self.id,
+                "worktree": names.path_label(os.fsencode(world.git.top)),
+            },
+        )
+        gaps = [*before.gaps, *(Gap(why, started, started) for why in launch.gaps)]
+        others = [
+            other.id
+            for other in SessionDirectory.every(world.git.home)
+            if other.id != self.id and other.is_live()
+        ]
+        if others:
+            gaps.append(Gap("another-session-is-live", started, started, ", ".join(others)))
+        if os.environ.get("AGENTPROV_SESSION"):
+            gaps.append(Gap("nested-run", started, started, os.environ["AGENTPROV_SESSION"][:64]))
+        facts = Session(
+            id=self.id,
+            started=started,
+            builder=names.LOCAL_WRAPPER,
+            repository=_repository(world),
+            base_commit=head,
+            base_tree=world.git.text("rev-parse", "HEAD^{tree}") if head else None,
+            ref=world.git.text("symbolic-ref", "--quiet", "HEAD", check=False) or None,
+            platform=_platform(),
+            agent=self.identity.unfinished(),
+            command_line=_flag_names(request.argv),
+            plan=plan.ref if plan else None,
+            labels=request.labels,
+            principal=world.git.text("config", "user.email", check=False) or None,
+            journal_genesis=sha256(genesis or b"").hexdigest(),
+            gaps=tuple(gaps),
+        )
+        state = State(
+            session=facts,
+            baseline_tree=before.tree,
+            phase="open",
+            worktree=os.fsdecode(world.git.top),
+            tips=refs.tips,
+            reflogs=tuple(sorted(refs.reflogs.items())),
+        )
+        if plan is not None:
+            self.directory.add_record(plan.bundle)
+        self.directory.save(state)
+        self.directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
+        recording = Recording(world, self.directory, state, journal)
+        for gap in gaps:
+            recording.gap(gap.why, gap.detail, gap.start)
+        return _Live(recording, self.identity, adapter, context, launch, fallback, list(gaps))
+
+    def _plan(self) -> Any:
+        if self.request.plan is None:
+            return None
+        from agentprov.flows import plan
+
+        return plan.check(self.world, self.request.plan)
+
+    def _private_plan(self, content: bytes) -> Path:
+        """Hand the signed bytes to the agent as a file nobody else writes (DESIGN section 9)."""
+        assert self.scratch is not None
+        assert self.request.plan is not None
+        place = self.scratch / self.request.plan.name
+        place.write_bytes(content)
+        place.chmod(0o400)
+        return place
+
+    def discard(self) -> None:
+        """Remove what a refused start left behind."""
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        self.directory.clear_live()
+        shutil.rmtree(self.directory.path, ignore_errors=True)
+
+
+class _Live:
+    """The recorder while the agent runs, and the closing of the session after it."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        identity: Identity,
+        adapter: AgentAdapter,
+        context: LaunchContext,
+        launch: Launch,
+        fallback: Path,
+        gaps: list[Gap],
+    ) -> None:
+        self.recording = recording
+        self.identity = identity
+        self.adapter = adapter
+        self.context = context
+        self.launch = launch
+        self.gaps = gaps
+        self.spool = Spool((recording.directory.spool, fallback))
+        self.world = recording.world
+        self.commits: list[Commit] = []
+        self._reflogs = self._reflog_state()
+        self._pid: int | None = None
+        self._looked_beside = threading.Event()
+        self._beside: Sequence[Any] = ()
+
+    def serve(self, warn: Callable[[str], None]) -> Outcome:
+        environment = {**self.context.environment, **self.launch.environment}
+        try:
+            child = spawn(self.launch.argv, environment, self.context.cwd)
+        except AgentprovError:
+            self._abandon()
+            raise
+        self._pid = child.pid
+        beside = threading.Thread(target=self._look_beside, args=(child.pid,), daemon=True)
+        beside.start()
+        status = child.wait(self._tick, TICK_SECONDS)
+        self._note_tick_failure(child, warn)
+        beside.join()
+        report = self._finish(status, warn)
+        shutil.rmtree(self.context.scratch, ignore_errors=True)
+        return Outcome(
+            status=status,
+            session=self.recording.directory.id,
+            commits=self.commits,
+            gaps=self.gaps,
+            uncommitted=len(self.recording.directory.pending()),
+            agent=self.recording.state.session.agent,
+            report=report,
+        )
+
+    def _abandon(self) -> None:
+        self.recording.journal.close()
+        self.recording.directory.clear_live()
+        shutil.rmtree(self.recording.directory.path, ignore_errors=True)
+        shutil.rmtree(self.context.scratch, ignore_errors=True)
+
+    def _look_beside(self, pid: int) -> None:
+        """Hash what really runs, and what steers it, while the agent is already at work."""
+        try:
+            agent = self.identity.finish(pid)
+            pairs = self.adapter.materials(self.context)
+            materials = digest_materials(pairs, self.context.top, self.context.home)
+            servers = resolve_mcp(
+                self.adapter.mcp_servers(self.context),
+                self.context.cwd,
+                self.context.environment,
+            )
+            self._beside = (agent, materials, servers)
+        except (AgentprovError, OSError, ValueError) as error:
+            self._beside = (error,)
+        finally:
+            self._looked_beside.set()
+
+    def _tick(self) -> None:
+        fresh = self.spool.new()
+        for item in fresh:
+            self.recording.journal.append(
+                "drop",
+                {
+                    "channel": item.drop.channel,
+                    "event": item.drop.event,
+                    "sha256": sha256(item.drop.payload).hexdigest(),
+                    "size": len(item.drop.payload),
+                },
+            )
+        reflogs = self._reflog_state()
+        prompted = any(item.drop.channel == "git" for item in fresh)
+        if (prompted or reflogs != self._reflogs) and self._looked_beside.is_set():
+            self._reflogs = reflogs
+            self._take_in_what_was_seen_beside()
+            found = self.recording.find()
+            if found:
+                self.commits += self.recording.bind(found, self._report(), during=True)
+
+    def _take_in_what_was_seen_beside(self) -> None:
+        state = self.recording.state
+        if state.open_sha256 is not None or not self._beside:
+            return
+        if len(self._beside) == 1:
+            self._gap("agent-not-identified", str(self._beside[0]))
+            self._beside = ()
+            return
+        agent, materials, servers = self._beside
+        session = replace(
+            state.session, agent=agent, materials=materials, mcp_servers=servers,
+            gaps=tuple(self.gaps),
+        )  # fmt: skip
+        self.recording.state = replace(state, session=session)
+        self.recording.journal.append(
+            "agent-identified",
+            {"name": agent.name, "sha256": agent.sha256 or "", "purl": agent.purl or ""},
+        )
+
+    def _report(self) -> AgentReport:
+        drops: list[Drop] = [item.drop for item in self.spool.all]
+        return self.adapter.report(self.context, drops, self._pid)
+
+    def _finish(self, status: int, warn: Callable[[str], None]) -> AgentReport:
+        report = AgentReport()
+        try:
+            self._tick()
+            report = self._report()
+            self._take_in_what_was_seen_beside()
+            self.recording.open()
+            for gap in report.gaps:
+                self._gap(gap.why, gap.detail)
+            self._plan_was_read(report)
+            found = self.recording.find()
+            if found:
+                self.commits += self.recording.bind(found, report, during=True)
+            end_tree = self._last_snapshot(warn)
+            self.recording.close(
+                report,
+                outcome="completed",
+                exit_status=status,
+                end_tree=end_tree,
+                gaps=self.gaps,
+            )
+            self.spool.clear()
+        except (AgentprovError, OSError) as error:
+            # The next command finds the session open without a recorder and closes it.
+            self._gap("recording-failed", str(error))
+            warn(f"the session could not be closed: {error}; `agentprov doctor` says more")
+        finally:
+            self.recording.journal.close()
+        return report
+
+    def _last_snapshot(self, warn: Callable[[str], None]) -> str | None:
+        try:
+            after = snapshot.take(self.world.git, self.world.now(), self.recording.directory.id)
+        except (AgentprovError, OSError) as error:
+            self._gap("last-snapshot-failed", str(error))
+            warn(f"the work tree could not be compared after the run: {error}")
+            return None
+        known = {(gap.why, gap.detail) for gap in self.gaps}
+        for gap in after.gaps:
+            if (gap.why, gap.detail) not in known:
+                self._gap(gap.why, gap.detail)
+        self.recording.journal.append("snapshot", {"tree": after.tree})
+        return after.tree
+
+    def _plan_was_read(self, report: AgentReport) -> None:
+        """Record whether the agent read the signed bytes, and whether the plan file moved."""
+        request = self.context.environment.get("AGENTPROV_PLAN")
+        plan: PlanRef | None = self.recording.state.session.plan
+        if request is None or plan is None:
+            return
+        given = Path(request)
+        with contextlib.suppress(OSError):
+            if sha256(given.read_bytes()).hexdigest() != plan.sha256:
+                self._gap("plan-copy-changed")
+        original = self.context.top / plan.name
+        seen = {os.path.realpath(path) for path in report.read_paths}
+        if os.path.realpath(given) in seen:
+            return
+        if os.path.realpath(original) in seen:
+            with contextlib.suppress(OSError):
+                if sha256(original.read_bytes()).hexdigest() == plan.sha256:
+                    return
+            self._gap("plan-changed-during-session")
+            return
+        self._gap("plan-not-seen-read")
+
+    def _note_tick_failure(self, child: Running, warn: Callable[[str], None]) -> None:
+        if child.tick_failure is not None:
+            self._gap("recorder-stumbled", str(child.tick_failure))
+            warn(f"recording stumbled: {child.tick_failure}")
+
+    def _gap(self, why: str, detail: str | None = None) -> None:
+        self.gaps.append(self.recording.gap(why, detail))
+
+    def _reflog_state(self) -> tuple[tuple[int, int], ...]:
+        found = []
+        for path in commits.reflog_files(self.recording.world.git):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((status.st_size, status.st_mtime_ns))
+        return tuple(found)
+
+
+def _flag_names(argv: Sequence[str]) -> tuple[str, ...]:
+    """Keep the executable's name and the names of flags; values and prompts stay here."""
+    names_only = [os.path.basename(argv[0])]
+    for word in argv[1:]:
+        if word == "--":
+            break
+        if word.startswith("-") and len(word) > 1:
+            names_only.append(word.split("=", 1)[0] if word.startswith("--") else word[:2])
+    return tuple(names_only)
+
+
+def _platform() -> str:
+    import platform
+
+    return f"{platform.system().lower()}/{platform.machine().lower()}"
+
+
+def _repository(world: World) -> Any:
+    from agentprov.flows.repository import identity
+
+    return identity(world.git)
