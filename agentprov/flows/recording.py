@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from agentprov import attest
+from agentprov.flows.world import World, seal
 from agentprov.formats import digest
 from agentprov.formats.facts import AgentReport, Commit, Edit, Gap
 from agentprov.formats.names import TRAILER
 from agentprov.formats.quoting import quote, unquote
-from agentprov.flows.world import World, seal
 from agentprov.record import commits, snapshot
 from agentprov.record.describe import Evidence, describe
 from agentprov.record.journal import JournalWriter
@@ -213,9 +213,8 @@ class Recording:
         with self._git.cat_file() as reader:
             for path in pending:
                 blob = self._blob(reader, self.state.end_tree, path)
-                if path in touched and touched[path] == blob:
-                    left.discard(path)
-                elif not self._lines_left(reader, path, blob, touched.get(path)):
+                done = path in touched and touched[path] == blob
+                if done or not self._lines_left(reader, path, blob, touched.get(path)):
                     left.discard(path)
         return left
 

@@ -1,0 +1,90 @@
+"""`agentprov run`: an agent, recorded; its exit status is ours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import typer
+
+from agentprov.cli import exit_codes, output
+from agentprov.errors import AgentprovError, CannotStart
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+    epilog="Examples: agentprov run -- claude · agentprov run --plan PLAN.md -- codex exec "
+    '"do what $AGENTPROV_PLAN says" · agentprov run --label ticket=42 -- make generate',
+)
+def run(
+    command: list[str] = typer.Argument(..., metavar="-- CMD...", help="The agent to run."),
+    plan: Path | None = typer.Option(
+        None, "--plan", metavar="FILE", help="A signed plan; the agent gets $AGENTPROV_PLAN."
+    ),
+    label: list[str] = typer.Option(
+        [], "--label", metavar="K=V", help="A label to sign with the session; repeatable."
+    ),
+    best_effort: bool = typer.Option(
+        False, "--best-effort", help="Run the agent unrecorded when recording cannot start."
+    ),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No summary on stderr."),
+) -> int:
+    """Run a coding agent and record it.
+
+    The agent keeps your terminal; its exit status is passed through. 125 means that nothing was
+    started, 126 and 127 are the shell's: not executable, not found.
+    """
+    if os.environ.get("AGENTPROV_DISABLE") == "1":
+        output.note("AGENTPROV_DISABLE=1: not recording")
+        return _unrecorded(command)
+    labels = tuple(_label(text) for text in label)
+    from agentprov.flows.run import Request
+    from agentprov.flows.run import run as record
+    from agentprov.flows.world import World
+
+    try:
+        world = World.here()
+        request = Request(tuple(command), Path.cwd(), dict(os.environ), plan, labels)
+        outcome = record(world, request, lambda text: output.note(output.safe(text)))
+    except AgentprovError as error:
+        status = getattr(error, "status", None)
+        if isinstance(error, CannotStart) and status in (126, 127):
+            output.failure(error.message, error.hint)
+            return int(status)
+        if best_effort:
+            output.note(f"not recording: {output.safe(error.message)}")
+            return _unrecorded(command)
+        output.failure(error.message, error.hint)
+        return exit_codes.CANNOT_START
+    if not quiet:
+        output.note(_summary(outcome.session, len(outcome.commits), outcome.uncommitted))
+        for gap in outcome.gaps:
+            output.note(f"gap: {output.safe(gap.why)} {output.safe(gap.detail or '')}".rstrip())
+    return outcome.status
+
+
+def _summary(session: str, commits: int, uncommitted: int) -> str:
+    parts = [f"session {session[:8]} recorded", f"{commits} commit{'s' * (commits != 1)}"]
+    if uncommitted:
+        parts.append(f"{uncommitted} path{'s' * (uncommitted != 1)} not committed yet")
+    return "; ".join(parts)
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.UsageError(f"--label {text!r}: write KEY=VALUE")
+    return key, value
+
+
+def _unrecorded(command: list[str]) -> int:
+    from agentprov.system.process import spawn
+
+    try:
+        return spawn(command, dict(os.environ), Path.cwd()).wait()
+    except CannotStart as error:
+        output.failure(error.message, error.hint)
+        return int(getattr(error, "status", exit_codes.CANNOT_START))
