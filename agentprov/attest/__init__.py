@@ -1,1 +1,16 @@
 """Facts in, statements out; pure."""
+
+from __future__ import annotations
+
+from agentprov.attest.generation import generation
+from agentprov.attest.plan import Limits, Presentation, plan_statement
+from agentprov.attest.session import session_close, session_open
+
+__all__ = [
+    "Limits",
+    "Presentation",
+    "generation",
+    "plan_statement",
+    "session_close",
+    "session_open",
+]

@@ -1,0 +1,137 @@
+"""Facts as the small objects that statements are made of; nothing private gets through here.
+
+Absolute places become file names, command lines become executable and flag names, and claims
+without a value keep their reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import agentprov
+from agentprov.formats.facts import Agent, FileDigest, Gap, Material, McpServer, ModelUse
+
+_LONG_FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SHORT_FLAG = re.compile(r"-[A-Za-z0-9?]")
+
+
+def sha256(value: str) -> dict[str, str]:
+    """Give a digest set that holds one sha256."""
+    return {"sha256": value}
+
+
+def present(**values: Any) -> dict[str, Any]:
+    """Give the members that have a value; None and empty collections are left out."""
+    return {key: value for key, value in values.items() if value not in (None, (), [], {})}
+
+
+def base_name(place: str) -> str:
+    """Give the last step of a place, on either kind of path."""
+    return re.split(r"[/\\]", place.rstrip("/\\"))[-1] or place
+
+
+def command_line(argv: Sequence[str]) -> list[str]:
+    """Give executable and flag names of a command line: never a value, prompt or operand.
+
+    What follows ``--`` is dropped whole; so are short flags' glued values.
+    """
+    if not argv:
+        return ["?"]
+    words = [base_name(argv[0])]
+    for word in argv[1:]:
+        if word == "--":
+            break
+        name = word.partition("=")[0]
+        if _LONG_FLAG.fullmatch(name):
+            words.append(name)
+        elif (short := _SHORT_FLAG.match(word)) is not None:
+            words.append(short.group())
+    return words
+
+
+def builder(builder_id: str) -> dict[str, Any]:
+    """Give the builder object for one mode of the recorder."""
+    return {"id": builder_id, "version": {"agentprov": agentprov.__version__}}
+
+
+def parts(files: Iterable[FileDigest]) -> list[dict[str, Any]]:
+    """Give executed files beside the main one, by file name and digest."""
+    return [
+        present(
+            name=base_name(file.place),
+            digest=sha256(file.sha256) if file.sha256 else None,
+            why=file.why,
+        )
+        for file in files
+    ]
+
+
+def agent(facts: Agent) -> dict[str, Any]:
+    """Give the agent as the opening statement names it."""
+    return present(
+        name=facts.name,
+        command=base_name(facts.command),
+        uri=facts.purl,
+        version=facts.version,
+        integrity=facts.integrity,
+        digest=sha256(facts.sha256) if facts.sha256 else None,
+        parts=parts(facts.parts),
+        basis=facts.basis,
+        why=facts.why or (None if facts.sha256 or facts.purl else "nothing was kept of it"),
+    )
+
+
+def material(facts: Material) -> dict[str, Any]:
+    """Give a file that steers the agent."""
+    return present(
+        role=facts.role,
+        name=facts.label,
+        digest=sha256(facts.sha256) if facts.sha256 else None,
+        basis=facts.basis,
+        why=facts.why or (None if facts.sha256 else "not read"),
+    )
+
+
+def mcp_server(facts: McpServer) -> dict[str, Any]:
+    """Give an MCP server; of its environment the names only."""
+    return present(
+        name=facts.name,
+        basis=facts.basis,
+        command=base_name(facts.command) if facts.command else None,
+        uri=facts.purl,
+        digest=sha256(facts.sha256) if facts.sha256 else None,
+        parts=parts(facts.parts),
+        host=facts.host,
+        environmentNames=sorted(facts.environment_names),
+        source=facts.source,
+        toolsDigest=sha256(facts.tools_sha256) if facts.tools_sha256 else None,
+        why=facts.why,
+    )
+
+
+def model(facts: ModelUse) -> dict[str, Any]:
+    """Give one model's use, as the closing statement sums it up."""
+    return present(
+        provider=facts.provider,
+        requested=facts.requested,
+        served=facts.served,
+        role=facts.role,
+        basis=facts.basis,
+        calls=facts.calls,
+        inputTokens=facts.input_tokens,
+        outputTokens=facts.output_tokens,
+        why=facts.why or (None if facts.served else "nobody kept what was served"),
+    )
+
+
+def model_uri(provider: str, served: str) -> str:
+    """Give the package URL under which a served model is found again."""
+    return f"pkg:generic/{quote(provider, safe='')}/{quote(served, safe='')}"
+
+
+def gaps(facts: Iterable[Gap]) -> list[Mapping[str, Any]]:
+    """Give the stretches to which the recorder was blind."""
+    return [present(why=gap.why, start=gap.start, end=gap.end, detail=gap.detail) for gap in facts]

@@ -1,0 +1,76 @@
+"""States a session twice: what is true when it opens, and what it came to when it closes."""
+
+from __future__ import annotations
+
+from agentprov.attest import descriptors
+from agentprov.attest.descriptors import present, sha256
+from agentprov.formats.facts import AgentReport, Ending, Session
+from agentprov.formats.names import SESSION_TYPE
+from agentprov.formats.statement import Statement, Subject, build
+
+
+def session_open(session: Session) -> Statement:
+    """State a session at its start (docs/spec/predicates/session.md).
+
+    The subject is the journal, by the digest of its first line. Raises MalformedInput for facts
+    that the schema refuses.
+    """
+    plan = session.plan
+    predicate = present(
+        phase="open",
+        session={"id": session.id, "startedOn": session.started},
+        builder=descriptors.builder(session.builder),
+        repository=session.repository.uri,
+        base=present(gitCommit=session.base_commit, gitTree=session.base_tree),
+        ref=session.ref,
+        platform=session.platform,
+        agent=descriptors.agent(session.agent),
+        commandLine=descriptors.command_line(session.command_line),
+        plan=None
+        if plan is None
+        else present(
+            name=plan.name,
+            digest=sha256(plan.sha256),
+            statement=sha256(plan.statement_sha256),
+            signature=sha256(plan.signature_sha256),
+            notAfter=plan.not_after,
+        ),
+        materials=[descriptors.material(item) for item in session.materials],
+        mcpServers=[descriptors.mcp_server(item) for item in session.mcp_servers],
+        labels=dict(session.labels),
+        principal=None
+        if session.principal is None
+        else {"id": session.principal, "basis": "declared"},
+        gaps=descriptors.gaps(session.gaps),
+    )
+    return build([Subject("journal", sha256(session.journal_genesis))], SESSION_TYPE, predicate)
+
+
+def session_close(
+    session: Session, open_sha256: str, ending: Ending, report: AgentReport
+) -> Statement:
+    """State a session at its end: every generation statement, and the head of the journal.
+
+    `open_sha256` is the payload digest of the opening statement. Paths that changed and were
+    not committed are counted, never named. Raises MalformedInput.
+    """
+    predicate = present(
+        phase="close",
+        session=present(
+            id=session.id,
+            startedOn=session.started,
+            finishedOn=ending.finished,
+            outcome=ending.outcome,
+            exitStatus=ending.exit_status,
+        ),
+        builder=descriptors.builder(session.builder),
+        open=sha256(open_sha256),
+        lastSequence=ending.last_sequence,
+        journal={"entries": ending.journal_entries, "head": sha256(ending.journal_head)},
+        models=[descriptors.model(item) for item in report.models],
+        channels=list(report.channels),
+        uncommitted=ending.uncommitted,
+        gaps=descriptors.gaps((*report.gaps, *ending.gaps)),
+    )
+    predicate["generations"] = [sha256(item) for item in ending.generations]
+    return build([Subject("journal", sha256(ending.journal_sha256))], SESSION_TYPE, predicate)

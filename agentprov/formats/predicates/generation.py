@@ -1,0 +1,352 @@
+"""Generation: SLSA Provenance v1 for one commit that one session made or fed.
+
+The commit is the first subject, under the name ``.`` (the root of its tree, a name that no file
+can have); files follow, under their path labels. Members that SLSA does not know carry the
+prefix ``agentprov_``. `externalParameters` is closed, as SLSA asks of verifiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentprov.formats import schema
+from agentprov.formats.facts import OPERATIONS, ORIGINS
+from agentprov.formats.names import AGENT_SESSION_BUILD
+from agentprov.formats.predicates import parts
+
+COMMIT_NAME = "."
+SUBJECTS_PER_PART = 1_000
+
+
+def _build_type(value: Any) -> None:
+    if value != AGENT_SESSION_BUILD:
+        raise schema.Mismatch(f"must be {AGENT_SESSION_BUILD}")
+
+
+def _describes(value: Any) -> str | None:
+    if "uri" in value or "digest" in value:
+        return None
+    return "needs a uri or a digest"
+
+
+_ANNOTATIONS = schema.members(
+    {},
+    {
+        "basis": parts.BASIS,
+        "requested": schema.text(most=512),
+        "role": schema.text(most=64),
+        "version": schema.text(most=256),
+        "signature": schema.sha256_set,
+        "why": parts.WHY,
+    },
+    unknown="ignore",
+)
+
+_DEPENDENCY = schema.constrained(
+    schema.members(
+        {"name": parts.NAME},
+        {
+            "uri": schema.uri,
+            "digest": schema.digest_set,
+            "mediaType": schema.text(most=256),
+            "annotations": _ANNOTATIONS,
+        },
+        unknown="ignore",
+    ),
+    _describes,
+)
+
+
+def _forwards(value: Any) -> str | None:
+    return "ends before it starts" if value["end"] < value["start"] else None
+
+
+_RANGE = schema.constrained(
+    schema.members(
+        {
+            "start": schema.integer(least=1),
+            "end": schema.integer(least=1),
+            "origin": schema.one_of(ORIGINS),
+            "basis": parts.BASIS,
+        },
+        {"model": schema.text(most=512), "why": parts.WHY},
+        unknown="ignore",
+    ),
+    _forwards,
+)
+
+
+def _shape_of_change(value: Any) -> str | None:
+    if (value["op"] == "rename") != ("oldPath" in value):
+        return "oldPath belongs to renames, and to every rename"
+    if (value["op"] == "delete") == ("gitBlob" in value):
+        return "gitBlob belongs to every change but a delete"
+    last = 0
+    for item in value.get("ranges", ()):
+        if item["start"] <= last:
+            return "ranges overlap or are out of order"
+        last = item["end"]
+    return None
+
+
+CHANGE = schema.constrained(
+    schema.members(
+        {"path": schema.path, "op": schema.one_of(OPERATIONS), "mode": schema.git_mode},
+        {
+            "gitBlob": schema.object_id,
+            "oldPath": schema.path,
+            "ranges": schema.array(_RANGE),
+            "fromSession": schema.boolean,
+            "why": parts.WHY,
+        },
+        unknown="ignore",
+    ),
+    _shape_of_change,
+)
+
+CHECK = schema.members(
+    {
+        "buildDefinition": schema.members(
+            {
+                "buildType": _build_type,
+                "externalParameters": schema.members(
+                    {"agent": parts.NAME},
+                    {
+                        "plan": parts.NAME,
+                        "ref": schema.text(most=4_096),
+                        "mcpServers": schema.array(parts.NAME, most=1_000),
+                        "labels": schema.mapping(schema.text(least=0, most=4_096), most=100),
+                    },
+                ),
+                "resolvedDependencies": schema.array(_DEPENDENCY, least=1, most=20_000),
+            },
+            unknown="ignore",
+        ),
+        "runDetails": schema.members(
+            {
+                "builder": parts.BUILDER,
+                "metadata": schema.members(
+                    {
+                        "invocationId": parts.SESSION_ID,
+                        "startedOn": schema.time,
+                        "agentprov_commit": schema.members(
+                            {
+                                "repository": schema.uri,
+                                "gitCommit": schema.object_id,
+                                "gitTree": schema.object_id,
+                                "parents": schema.array(schema.object_id, most=1_000),
+                                "sequence": parts.SEQUENCE,
+                            },
+                            {
+                                "during": schema.boolean,
+                                "patchId": schema.object_id,
+                                "part": schema.integer(least=1, most=100_000),
+                                "parts": schema.integer(least=2, most=100_000),
+                            },
+                            unknown="ignore",
+                        ),
+                        "agentprov_changes": schema.array(CHANGE),
+                    },
+                    {
+                        "finishedOn": schema.time,
+                        "agentprov_unknown": schema.array(
+                            schema.members(
+                                {"claim": parts.NAME, "why": parts.WHY}, unknown="ignore"
+                            ),
+                            most=1_000,
+                        ),
+                        "agentprov_gaps": parts.GAPS,
+                    },
+                    unknown="ignore",
+                ),
+            },
+            unknown="ignore",
+        ),
+    },
+    unknown="ignore",
+)
+
+
+@dataclass(frozen=True)
+class ChangeView:
+    """One changed path as it was signed; `sha256` is that of the subject with the same label."""
+
+    path: str
+    op: str
+    mode: str
+    blob: str | None
+    old_path: str | None
+    sha256: str | None
+    from_session: bool
+
+
+@dataclass(frozen=True)
+class GenerationView:
+    """The members of a generation statement that the chain and the byte checks need.
+
+    `plan` is (payload digest, signature digest) of the plan statement; `models` are the served
+    models' URIs.
+    """
+
+    session: str
+    started: str
+    builder: str
+    repository: str
+    sequence: int
+    part: int
+    parts: int
+    during: bool
+    commit: str
+    tree: str
+    parents: tuple[str, ...]
+    changes: tuple[ChangeView, ...]
+    open_sha256: str | None
+    plan: tuple[str, str] | None
+    plan_sha256: str | None
+    agent: str
+    agent_sha256: str | None
+    models: tuple[str, ...]
+
+
+def is_ours(predicate: Mapping[str, Any]) -> bool:
+    """Say whether this SLSA provenance claims our build type; anybody else's is not our affair."""
+    definition = predicate.get("buildDefinition")
+    return isinstance(definition, dict) and definition.get("buildType") == AGENT_SESSION_BUILD
+
+
+def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> GenerationView:
+    """Read a checked generation statement."""
+    metadata = predicate["runDetails"]["metadata"]
+    commit = metadata["agentprov_commit"]
+    contents = {name: digests.get("sha256") for name, digests in subjects[1:]}
+    dependencies = predicate["buildDefinition"]["resolvedDependencies"]
+    named = {item["name"]: item for item in dependencies}
+    return GenerationView(
+        session=metadata["invocationId"],
+        started=metadata["startedOn"],
+        builder=predicate["runDetails"]["builder"]["id"],
+        repository=commit["repository"],
+        sequence=commit["sequence"],
+        part=commit.get("part", 1),
+        parts=commit.get("parts", 1),
+        during=commit.get("during", True),
+        commit=commit["gitCommit"],
+        tree=commit["gitTree"],
+        parents=tuple(commit["parents"]),
+        changes=tuple(
+            ChangeView(
+                path=item["path"],
+                op=item["op"],
+                mode=item["mode"],
+                blob=item.get("gitBlob"),
+                old_path=item.get("oldPath"),
+                sha256=contents.get(item["path"]),
+                from_session=item.get("fromSession", True),
+            )
+            for item in metadata["agentprov_changes"]
+        ),
+        open_sha256=_sha256(named.get("session-attestation")),
+        plan=_plan_edge(named.get("plan-attestation")),
+        plan_sha256=_sha256(named.get("plan")),
+        agent=predicate["buildDefinition"]["externalParameters"]["agent"],
+        agent_sha256=_sha256(named.get("agent")),
+        models=tuple(item["uri"] for item in dependencies if item["name"].startswith("model/")),
+    )
+
+
+def _sha256(dependency: Mapping[str, Any] | None) -> str | None:
+    return None if dependency is None else dependency.get("digest", {}).get("sha256")
+
+
+def _plan_edge(dependency: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    if dependency is None:
+        return None
+    return dependency["digest"]["sha256"], dependency["annotations"]["signature"]["sha256"]
+
+
+def bases(predicate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give (JSON pointer, basis) of every claim in a generation statement."""
+    dependencies = predicate["buildDefinition"]["resolvedDependencies"]
+    for index, item in enumerate(dependencies):
+        basis = item.get("annotations", {}).get("basis")
+        if basis is not None:
+            yield f"/buildDefinition/resolvedDependencies/{index}", basis
+    for index, change in enumerate(predicate["runDetails"]["metadata"]["agentprov_changes"]):
+        for number, item in enumerate(change.get("ranges", ())):
+            yield (
+                f"/runDetails/metadata/agentprov_changes/{index}/ranges/{number}",
+                item["basis"],
+            )
+
+
+def contradiction(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> str | None:
+    """Say what in the statement cannot be true together, or None."""
+    metadata = predicate["runDetails"]["metadata"]
+    definition = predicate["buildDefinition"]
+    commit = metadata["agentprov_commit"]
+    name, digests = subjects[0]
+    if name != COMMIT_NAME or digests.get("gitCommit") != commit["gitCommit"]:
+        return "its first subject is not the commit it describes"
+    if digests.get("gitTree", commit["gitTree"]) != commit["gitTree"]:
+        return "subject and commit record name different trees"
+    if ("part" in commit) != ("parts" in commit) or commit.get("part", 1) > commit.get("parts", 1):
+        return "part and parts do not fit together"
+    return _subjects_against_changes(subjects, metadata) or _dependencies(definition)
+
+
+def _subjects_against_changes(subjects: parts.Subjects, metadata: Mapping[str, Any]) -> str | None:
+    changes: dict[str, Mapping[str, Any]] = {}
+    for change in metadata["agentprov_changes"]:
+        if change["path"] in changes:
+            return f"{change['path']!r} is changed twice"
+        changes[change["path"]] = change
+    seen: set[str] = set()
+    for name, digests in subjects[1:]:
+        if name in seen:
+            return f"{name!r} is a subject twice"
+        seen.add(name)
+        if name not in changes or changes[name]["op"] == "delete":
+            return f"the subject {name!r} is no change that leaves a file"
+        if "gitBlob" in digests and digests["gitBlob"] != changes[name]["gitBlob"]:
+            return f"two blobs are named for {name!r}"
+        if not changes[name].get("fromSession", True):
+            return f"{name!r} is a subject, yet not from the session"
+    return None
+
+
+def _dependencies(definition: Mapping[str, Any]) -> str | None:
+    named: dict[str, Mapping[str, Any]] = {}
+    for item in definition["resolvedDependencies"]:
+        if item["name"] in named:
+            return f"the dependency {item['name']!r} stands there twice"
+        named[item["name"]] = item
+    if _sha256(named.get("session-attestation")) is None:
+        return "it does not point at its session's opening statement"
+    attestation = named.get("plan-attestation")
+    if attestation is not None and (
+        _sha256(attestation) is None or "signature" not in attestation.get("annotations", {})
+    ):
+        return "the edge to the plan needs the payload's and the signature's digest"
+    planned = {"plan" in named, attestation is not None}
+    planned.add("plan" in definition["externalParameters"])
+    if len(planned) != 1:
+        return "plan parameter, plan and plan-attestation come together"
+    if any(name.startswith("model/") and "uri" not in item for name, item in named.items()):
+        return "a model needs a uri"
+    return None
+
+
+__all__ = [
+    "CHANGE",
+    "CHECK",
+    "COMMIT_NAME",
+    "SUBJECTS_PER_PART",
+    "ChangeView",
+    "GenerationView",
+    "bases",
+    "contradiction",
+    "is_ours",
+    "view",
+]

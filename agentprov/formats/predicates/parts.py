@@ -1,0 +1,110 @@
+"""Pieces that several predicates share: bases, gaps, sessions, descriptors of what was used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentprov.formats import schema
+from agentprov.formats.facts import BASES
+
+Subjects = Sequence[tuple[str, Mapping[str, str]]]
+
+SESSION_ID = schema.text(most=128, pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+BASIS = schema.one_of(BASES)
+NAME = schema.text(most=4_096)
+WHY = schema.text(most=2_000)
+SEQUENCE = schema.integer(least=1, most=10_000_000)
+
+
+def _valued(value: Any) -> str | None:
+    if "digest" not in value and "uri" not in value and "why" not in value:
+        return "says neither what it is (digest, uri) nor why that is unknown"
+    return None
+
+
+FILE_PART = schema.members(
+    {"name": NAME}, {"digest": schema.sha256_set, "why": WHY}, unknown="ignore"
+)
+PARTS = schema.array(FILE_PART, most=1_000)
+
+AGENT = schema.constrained(
+    schema.members(
+        {"name": NAME, "basis": BASIS},
+        {
+            "command": NAME,
+            "uri": schema.uri,
+            "version": schema.text(most=256),
+            "integrity": schema.text(most=256),
+            "digest": schema.sha256_set,
+            "parts": PARTS,
+            "why": WHY,
+        },
+        unknown="ignore",
+    ),
+    _valued,
+)
+
+MATERIAL = schema.constrained(
+    schema.members(
+        {
+            "role": schema.one_of(("instruction", "settings", "hooks", "mcp-configuration")),
+            "name": NAME,
+            "basis": BASIS,
+        },
+        {"digest": schema.sha256_set, "why": WHY},
+        unknown="ignore",
+    ),
+    _valued,
+)
+
+MCP_SERVER = schema.members(
+    {"name": NAME, "basis": BASIS},
+    {
+        "command": NAME,
+        "uri": schema.uri,
+        "digest": schema.sha256_set,
+        "parts": PARTS,
+        "host": NAME,
+        "environmentNames": schema.array(schema.text(most=256), most=1_000),
+        "source": NAME,
+        "toolsDigest": schema.sha256_set,
+        "why": WHY,
+    },
+    unknown="ignore",
+)
+
+MODEL = schema.constrained(
+    schema.members(
+        {
+            "provider": schema.text(most=256),
+            "role": schema.one_of(("main", "helper", "subagent")),
+            "basis": BASIS,
+        },
+        {
+            "requested": schema.text(most=512),
+            "served": schema.text(most=512),
+            "calls": schema.integer(),
+            "inputTokens": schema.integer(),
+            "outputTokens": schema.integer(),
+            "why": WHY,
+        },
+        unknown="ignore",
+    ),
+    lambda value: (
+        None if "served" in value or "why" in value else "says neither what was served nor why not"
+    ),
+)
+
+GAP = schema.members(
+    {"why": WHY, "start": schema.time, "end": schema.time},
+    {"detail": schema.text(most=4_000)},
+    unknown="ignore",
+)
+GAPS = schema.array(GAP, most=10_000)
+
+BUILDER = schema.members(
+    {"id": schema.uri},
+    {"version": schema.mapping(schema.text(most=128), most=16)},
+    unknown="ignore",
+)
