@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agentprov.attest import descriptors
 from agentprov.attest.descriptors import present, sha256
-from agentprov.formats.facts import AgentReport, Ending, Session
+from agentprov.formats.facts import AgentReport, Gap, Session
 from agentprov.formats.names import SESSION_TYPE
 from agentprov.formats.statement import Statement, Subject, build
 
@@ -47,30 +49,44 @@ def session_open(session: Session) -> Statement:
 
 
 def session_close(
-    session: Session, open_sha256: str, ending: Ending, report: AgentReport
+    session: Session,
+    *,
+    open_sha256: str,
+    generations: Sequence[str],
+    last_sequence: int,
+    finished: str,
+    journal_head: str,
+    journal_entries: int,
+    outcome: str,
+    exit_status: int | None,
+    report: AgentReport,
+    uncommitted: Sequence[bytes] = (),
+    gaps: Sequence[Gap] = (),
 ) -> Statement:
     """State a session at its end: every generation statement, and the head of the journal.
 
-    `open_sha256` is the payload digest of the opening statement. Paths that changed and were
-    not committed are counted, never named. Raises MalformedInput.
+    `open_sha256` and `generations` are payload digests, the latter in order of sequence and
+    part; `journal_head` is the digest of the journal's last line; `outcome` is ``completed`` or
+    ``incomplete``. Paths that changed and were not committed are counted, never named, because
+    published records name committed paths only. Raises MalformedInput.
     """
     predicate = present(
         phase="close",
         session=present(
             id=session.id,
             startedOn=session.started,
-            finishedOn=ending.finished,
-            outcome=ending.outcome,
-            exitStatus=ending.exit_status,
+            finishedOn=finished,
+            outcome=outcome,
+            exitStatus=exit_status,
         ),
         builder=descriptors.builder(session.builder),
         open=sha256(open_sha256),
-        lastSequence=ending.last_sequence,
-        journal={"entries": ending.journal_entries, "head": sha256(ending.journal_head)},
+        lastSequence=last_sequence,
+        journal={"entries": journal_entries, "head": sha256(journal_head)},
         models=[descriptors.model(item) for item in report.models],
         channels=list(report.channels),
-        uncommitted=ending.uncommitted,
-        gaps=descriptors.gaps((*report.gaps, *ending.gaps)),
+        uncommitted=len(uncommitted),
+        gaps=descriptors.gaps((*report.gaps, *gaps)),
     )
-    predicate["generations"] = [sha256(item) for item in ending.generations]
-    return build([Subject("journal", sha256(ending.journal_sha256))], SESSION_TYPE, predicate)
+    predicate["generations"] = [sha256(item) for item in generations]
+    return build([Subject("journal", sha256(journal_head))], SESSION_TYPE, predicate)

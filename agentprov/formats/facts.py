@@ -239,24 +239,3 @@ class Session:
     principal: str | None = None
     journal_genesis: str = ""
     gaps: tuple[Gap, ...] = field(default_factory=tuple)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What a session came to; signed once when it closes.
-
-    `generations` are payload digests of the session's generation statements, in order of
-    sequence and part. `journal_head` is the digest of the journal's last line, `journal_sha256`
-    that of the whole file. `uncommitted` counts paths that changed and were not committed.
-    """
-
-    finished: str
-    outcome: Literal["completed", "failed", "interrupted", "lost"]
-    last_sequence: int
-    generations: tuple[str, ...]
-    journal_entries: int
-    journal_head: str
-    journal_sha256: str
-    exit_status: int | None = None
-    uncommitted: int = 0
-    gaps: tuple[Gap, ...] = ()

@@ -14,7 +14,7 @@ from typing import Any
 from agentprov.formats import schema
 from agentprov.formats.predicates import parts
 
-OUTCOMES = ("completed", "failed", "interrupted", "lost")
+OUTCOMES = ("completed", "incomplete")
 
 _PLAN = schema.members(
     {
@@ -159,6 +159,8 @@ def contradiction(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> str
         return "a session has exactly one subject, its journal, with a sha256"
     if predicate["phase"] == "open":
         return None
+    if predicate["journal"]["head"]["sha256"] != subjects[0][1]["sha256"]:
+        return "subject and journal record name different heads"
     listed = [item["sha256"] for item in predicate["generations"]]
     if len(set(listed)) != len(listed):
         return "it lists a generation twice"
