@@ -99,20 +99,39 @@ def _made_in(path: Path, offset: int) -> list[str]:
 
 
 def _reachable_and_new(git: Git, since: RefState) -> list[str]:
-    arguments = ["--branches", "--not", "--remotes", *since.tips]
+    # Older gits read only revisions from stdin, no options: those stand on the command line.
     head = git.resolve("HEAD")
-    names = "\n".join(([head] if head else []) + arguments) + "\n"
     out = git.run(
         "rev-list", "--topo-order", "--reverse", f"--max-count={MAX_FOUND}", "--ignore-missing",
-        "--stdin", input=names.encode(), check=False,
+        "--stdin", *([head] if head else []), "--branches", "--not", "--remotes",
+        input="".join(f"^{tip}\n" for tip in since.tips).encode(), check=False,
     )  # fmt: skip
     return out.decode().split()
 
 
 def _oldest_first(git: Git, oids: list[str]) -> list[str]:
+    """Put parents before children, else keep the order; drops ids that are no commits here.
+
+    Dates cannot do it: several commits may share a second, and clocks go back.
+    """
     out = git.run(
-        "rev-list", "--no-walk=sorted", "--topo-order", "--reverse", "--ignore-missing", "--stdin",
+        "rev-list", "--no-walk=unsorted", "--parents", "--ignore-missing", "--stdin",
         input=("\n".join(oids) + "\n").encode(), check=False,
     )  # fmt: skip
-    order = {oid: place for place, oid in enumerate(out.decode().split())}
-    return sorted((oid for oid in oids if oid in order), key=order.__getitem__)
+    rows = [line.split() for line in out.decode().splitlines()]
+    parents = {row[0]: row[1:] for row in rows}
+    ordered: list[str] = []
+    placed: set[str] = set()
+    for oid in (oid for oid in oids if oid in parents):
+        waiting = [oid]
+        while waiting:
+            current = waiting[-1]
+            first = [p for p in parents[current] if p in parents and p not in placed]
+            if current in placed or not first:
+                waiting.pop()
+                if current not in placed:
+                    placed.add(current)
+                    ordered.append(current)
+            else:
+                waiting += first
+    return ordered

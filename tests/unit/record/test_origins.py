@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from agentprov.formats.facts import Edit, LineRange
+from agentprov.record.origins import added_lines, ranges
+
+ALL = "no-model-text"
+
+
+def _edit(text: str, model: str = "m") -> Edit:
+    return Edit("/r/f", text, "Write", model, "reported")
+
+
+def test_hunk_headers_give_added_ranges() -> None:
+    patch = b"@@ -0,0 +1,3 @@\n@@ -4 +8 @@\n@@ -9,2 +10,0 @@\n"
+    assert list(added_lines(patch)) == [(1, 3), (8, 8)]
+
+
+def test_a_written_file_is_the_models() -> None:
+    text = "import os\n\nprint(os.name)\n"
+    assert ranges(text.encode(), [(1, 3)], {}, [_edit(text)], why_not=ALL) == (
+        LineRange(1, 3, "model", "reported", "m"),
+    )
+
+
+def test_a_line_that_no_edit_holds_stays_unknown() -> None:
+    text = "import os\nprint(os.name)\n"
+    found = ranges((text + "evil()\n").encode(), [(1, 3)], {}, [_edit(text)], why_not=ALL)
+    assert found == (
+        LineRange(1, 2, "model", "reported", "m"),
+        LineRange(3, 3, "unknown", "observed", why=ALL),
+    )
+
+
+def test_a_brace_alone_is_not_evidence() -> None:
+    found = ranges(b"}\n", [(1, 1)], {}, [_edit("something long enough\n}\n")], why_not=ALL)
+    assert found == (LineRange(1, 1, "unknown", "observed", why=ALL),)
+
+
+def test_lines_from_before_or_after_the_session_are_never_the_models() -> None:
+    text = "first distinctive line\nsecond distinctive line\n"
+    outside = {"before-session": frozenset({1}), "after-session": frozenset({2})}
+    found = ranges(text.encode(), [(1, 2)], outside, [_edit(text)], why_not=ALL)
+    assert [(r.origin, r.why) for r in found] == [
+        ("unknown", "before-session"),
+        ("unknown", "after-session"),
+    ]
+
+
+def test_carriage_returns_do_not_hide_the_model() -> None:
+    found = ranges(
+        b"a long line here\r\n", [(1, 1)], {}, [_edit("a long line here\n")], why_not=ALL
+    )
+    assert found[0].origin == "model"
+
+
+def test_the_later_edit_names_the_model() -> None:
+    text = "the very same line\n"
+    found = ranges(text.encode(), [(1, 1)], {}, [_edit(text, "a"), _edit(text, "b")], why_not=ALL)
+    assert found[0].model == "b"
+
+
+def test_one_edit_does_not_account_for_a_repeated_line_twice() -> None:
+    content = b"x = compute()\ny = 1\nx = compute()\n"
+    found = ranges(content, [(1, 3)], {}, [_edit("x = compute()\n")], why_not=ALL)
+    assert [r.origin for r in found] == ["model", "unknown"]
