@@ -44,6 +44,7 @@ def test_platformdirs_is_not_loaded_while_agentprov_home_is_set() -> None:
         env=environment(AGENTPROV_HOME="/nowhere"),
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.stdout == "False\n"
 
