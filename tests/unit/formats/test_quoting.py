@@ -4,9 +4,9 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.repository import Repository
 
 from agentprov.formats.quoting import quote, unquote
+from support.repository import Repository
 
 
 @given(st.binary(min_size=1, max_size=40))

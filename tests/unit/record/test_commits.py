@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.repository import Repository
 
 from agentprov.record.commits import new_commits, ref_state
 from agentprov.system.git import Git
+from support.repository import Repository
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from support.repository import Repository
 
 from agentprov.record import snapshot
 from agentprov.system.git import Git
+from support.repository import Repository
 
 AT = "2026-01-01T00:00:00Z"
 
