@@ -57,7 +57,7 @@ def main() -> int:
     if transcript:
         Path(transcript).write_text("".join(json.dumps(line) + "\n" for line in told))
     for command in (["add", "-A"], ["commit", "--quiet", "-m", "Greet people by name"]):
-        status = subprocess.run(["git", *command], check=False).returncode  # noqa: S603, S607
+        status = subprocess.run(["git", *command], check=False).returncode
         if status:
             return status
     print("scripted-agent: committed")
