@@ -54,7 +54,10 @@ class McpCall:
 
 @dataclass(frozen=True)
 class Delegate:
-    """Give a task to a subagent, which plays `script`; only agents of the Messages dialect."""
+    """Give a task to a subagent, which plays `script`; does not wait for it to end.
+
+    Codex offers subagents only with models that it drives through code mode, ``gpt-6.1-sol``.
+    """
 
     prompt: str
     script: tuple[Any, ...]
@@ -140,15 +143,25 @@ def anthropic_messages(
 
 
 def openai_responses(
-    script: Sequence[Any], body: dict[str, Any], *, served: str | None
+    script: Sequence[Any],
+    body: dict[str, Any],
+    *,
+    served: str | None,
+    in_subagent: bool,
 ) -> Iterator[dict[str, Any]]:
     """Answer one Responses request as the stream of events of one response."""
     requested = str(body.get("model", ""))
     history = json.dumps(body.get("input", []))
-    number = _next_turn(script, history, "call_s")
+    # Newer models get their tools as an input item, and call them from JavaScript.
+    in_code = '"additional_tools"' in history
+    prefix = "call_s"
+    if in_subagent:
+        prefix, script = _delegated(script, history)
+        prefix = prefix.replace("toolu", "call")
+    number = _next_turn(script, history, prefix)
     items: list[dict[str, Any]] = []
     for index, step in enumerate(_steps(script, number)):
-        tail = f"s{number}x{index}"
+        tail = f"{prefix.removeprefix('call_')}{number}x{index}"
         if isinstance(step, Say):
             content = [{"type": "output_text", "text": step.text, "annotations": []}]
             items.append(
@@ -162,9 +175,11 @@ def openai_responses(
             )
         else:
             call = _codex_call(step, script[:number])
+            if in_code and not isinstance(step, Delegate):
+                call = _as_code(call)
             items.append({"id": f"item_{tail}", "call_id": f"call_{tail}", **call})
     response = {
-        "id": f"resp_s{number}_{len(history)}",
+        "id": f"resp_{prefix}{number}_{len(history)}",
         "object": "response",
         "model": served or requested,
         "status": "in_progress",
@@ -249,6 +264,9 @@ def _codex_call(step: Any, before: Sequence[Any]) -> dict[str, Any]:
     if isinstance(step, McpCall):
         call = _codex_function(step.tool, step.arguments)
         return {**call, "namespace": f"mcp__{step.server}"}
+    if isinstance(step, Delegate):
+        task = {"task_name": "part", "message": step.prompt, "fork_turns": "none"}
+        return {**_codex_function("spawn_agent", task), "namespace": "collaboration"}
     raise TypeError(f"no tool for {step!r}")
 
 
@@ -259,6 +277,13 @@ def _codex_function(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         "name": name,
         "arguments": json.dumps(arguments),
     }
+
+
+def _as_code(call: dict[str, Any]) -> dict[str, Any]:
+    name = f"{call['namespace']}__{call['name']}" if "namespace" in call else call["name"]
+    argument = call.get("arguments") or json.dumps(call["input"])
+    code = f"text(await tools.{name}({argument}));\n"
+    return {"type": "custom_tool_call", "status": "completed", "name": "exec", "input": code}
 
 
 def _patch(lines: list[str]) -> dict[str, Any]:

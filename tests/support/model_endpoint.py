@@ -107,7 +107,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith("/responses") and isinstance(body, dict):
             self._keep(body)
             events = model_dialects.openai_responses(
-                self.owner.script, body, served=self.owner.served
+                self.owner.script,
+                body,
+                served=self.owner.served,
+                in_subagent="x-openai-subagent" in self.headers,
             )
         else:
             self._keep(None)

@@ -1,0 +1,190 @@
+"""What Claude Code reads when it starts: instruction files, settings, MCP configuration.
+
+The places were seen with strace (Claude Code 2.1.330). Folders below the working directory,
+skills and installed plug-ins are not looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agentprov.ports import ConfiguredMcpServer, LaunchContext
+from agentprov.record.agents.command_line import options_of, values_of
+from agentprov.record.agents.places import (
+    configured_servers,
+    existing,
+    first_of_each_name,
+    label,
+    listed,
+    upwards,
+)
+from agentprov.record.agents.reading import json_file, json_object, mapping, small_file
+
+MANAGED = (Path("/etc/claude-code"), Path("/Library/Application Support/ClaudeCode"))
+IMPORT_DEPTH = 5
+MAX_IMPORTS = 200
+_IMPORT = re.compile(r"(?:^|(?<=\s))@((?:[^\s\\]|\\ )+)", re.MULTILINE)
+_CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`", re.DOTALL)
+
+
+def user_folder(context: LaunchContext) -> Path:
+    """Give the folder of the user's own settings, ``~/.claude`` unless the user moved it."""
+    moved = context.environment.get("CLAUDE_CONFIG_DIR")
+    return context.cwd / moved if moved else context.home / ".claude"
+
+
+def state_file(context: LaunchContext) -> Path:
+    """Give the file in which Claude keeps its state and the user's MCP servers."""
+    moved = context.environment.get("CLAUDE_CONFIG_DIR")
+    return context.cwd / moved / ".claude.json" if moved else context.home / ".claude.json"
+
+
+def materials(context: LaunchContext, words: Sequence[str]) -> list[tuple[str, Path]]:
+    """Give (role, path) of the files that steer a session; `words` are the agent's own."""
+    return existing(_candidates(context, words))
+
+
+def _candidates(context: LaunchContext, words: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    user = user_folder(context)
+    for path in _instructions(context, user):
+        yield "instruction", path
+        for imported in _imports(path, context.home):
+            yield "instruction", imported
+    for path in settings_files(context, words):
+        yield "settings", path
+    for folder in upwards(context.cwd, context.top):
+        yield "mcp-configuration", folder / ".mcp.json"
+    for managed in MANAGED:
+        yield "mcp-configuration", managed / "managed-mcp.json"
+    for value in _mcp_words(words):
+        if not value.lstrip().startswith("{"):
+            yield "mcp-configuration", context.cwd / value
+    # It is rewritten at every start: named only where it has something to say about servers.
+    if any(_state_servers(context)):
+        yield "mcp-configuration", state_file(context)
+
+
+def _instructions(context: LaunchContext, user: Path) -> Iterator[Path]:
+    for managed in MANAGED:
+        yield managed / "CLAUDE.md"
+        yield from listed(managed / ".claude" / "rules", ".md")
+    yield user / "CLAUDE.md"
+    yield from listed(user / "rules", ".md")
+    for folder in reversed(list(upwards(context.cwd))):
+        yield folder / "CLAUDE.md"
+        yield folder / ".claude" / "CLAUDE.md"
+        yield folder / "CLAUDE.local.md"
+        yield folder / "AGENTS.md"
+        yield from listed(folder / ".claude" / "rules", ".md")
+
+
+def settings_files(context: LaunchContext, words: Sequence[str]) -> list[Path]:
+    """Give the settings files, the one of least rank first; not all of them need exist."""
+    folders = list(dict.fromkeys((context.top, context.cwd)))
+    found = [user_folder(context) / "settings.json"]
+    found += [folder / ".claude" / "settings.json" for folder in folders]
+    found += [folder / ".claude" / "settings.local.json" for folder in folders]
+    found += [
+        context.cwd / value
+        for value in values_of(words, "--settings")
+        if not value.lstrip().startswith("{")
+    ]
+    for managed in MANAGED:
+        found.append(managed / "managed-settings.json")
+        found += listed(managed / "managed-settings.d", ".json")
+    return found
+
+
+def hooks_are_off(context: LaunchContext, words: Sequence[str]) -> str | None:
+    """Say what switches hooks off for this run, as far as configuration tells; None if nothing."""
+    for option in ("--bare", "--safe-mode"):
+        if option in options_of(words):
+            return option
+    for name in ("CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_SAFE_MODE"):
+        if context.environment.get(name):
+            return name
+    # A later --settings outranks all files of the user and the repository.
+    inline = [json_object(value) for value in values_of(words, "--settings")]
+    if any(one.get("disableAllHooks") is False for one in inline):
+        return None
+    if any(one.get("disableAllHooks") is True for one in inline):
+        return "--settings"
+    for path in settings_files(context, words):
+        if json_file(path).get("disableAllHooks") is True:
+            return label(path, context)
+    return None
+
+
+def mcp_servers(context: LaunchContext, words: Sequence[str]) -> list[ConfiguredMcpServer]:
+    """Give the configured MCP servers, the winner of each name; the command line ranks highest."""
+    found: list[ConfiguredMcpServer] = []
+    for value in _mcp_words(words):
+        if value.lstrip().startswith("{"):
+            entries, source = json_object(value), "--mcp-config"
+        else:
+            path = context.cwd / value
+            entries, source = json_file(path), label(path, context)
+        found += configured_servers(mapping(entries.get("mcpServers")), source)
+    if "--strict-mcp-config" in options_of(words):
+        return first_of_each_name(found)
+    local, user = _state_servers(context)
+    found += local
+    for managed in MANAGED:
+        path = managed / "managed-mcp.json"
+        found += configured_servers(mapping(json_file(path).get("mcpServers")), str(path))
+    project = [folder / ".mcp.json" for folder in upwards(context.cwd, context.top)]
+    for path in (*project, *reversed(settings_files(context, words))):
+        entries = json_file(path)
+        found += configured_servers(mapping(entries.get("mcpServers")), label(path, context))
+    return first_of_each_name([*found, *user])
+
+
+def _state_servers(
+    context: LaunchContext,
+) -> tuple[list[ConfiguredMcpServer], list[ConfiguredMcpServer]]:
+    state = json_file(state_file(context))
+    source = label(state_file(context), context)
+    local: list[ConfiguredMcpServer] = []
+    projects = mapping(state.get("projects"))
+    for folder in dict.fromkeys((context.cwd, context.top)):
+        for name in dict.fromkeys((str(folder), os.path.realpath(folder))):
+            entry = mapping(projects.get(name))
+            local += configured_servers(mapping(entry.get("mcpServers")), source)
+    return local, configured_servers(mapping(state.get("mcpServers")), source)
+
+
+def _mcp_words(words: Sequence[str]) -> list[str]:
+    # --mcp-config takes any number of words: all up to the next option.
+    found: list[str] = []
+    taking = False
+    for word in words:
+        if word == "--":
+            break
+        if word.startswith("--mcp-config="):
+            found.append(word.partition("=")[2])
+            taking = True
+        elif word.startswith("-"):
+            taking = word == "--mcp-config"
+        elif taking:
+            found.append(word)
+    return found
+
+
+def _imports(start: Path, home: Path) -> list[Path]:
+    found: dict[Path, int] = {start: 0}
+    waiting = [start]
+    while waiting:
+        path = waiting.pop(0)
+        data = small_file(path) if found[path] < IMPORT_DEPTH else None
+        prose = _CODE.sub(" ", (data or b"").decode("utf-8", "replace"))
+        for match in _IMPORT.finditer(prose):
+            named = match.group(1).replace("\\ ", " ").rstrip(".,;:!?)")
+            target = home / named[2:] if named.startswith("~/") else path.parent / named
+            target = Path(os.path.normpath(target))
+            if len(found) <= MAX_IMPORTS and target not in found and existing([("", target)]):
+                found[target] = found[path] + 1
+                waiting.append(target)
+    return list(found)[1:]
