@@ -211,7 +211,7 @@ def _next_turn(script: Sequence[Any], history: str, prefix: str) -> int:
     for number in range(len(script)):
         for index, step in enumerate(_steps(script, number)):
             shown = (
-                json.dumps(step.text)[1:-1]
+                f": {json.dumps(step.text)}"
                 if isinstance(step, Say)
                 else f'"{prefix}{number}x{index}"'
             )
