@@ -1,0 +1,87 @@
+"""Whether a signer may say what it signed: roles, builder ids, and how a claim may be known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from agentprov.formats.digest import is_weak
+from agentprov.formats.facts import BASES
+from agentprov.formats.names import BUILDER_PREFIX
+from agentprov.formats.predicates import generation, session
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.formats.statement import Statement
+from agentprov.verify.record import Entry
+from agentprov.verify.trust import TrustedKey
+
+CAPS: Mapping[str, str] = {
+    "transcript-import": "reported",
+    "mcp-declared": "reported",
+    "hooks-only": "reported",
+    "local-wrapper": "intercepted",
+    "ci-runner": "intercepted",
+    "isolated": "isolated",
+}
+"""The best basis that each mode of the recorder can have for a claim (DESIGN section 9)."""
+
+_ROLES: Mapping[str, tuple[str, ...]] = {
+    "plan": ("human",),
+    "session-open": ("recorder", "ci"),
+    "session-close": ("recorder", "ci"),
+    "generation": ("recorder", "ci"),
+}
+
+
+def cap(builder: str) -> str:
+    """Give the best basis that a builder id may claim; ids we do not know get `reported`."""
+    name = builder.removeprefix(BUILDER_PREFIX).partition("/")[0]
+    return CAPS.get(name, "reported") if builder.startswith(BUILDER_PREFIX) else "reported"
+
+
+def judge(entry: Entry) -> None:
+    """Add what is wrong with who says this, and with how they say they know it."""
+    if entry.statement is None:
+        return
+    statement, key = entry.statement.value, entry.statement.key
+    if statement.kind is None:
+        entry.blame("predicate-unknown", f"no rule here for {statement.predicate_type}")
+        return
+    roles = _ROLES[statement.kind]
+    if not any(key.may(role) for role in roles):
+        entry.blame("signer-role", _why_no_role(key, statement.kind, roles))
+    for name in _weak(statement):
+        entry.blame("weak-digest", f"nothing but a weak digest binds {name!r}")
+    if isinstance(entry.view, OpenView | CloseView | GenerationView):
+        _judge_builder(entry, statement, key, entry.view.builder)
+
+
+def _judge_builder(entry: Entry, statement: Statement, key: TrustedKey, builder: str) -> None:
+    if builder not in key.builders:
+        entry.blame("signer-builder", f"the key of {key.person} may not speak for {builder}")
+    best = cap(builder)
+    allowed = BASES[: BASES.index(next(b for b in BASES if b == best)) + 1]
+    for pointer, basis in _bases(statement):
+        if basis not in allowed:
+            entry.blame(
+                "basis-above-cap", f"{pointer} claims {basis}; {builder} can know {best} at best"
+            )
+
+
+def _why_no_role(key: TrustedKey, kind: str, roles: tuple[str, ...]) -> str:
+    if "human" in roles and "human" in key.roles:
+        return f"the key of {key.person} is also a machine's, so it cannot sign a {kind}"
+    held = ", ".join(sorted(key.roles))
+    return f"the key of {key.person} is {held}; a {kind} needs {' or '.join(roles)}"
+
+
+def _weak(statement: Statement) -> Iterator[str]:
+    files = statement.kind == "generation"
+    for index, subject in enumerate(statement.subjects):
+        if is_weak(subject.digest) or (files and index and "sha256" not in subject.digest):
+            yield subject.name
+
+
+def _bases(statement: Statement) -> Iterator[tuple[str, str]]:
+    if statement.kind == "generation":
+        return generation.bases(statement.predicate)
+    return session.bases(statement.predicate)

@@ -1,0 +1,94 @@
+"""Every code a finding can have: its exit code, how bad it is by itself, and the way out.
+
+docs/spec/findings.md has one entry per code; a test keeps both lists the same. Codes are a
+contract: they are added, never renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+EXIT_ORDER = (16, 11, 17, 12, 14, 15, 18, 19, 10, 13)
+"""Which exit code wins when several apply (DESIGN section 7)."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a code stands for; `remedy` is what a person can do about it."""
+
+    exit_code: int
+    severity: Severity
+    remedy: str
+
+
+_ASK = "Ask whoever recorded this for the original record, and find out who changed it."
+_FETCH = "Fetch the records (`git fetch origin refs/notes/agentprov`), or ask who recorded it."
+_RECORDER = "Do not trust this recorder's key until it is known how this came to be signed."
+
+CATALOGUE: Mapping[str, Kind] = {
+    "trust-empty": Kind(
+        16, "error", "Commit .agentprov/trust.yaml, or run `agentprov init` to make a key."
+    ),
+    "bundle-malformed": Kind(14, "error", _ASK),
+    "payload-type": Kind(14, "error", "Only in-toto statements are accepted here."),
+    "statement-malformed": Kind(14, "error", _ASK),
+    "predicate-unknown": Kind(
+        14, "error", "Verify this statement with the tool that knows its type."
+    ),
+    "weak-digest": Kind(14, "error", "Record again with sha256 digests."),
+    "basis-above-cap": Kind(14, "error", _RECORDER),
+    "signature-invalid": Kind(11, "error", _ASK),
+    "signer-unknown": Kind(
+        17, "error", "If you know this key to be good, add it with `agentprov trust add`."
+    ),
+    "signer-role": Kind(
+        17, "error", "Have it signed by somebody who holds the role, or change trust.yaml."
+    ),
+    "signer-builder": Kind(
+        17, "error", "List the builder id for this key in trust.yaml if that is meant."
+    ),
+    "commit-differs": Kind(12, "error", _RECORDER),
+    "change-differs": Kind(12, "error", _RECORDER),
+    "content-differs": Kind(12, "error", _RECORDER),
+    "content-missing": Kind(10, "error", "Fetch the missing objects (partial or shallow clone?)."),
+    "commit-missing": Kind(10, "error", "Fetch the commit that the record describes."),
+    "session-twice": Kind(15, "error", _RECORDER),
+    "sequence-twice": Kind(15, "error", _RECORDER),
+    "commit-twice": Kind(15, "error", _RECORDER),
+    "close-twice": Kind(15, "error", _RECORDER),
+    "part-missing": Kind(10, "error", _FETCH),
+    "edge-forbidden": Kind(15, "error", _RECORDER),
+    "session-open-missing": Kind(10, "error", _FETCH),
+    "session-differs": Kind(15, "error", _RECORDER),
+    "plan-missing": Kind(10, "error", _FETCH),
+    "plan-differs": Kind(15, "error", _RECORDER),
+    "plan-signature-differs": Kind(
+        15, "error", "Find the signature that existed when the session began; later ones are void."
+    ),
+    "plan-after-session": Kind(15, "error", "Sign plans before work starts."),
+    "plan-elsewhere": Kind(15, "error", "Sign a plan for this repository."),
+    "plan-expired": Kind(18, "error", "Sign the plan again before the next session."),
+    "generation-missing": Kind(10, "error", _FETCH),
+    "generation-unlisted": Kind(15, "error", _RECORDER),
+    "sequence-broken": Kind(15, "error", _RECORDER),
+    "time-in-future": Kind(15, "error", "Check the clocks of this machine and of the recorder's."),
+    "record-of-another-commit": Kind(
+        15, "error", "A record speaks for its own commit only; record this one, or rewrite-link it."
+    ),
+    "provenance-missing": Kind(10, "error", _FETCH),
+    "record-missing": Kind(10, "error", _FETCH),
+    "commit-rewritten": Kind(
+        10, "warning", "The record is of the commit before the rewrite; compare the two."
+    ),
+    "trailer-malformed": Kind(10, "warning", "Correct or remove the Agentprov-Session trailer."),
+    "session-incomplete": Kind(
+        10, "warning", "Run `agentprov drain` where the session ran, if it has ended."
+    ),
+    "session-gaps": Kind(10, "note", "See `agentprov show` for what was not seen, and why."),
+    "plan-expired-since": Kind(18, "note", "Nothing; the plan was valid when the session began."),
+    "hidden-plan-content": Kind(13, "warning", "Read the plan with `agentprov plan show`."),
+}

@@ -1,0 +1,219 @@
+"""Whether each commit has the record that was asked for, and what stands in the way.
+
+This is where problems become findings. A commit that needs a record and has one that holds
+passes, whatever else hangs on it: evidence can only be added by whoever can sign it, and junk
+that somebody hangs beside it takes nothing away. Where no record holds, the defects of those
+that were meant for the commit are the reasons, and count.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.plan import PlanView
+from agentprov.verify.finding import (
+    CommitVerdict,
+    Coverage,
+    Finding,
+    GenerationRef,
+    PlanRef,
+    Problem,
+    finding,
+)
+from agentprov.verify.record import Entry
+from agentprov.verify.subjects import CommitFacts
+from agentprov.verify.trust import TrustRoot
+
+
+@dataclass
+class Report:
+    """Findings and commit verdicts; `errors` are entries whose problems count already."""
+
+    commits: list[CommitVerdict] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    accepted: list[Entry] = field(default_factory=list)
+    _told: set[tuple[int, str, str]] = field(default_factory=set)
+
+    def tell(self, entry: Entry, commit: str | None, *, counts: bool) -> None:
+        """Report an entry's problems and remarks, each once; errors where they count."""
+        for problem in entry.problems:
+            self._add(entry, problem, commit, "error" if counts else "warning")
+        for remark in entry.remarks:
+            self._add(entry, remark, commit, None)
+
+    def _add(
+        self, entry: Entry, problem: Problem, commit: str | None, severity: str | None
+    ) -> None:
+        key = (id(entry), problem.code, problem.message)
+        if key in self._told:
+            return
+        self._told.add(key)
+        chosen = "error" if severity == "error" else "warning" if severity else None
+        self.findings.append(
+            finding(problem, subject=entry.label, commit=commit, severity=chosen)  # type: ignore[arg-type]
+        )
+
+
+def judge(
+    entries: Sequence[Entry],
+    commits: Sequence[CommitFacts],
+    required: frozenset[str],
+    trust: TrustRoot,
+) -> Report:
+    """Judge every commit, then the records that were named, then what else was found there."""
+    meant, elsewhere = _meant_for(entries)
+    report = Report()
+    for entry in entries:
+        if entry.named:
+            for part in entry.everything():
+                report.tell(part, _commit_of(part), counts=True)
+    quiet: list[tuple[Entry, str]] = []
+    for facts in commits:
+        candidates = meant.get(facts.oid, [])
+        holding = [entry for entry in candidates if _speaks_for(entry, facts.oid)]
+        report.accepted.extend(holding)
+        coverage = _coverage(holding, facts, trust)
+        missing = _missing(coverage, facts, facts.oid in required)
+        missing += _trailers(holding, elsewhere, facts, facts.oid in required)
+        counts = any(item.severity == "error" for item in missing)
+        for candidate in candidates:
+            for entry in candidate.everything():
+                if counts:
+                    _misplaced(entry, facts.oid)
+                    report.tell(entry, facts.oid, counts=True)
+                else:
+                    quiet.append((entry, facts.oid))
+        report.findings.extend(missing)
+        report.commits.append(_verdict(facts.oid, coverage, holding))
+    for entry, oid in quiet:
+        report.tell(entry, oid, counts=False)
+    return report
+
+
+def _meant_for(
+    entries: Sequence[Entry],
+) -> tuple[Mapping[str, list[Entry]], Mapping[tuple[str, int], list[Entry]]]:
+    """Group entries by the commit they describe or hang on, and generations by their place."""
+    meant: dict[str, list[Entry]] = defaultdict(list)
+    places: dict[tuple[str, int], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        oids = set(entry.anchors)
+        if isinstance(entry.view, GenerationView):
+            oids.add(entry.view.commit)
+            places[entry.view.session, entry.view.sequence].append(entry)
+        for oid in oids:
+            meant[oid].append(entry)
+    return meant, places
+
+
+def _speaks_for(entry: Entry, oid: str) -> bool:
+    view = entry.view
+    return isinstance(view, GenerationView) and view.commit == oid and entry.holds()
+
+
+def _commit_of(entry: Entry) -> str | None:
+    return entry.view.commit if isinstance(entry.view, GenerationView) else None
+
+
+def _misplaced(entry: Entry, oid: str) -> None:
+    view = entry.view
+    if isinstance(view, GenerationView) and oid in entry.anchors and view.commit != oid:
+        entry.blame(
+            "record-of-another-commit", f"it hangs on {oid}, yet it describes {view.commit}"
+        )
+
+
+def _coverage(holding: Sequence[Entry], facts: CommitFacts, trust: TrustRoot) -> Coverage:
+    if holding:
+        return "covered"
+    signer = next((key for key in trust.keys if key.spki == facts.signed_by), None)
+    return "human" if signer is not None and signer.may("human") else "uncovered"
+
+
+def _missing(coverage: Coverage, facts: CommitFacts, required: bool) -> list[Finding]:
+    if coverage != "uncovered":
+        return []
+    return [
+        finding(
+            Problem("provenance-missing", "no record that holds says where this commit came from"),
+            subject=facts.oid,
+            commit=facts.oid,
+            severity="error" if required else "warning",
+        )
+    ]
+
+
+def _trailers(
+    holding: Sequence[Entry],
+    places: Mapping[tuple[str, int], Sequence[Entry]],
+    facts: CommitFacts,
+    required: bool,
+) -> list[Finding]:
+    """Find trailers whose record is not here: the trace that a deleted record leaves."""
+    found: list[Finding] = []
+    present = {
+        (entry.view.session, entry.view.sequence)
+        for entry in holding
+        if isinstance(entry.view, GenerationView)
+    }
+    for trailer in facts.trailers:
+        session, _, number = trailer.rpartition("/")
+        if not session or not (number.isascii() and number.isdigit()) or len(number) > 8:
+            problem = Problem("trailer-malformed", f"{trailer!r} is not SESSION/NUMBER")
+            found.append(finding(problem, subject=facts.oid, commit=facts.oid))
+            continue
+        place = (session, int(number))
+        if place in present:
+            continue
+        others = [
+            entry.view.commit
+            for entry in places.get(place, ())
+            if isinstance(entry.view, GenerationView) and entry.view.commit != facts.oid
+        ]
+        if others:
+            problem = Problem("commit-rewritten", f"the record of {trailer} describes {others[0]}")
+            found.append(
+                finding(
+                    problem,
+                    subject=facts.oid,
+                    commit=facts.oid,
+                    severity="error" if required else "warning",
+                )
+            )
+        else:
+            problem = Problem(
+                "record-missing", f"its trailer names {trailer}; no such record holds"
+            )
+            found.append(finding(problem, subject=facts.oid, commit=facts.oid))
+    return found
+
+
+def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVerdict:
+    generations: list[GenerationRef] = []
+    plans: dict[str, PlanRef] = {}
+    for entry in holding:
+        view = entry.view
+        if isinstance(view, GenerationView) and entry.statement is not None:
+            generations.append(
+                GenerationRef(
+                    sha256=entry.statement.value.sha256,
+                    session=view.session,
+                    sequence=view.sequence,
+                    part=view.part,
+                    signer=entry.statement.key.person,
+                    builder=view.builder,
+                )
+            )
+        for used in entry.everything():
+            if isinstance(used.view, PlanView) and used.statement is not None:
+                plans[used.statement.value.sha256] = PlanRef(
+                    name=used.view.name,
+                    sha256=used.view.sha256,
+                    statement_sha256=used.statement.value.sha256,
+                    signer=used.statement.key.person,
+                    declared_at=used.view.declared_at,
+                )
+    return CommitVerdict(oid, coverage, tuple(generations), tuple(plans.values()))

@@ -1,0 +1,118 @@
+"""What the judge says: findings, and the verdict that they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agentprov.verify.catalogue import CATALOGUE, EXIT_ORDER, Severity
+
+Coverage = Literal["covered", "human", "uncovered"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A code with its sentence, before it is known whether it matters to the question asked."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found, in the form in which it is reported."""
+
+    code: str
+    severity: Severity
+    exit_code: int
+    subject: str
+    commit: str | None
+    message: str
+    remedy: str
+
+
+def finding(
+    problem: Problem, *, subject: str, commit: str | None, severity: Severity | None = None
+) -> Finding:
+    """Make a finding; its severity is the catalogue's unless one is given."""
+    kind = CATALOGUE[problem.code]
+    return Finding(
+        code=problem.code,
+        severity=severity or kind.severity,
+        exit_code=kind.exit_code,
+        subject=subject,
+        commit=commit,
+        message=problem.message,
+        remedy=kind.remedy,
+    )
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """A claim that the verdict does not make, and why."""
+
+    claim: str
+    why: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class GenerationRef:
+    """A generation statement that holds, as the verdict names it."""
+
+    sha256: str
+    session: str
+    sequence: int
+    part: int
+    signer: str
+    builder: str
+
+
+@dataclass(frozen=True)
+class PlanRef:
+    """A plan statement that holds and stands behind a commit."""
+
+    name: str
+    sha256: str
+    statement_sha256: str
+    signer: str
+    declared_at: str
+
+
+@dataclass(frozen=True)
+class CommitVerdict:
+    """What is known of one commit."""
+
+    commit: str
+    coverage: Coverage
+    generations: tuple[GenerationRef, ...] = ()
+    plans: tuple[PlanRef, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything the judge found; `as_of` is the time it judged at (RFC 3339, Z)."""
+
+    target: str
+    findings: tuple[Finding, ...]
+    commits: tuple[CommitVerdict, ...]
+    not_proven: tuple[Unproven, ...]
+    trust_sha256: str
+    trust_source: str
+    as_of: str
+    exit_code: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exit_code", exit_code(self.findings))
+
+    @property
+    def holds(self) -> bool:
+        """Say whether no error was found."""
+        return self.exit_code == 0
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """Give the first code in the documented order that an error carries, or 0."""
+    codes = {item.exit_code for item in findings if item.severity == "error"}
+    return next((code for code in EXIT_ORDER if code in codes), 0)

@@ -1,0 +1,156 @@
+"""What a verdict does not prove, said with every verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agentprov.formats.names import BUILDER_PREFIX
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.session import OpenView
+from agentprov.verify.finding import Unproven
+from agentprov.verify.record import Entry
+from agentprov.verify.trust import UNGUARDED, TrustRoot
+
+_SAME_USER = frozenset({"local-wrapper", "hooks-only", "mcp-declared", "transcript-import"})
+
+
+def collect(accepted: Sequence[Entry], trust: TrustRoot) -> tuple[Unproven, ...]:
+    """Give the claims that the accepted records and the trust root leave open, each once."""
+    entries: list[Entry] = []
+    for entry in accepted:
+        entries.extend(part for part in entry.everything() if part not in entries)
+    found: dict[str, Unproven] = {}
+    for item in _all(entries, trust):
+        found.setdefault(item.claim, item)
+    return tuple(found.values())
+
+
+def _all(entries: Sequence[Entry], trust: TrustRoot) -> Iterator[Unproven]:
+    if trust.self_trust:
+        yield Unproven(
+            "that the signers are who they are said to be",
+            "no trust file was used; this user's own keys vouch for themselves",
+            "declared",
+        )
+    yield from _about_signers(entries)
+    yield from _about_recorders(entries)
+    yield from _about_models(entries)
+    yield from _about_lines(entries)
+    yield from _about_plans(entries)
+    if entries:
+        yield Unproven(
+            "that the agent was not led to make the model say what it said",
+            "whatever reaches a prompt can steer a model; records show what came, not why",
+            "reported",
+        )
+        yield Unproven(
+            "when any of this happened",
+            "times are the recorder's own clock; no timestamp authority was asked",
+            "observed",
+        )
+    yield Unproven(
+        "that no record was deleted",
+        "a missing record shows only through a commit's trailer or a session's closing statement",
+        "observed",
+    )
+
+
+def _about_signers(entries: Iterable[Entry]) -> Iterator[Unproven]:
+    for entry in entries:
+        if isinstance(entry.view, PlanView) and entry.statement:
+            key = entry.statement.key
+            if key.custody in UNGUARDED:
+                yield Unproven(
+                    f"that {key.person} signed the plan in person",
+                    f"key custody is {key.custody!r}: any process of this user, the agent "
+                    "included, could have signed",
+                    "declared",
+                )
+
+
+def _about_recorders(entries: Iterable[Entry]) -> Iterator[Unproven]:
+    for entry in entries:
+        view = entry.view
+        if not isinstance(view, OpenView):
+            continue
+        mode = view.builder.removeprefix(BUILDER_PREFIX).partition("/")[0]
+        if mode in _SAME_USER:
+            yield Unproven(
+                "that the agent left the recorder alone",
+                f"{mode}: the recorder runs as the agent's own user, who can read its key, "
+                "stop it, and inject into its processes",
+                "observed",
+            )
+        for remark in entry.remarks:
+            if remark.code == "session-incomplete":
+                yield Unproven("that the session's record is whole", remark.message, "observed")
+
+
+def _about_models(entries: Iterable[Entry]) -> Iterator[Unproven]:
+    for entry in entries:
+        if not isinstance(entry.view, GenerationView) or entry.statement is None:
+            continue
+        definition = entry.statement.value.predicate["buildDefinition"]
+        models = [
+            item for item in definition["resolvedDependencies"] if item["name"].startswith("model/")
+        ]
+        if not models:
+            yield Unproven("which model answered", "nothing said so", "declared")
+        for item in models:
+            basis = item.get("annotations", {}).get("basis", "declared")
+            if basis in ("declared", "reported"):
+                yield Unproven(
+                    f"that {item['uri']} answered",
+                    "the agent says so; nobody looked at the model's wire",
+                    basis,
+                )
+
+
+def _about_lines(entries: Iterable[Entry]) -> Iterator[Unproven]:
+    weak = unknown = 0
+    for entry in entries:
+        if not isinstance(entry.view, GenerationView) or entry.statement is None:
+            continue
+        for item in _ranges(entry.statement.value.predicate):
+            lines = item["end"] - item["start"] + 1
+            if item["origin"] == "unknown":
+                unknown += lines
+            elif item["origin"] == "model" and item["basis"] in ("declared", "reported"):
+                weak += lines
+    if weak:
+        yield Unproven(
+            f"that {weak} added lines came from the model",
+            "the agent reported writing them; the model's answer was not seen",
+            "reported",
+        )
+    if unknown:
+        yield Unproven(
+            f"who wrote {unknown} added lines",
+            "no process attribution, or no channel that saw the write",
+            "observed",
+        )
+
+
+def _ranges(predicate: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for change in predicate["runDetails"]["metadata"]["agentprov_changes"]:
+        yield from change.get("ranges", ())
+
+
+def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:
+    for entry in entries:
+        view = entry.view
+        if not isinstance(view, PlanView):
+            continue
+        yield Unproven(
+            f"that the signer of {view.name!r} saw all of it",
+            f"shown on: {view.shown_on}; what was shown was not rendered again here",
+            "declared",
+        )
+        if view.limits:
+            yield Unproven(
+                f"that the work kept to the limits of {view.name!r}",
+                f"not enforced by this version: {', '.join(view.limits)}",
+                "declared",
+            )

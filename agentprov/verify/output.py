@@ -1,0 +1,68 @@
+"""The verdict as the JSON that scripts read (DESIGN section 8, docs/spec/json-output.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentprov.verify.finding import CommitVerdict, Verdict
+
+SCHEMA = "agentprov-verify/1"
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """Give the verdict as one JSON object; keys only ever grow. Times carry an offset."""
+    return {
+        "schema": SCHEMA,
+        "verdict": "pass" if verdict.holds else "fail",
+        "exitCode": verdict.exit_code,
+        "target": verdict.target,
+        "findings": [
+            {
+                "code": item.code,
+                "severity": item.severity,
+                "exitCode": item.exit_code,
+                "subject": item.subject,
+                "commit": item.commit,
+                "message": item.message,
+                "remedy": item.remedy,
+            }
+            for item in verdict.findings
+        ],
+        "commits": [_commit(item) for item in verdict.commits],
+        "notProven": [
+            {"claim": item.claim, "why": item.why, "basis": item.basis}
+            for item in verdict.not_proven
+        ],
+        "policy": {"digest": None, "source": None},
+        "trust": {"digest": {"sha256": verdict.trust_sha256}, "source": verdict.trust_source},
+        "asOf": verdict.as_of.removesuffix("Z") + "+00:00",
+    }
+
+
+def _commit(verdict: CommitVerdict) -> dict[str, Any]:
+    return {
+        "commit": verdict.commit,
+        "coverage": verdict.coverage,
+        "generations": [
+            {
+                "digest": {"sha256": item.sha256},
+                "session": item.session,
+                "sequence": item.sequence,
+                "part": item.part,
+                "signer": item.signer,
+                "builder": item.builder,
+            }
+            for item in verdict.generations
+        ],
+        "plans": [
+            {
+                "name": item.name,
+                "digest": {"sha256": item.sha256},
+                "statement": {"sha256": item.statement_sha256},
+                "signer": item.signer,
+                "signedAt": item.declared_at.removesuffix("Z") + "+00:00",
+            }
+            for item in verdict.plans
+        ],
+        "approvals": [],
+    }

@@ -1,0 +1,138 @@
+"""Records on their way through the judge: what came in, and what is known of each so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from agentprov.formats.predicates import generation, plan, session
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.formats.statement import Statement
+from agentprov.ports import SignatureVerifier
+from agentprov.verify import signatures
+from agentprov.verify.finding import Problem
+from agentprov.verify.signatures import Verified
+from agentprov.verify.trust import TrustRoot
+
+View = PlanView | OpenView | CloseView | GenerationView
+
+
+@dataclass(frozen=True)
+class Record:
+    """A bundle as it was found.
+
+    `source` is how findings name it. `named` says that the user named it, so that its defects
+    count by themselves. `anchor` is the commit on which it hung; it decides nothing but which
+    defects are reported beside that commit.
+    """
+
+    data: bytes
+    source: str
+    named: bool = False
+    anchor: str | None = None
+
+
+@dataclass(eq=False)
+class Entry:
+    """One statement, however often and wherever it was found.
+
+    `problems` stop it from holding; `remarks` do not. `uses` are the entries that it stands on:
+    it holds only if they do.
+    """
+
+    sources: list[str]
+    named: bool
+    anchors: set[str]
+    payload_sha256: str | None
+    statement: Verified[Statement] | None
+    view: View | None
+    signatures: set[str]
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[Problem] = field(default_factory=list)
+    uses: list[Entry] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """Give the name under which findings speak of it."""
+        return self.sources[0]
+
+    def everything(self) -> list[Entry]:
+        """Give the entry and all that it stands on, each once."""
+        found: list[Entry] = []
+        waiting = [self]
+        while waiting:
+            entry = waiting.pop()
+            if not any(entry is other for other in found):
+                found.append(entry)
+                waiting.extend(entry.uses)
+        return found
+
+    def holds(self) -> bool:
+        """Say whether neither it nor anything that it stands on has a problem."""
+        return self.statement is not None and not any(entry.problems for entry in self.everything())
+
+    def blame(self, code: str, message: str) -> None:
+        """Add a problem, once."""
+        problem = Problem(code, message)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifier) -> list[Entry]:
+    """Check every bundle; the same payload found twice is one entry (DESIGN section 9).
+
+    A copy with a bad signature takes nothing away from a good one.
+    """
+    checked = {record.data: None for record in records}
+    results = {data: signatures.check(data, trust, verifier) for data in checked}
+    good: dict[str, Entry] = {}
+    entries: list[Entry] = []
+    for record in records:
+        result = results[record.data]
+        payload = result.bundle.payload_sha256 if result.bundle else None
+        verified = result.statement
+        known = good.get(payload) if payload and verified else None
+        if known is not None and verified is not None:
+            _merge(known, record, verified.signature_sha256)
+            continue
+        entry = Entry(
+            sources=[record.source],
+            named=record.named,
+            anchors=_anchors([record.anchor]),
+            payload_sha256=payload,
+            statement=verified,
+            view=_view(verified.value) if verified else None,
+            signatures={verified.signature_sha256} if verified else set(),
+            problems=list(result.problems),
+        )
+        entries.append(entry)
+        if payload and verified:
+            good[payload] = entry
+    return entries
+
+
+def _merge(entry: Entry, record: Record, signature_sha256: str) -> None:
+    if record.source not in entry.sources:
+        entry.sources.append(record.source)
+    entry.named = entry.named or record.named
+    entry.anchors |= _anchors([record.anchor])
+    entry.signatures.add(signature_sha256)
+
+
+def _anchors(values: Iterable[str | None]) -> set[str]:
+    return {value for value in values if value is not None}
+
+
+def _view(statement: Statement) -> View | None:
+    subjects = [(subject.name, subject.digest) for subject in statement.subjects]
+    if statement.kind == "plan":
+        return plan.view(subjects, statement.predicate)
+    if statement.kind == "session-open":
+        return session.view_open(statement.predicate)
+    if statement.kind == "session-close":
+        return session.view_close(statement.predicate)
+    if statement.kind == "generation":
+        return generation.view(subjects, statement.predicate)
+    return None
