@@ -13,6 +13,8 @@ from agentprov.errors import KeyUnusable
 from agentprov.sign import file_key
 from agentprov.sign.verifier import KeyVerifier
 
+# pytest-xdist runs threads beside the test; the children only run git and exit.
+forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes mean little here")
 
 
@@ -164,6 +166,7 @@ def _race(place: str, gate: object) -> None:
     Path(f"{place}.{os.getpid()}").write_bytes(file_key.FileKey(Path(place)).spki)
 
 
+@forks
 def test_processes_that_race_for_a_key_all_use_the_same_one(place: Path) -> None:
     context = multiprocessing.get_context("fork")
     gate = context.Barrier(8)

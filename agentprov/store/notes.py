@@ -1,0 +1,182 @@
+"""Records in git notes: one published ref, JSON Lines, merged as a set.
+
+``git notes add`` loses notes when two of them run at once, and reports success. Here an
+addition happens under a lock in the common directory, which keeps our own writers apart, *and*
+by compare-and-swap on the ref, which holds against every other writer. One addition of any size
+costs three git processes. docs/spec/refs.md is the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from agentprov.errors import Busy, GitFailed
+from agentprov.formats.names import NOTES_REF
+from agentprov.ports import Clock
+from agentprov.store import lines, objects
+from agentprov.store.notes_tree import NotesTree, anchor_of, require_anchor
+from agentprov.store.objects import NewObjects
+from agentprov.system import files
+from agentprov.system.clock import SystemClock
+from agentprov.system.git import CatFile, Git, parse_commit
+
+IDENTITY = "agentprov <agentprov@localhost>"
+LOCK_SECONDS = 60.0
+ATTEMPTS = 25
+_BATCH = 1_000
+
+Change = Callable[[CatFile, str | None, NewObjects], str | None]
+
+
+class NotesStore:
+    """Keeps bundles in a notes ref; implements Store.
+
+    Anchors are ids of objects in this repository's format. Notes that others wrote on the same
+    ref are kept line for line. Does not look into bundles.
+    """
+
+    def __init__(self, git: Git, clock: Clock | None = None, *, ref: str = NOTES_REF) -> None:
+        self.git = git
+        self.ref = ref
+        self._clock = clock or SystemClock()
+
+    def get(self, anchor: str) -> list[bytes]:
+        """Give the bundles under one object id, sorted; an empty list when there are none.
+
+        Raises MalformedInput for an anchor that is no object id here.
+        """
+        require_anchor(anchor, self.git.object_format)
+        with self.git.cat_file() as reader:
+            return sorted(self.tree_at(reader, self._tip(reader)).find(anchor))
+
+    def get_many(self, anchors: Sequence[str]) -> dict[str, list[bytes]]:
+        """Give the bundles under each of these object ids, by one git process."""
+        for anchor in anchors:
+            require_anchor(anchor, self.git.object_format)
+        with self.git.cat_file() as reader:
+            tree = self.tree_at(reader, self._tip(reader))
+            return {anchor: sorted(tree.find(anchor)) for anchor in anchors}
+
+    def everything(self) -> Iterator[tuple[str, list[bytes]]]:
+        """Give (object id, bundles) for all that is stored, in order of object id."""
+        blobs = self.blobs(self.ref)
+        with self.git.cat_file() as reader:
+            for anchor in sorted(blobs):
+                found = lines.split(b"\n".join(read_blobs(reader, blobs[anchor])))
+                if found:
+                    yield anchor, sorted(found)
+
+    def add(self, additions: Mapping[str, Sequence[bytes]]) -> None:
+        """Add bundles; all or nothing; none that was there is lost.
+
+        Raises MalformedInput (not one line, no object id), Busy when another writer holds the
+        lock or keeps winning the ref, GitFailed.
+        """
+        wanted = {
+            require_anchor(anchor, self.git.object_format): {
+                lines.require_line(line) for line in new
+            }
+            for anchor, new in additions.items()
+            if new
+        }
+        if not wanted:
+            return
+
+        def union(reader: CatFile, tip: str | None, new: NewObjects) -> str | None:
+            tree = self.tree_at(reader, tip)
+            grown = {}
+            for anchor, more in wanted.items():
+                present = tree.find(anchor)
+                if not more <= present:
+                    grown[anchor] = present | more
+            if not grown:
+                return None
+            return self.commit(new, tree.write(grown, new), [tip] if tip else [], "Add records")
+
+        self.swap(union)
+
+    def swap(self, change: Change) -> str | None:
+        """Move the ref by compare-and-swap; retried while others move it in between.
+
+        `change` gets a reader, the present tip and a place for new objects, and gives the new
+        tip, or None to leave everything as it is. Gives the tip that stands afterwards.
+        """
+        files.private_directory(self.git.home)
+        failure: GitFailed | None = None
+        with files.locked(self.git.home / "notes.lock", LOCK_SECONDS):
+            for _ in range(ATTEMPTS):
+                with self.git.cat_file() as reader:
+                    tip = self._tip(reader)
+                    new = NewObjects(self.git.object_format)
+                    target = change(reader, tip, new)
+                if target is None or target == tip:
+                    return tip
+                if new:
+                    self.git.run("unpack-objects", "-q", input=new.pack())
+                try:
+                    self.git.run(
+                        "update-ref", "--create-reflog", "-m", "agentprov: add records",
+                        self.ref, target, tip or self.git.zero,
+                    )  # fmt: skip
+                except GitFailed as error:
+                    failure = error
+                    if self._current() == tip:
+                        raise
+                else:
+                    return target
+        raise Busy(
+            f"{self.ref} kept moving while we wrote to it ({failure})",
+            hint="another program writes notes all the time; try again when it is done",
+        )
+
+    def commit(self, new: NewObjects, tree: str, parents: Sequence[str], message: str) -> str:
+        """Put a commit of a notes tree among the new objects; gives its id.
+
+        Author and committer are ours and not the user's: records are signed, notes are not.
+        """
+        seconds = int(self._clock.now().timestamp())
+        return new.add("commit", objects.format_commit(tree, parents, IDENTITY, seconds, message))
+
+    def blobs(self, revision: str) -> dict[str, list[str]]:
+        """Give the blobs of every note in a commit or ref, by object id; empty where none is."""
+        listing = self.git.run("ls-tree", "-r", "-z", "--full-tree", revision, check=False)
+        found: dict[str, list[str]] = {}
+        for record in listing.split(b"\0"):
+            meta, _, path = record.partition(b"\t")
+            anchor = anchor_of(path, self.git.object_format) if path else None
+            if anchor is not None and b" blob " in meta:
+                found.setdefault(anchor, []).append(meta.rsplit(b" ", 1)[1].decode())
+        return found
+
+    def _current(self) -> str | None:
+        with self.git.cat_file() as reader:
+            return self._tip(reader)
+
+    def _tip(self, reader: CatFile) -> str | None:
+        found = reader.read(self.ref)
+        if found is None:
+            return None
+        if found[1] != "commit":
+            raise GitFailed(f"{self.ref} does not point to a commit")
+        return found[0]
+
+    def tree_at(self, reader: CatFile, commit: str | None) -> NotesTree:
+        """Give the notes tree of a commit, to be read through `reader`; an empty one for None."""
+        root = None
+        if commit is not None:
+            found = reader.get(commit)
+            if found is None or found[0] != "commit":
+                raise GitFailed(f"the notes commit {commit} is missing from this repository")
+            root = parse_commit(commit, found[1]).tree
+        return NotesTree(reader, self.git.object_format, root)
+
+
+def read_blobs(reader: CatFile, oids: Sequence[str]) -> list[bytes]:
+    """Read blobs through an open reader; raises GitFailed for one that is missing."""
+    contents = []
+    for oid in oids:
+        found = reader.get(oid)
+        if found is None:
+            raise GitFailed(f"the note {oid} is missing from this repository")
+        contents.append(found[1])
+    return contents
