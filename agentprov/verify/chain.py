@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
@@ -248,7 +249,7 @@ def _judge_close(entry: Entry, index: Mapping[str, Entry]) -> None:
             entry.blame("edge-forbidden", f"it lists {sha256}, which is none of this session's")
         else:
             places.append((listed.view.sequence, listed.view.part))
-    if any(later <= earlier for earlier, later in zip(places, places[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(places)):
         entry.blame("sequence-broken", "its generations are not in order")
     if len(places) == len(view.generations):
         last = places[-1][0] if places else 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
     CommitVerdict,
     Coverage,
@@ -30,7 +31,7 @@ from agentprov.verify.trust import TrustRoot
 
 @dataclass
 class Report:
-    """Findings and commit verdicts; `errors` are entries whose problems count already."""
+    """Commit verdicts, findings, and the generations that hold for the judged commits."""
 
     commits: list[CommitVerdict] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -45,16 +46,14 @@ class Report:
             self._add(entry, remark, commit, None)
 
     def _add(
-        self, entry: Entry, problem: Problem, commit: str | None, severity: str | None
+        self, entry: Entry, problem: Problem, commit: str | None, severity: Severity | None
     ) -> None:
         key = (id(entry), problem.code, problem.message)
-        if key in self._told:
-            return
-        self._told.add(key)
-        chosen = "error" if severity == "error" else "warning" if severity else None
-        self.findings.append(
-            finding(problem, subject=entry.label, commit=commit, severity=chosen)  # type: ignore[arg-type]
-        )
+        if key not in self._told:
+            self._told.add(key)
+            self.findings.append(
+                finding(problem, subject=entry.label, commit=commit, severity=severity)
+            )
 
 
 def judge(
@@ -77,7 +76,7 @@ def judge(
         report.accepted.extend(holding)
         coverage = _coverage(holding, facts, trust)
         missing = _missing(coverage, facts, facts.oid in required)
-        missing += _trailers(holding, elsewhere, facts, facts.oid in required)
+        missing += _trailers(holding, elsewhere, facts)
         counts = any(item.severity == "error" for item in missing)
         for candidate in candidates:
             for entry in candidate.everything():
@@ -150,45 +149,28 @@ def _trailers(
     holding: Sequence[Entry],
     places: Mapping[tuple[str, int], Sequence[Entry]],
     facts: CommitFacts,
-    required: bool,
 ) -> list[Finding]:
     """Find trailers whose record is not here: the trace that a deleted record leaves."""
-    found: list[Finding] = []
-    present = {
-        (entry.view.session, entry.view.sequence)
-        for entry in holding
-        if isinstance(entry.view, GenerationView)
-    }
+    problems: list[Problem] = []
+    sessions = {entry.view.session for entry in holding if isinstance(entry.view, GenerationView)}
     for trailer in facts.trailers:
         session, _, number = trailer.rpartition("/")
         if not session or not (number.isascii() and number.isdigit()) or len(number) > 8:
-            problem = Problem("trailer-malformed", f"{trailer!r} is not SESSION/NUMBER")
-            found.append(finding(problem, subject=facts.oid, commit=facts.oid))
-            continue
-        place = (session, int(number))
-        if place in present:
-            continue
-        others = [
-            entry.view.commit
-            for entry in places.get(place, ())
-            if isinstance(entry.view, GenerationView) and entry.view.commit != facts.oid
-        ]
-        if others:
-            problem = Problem("commit-rewritten", f"the record of {trailer} describes {others[0]}")
-            found.append(
-                finding(
-                    problem,
-                    subject=facts.oid,
-                    commit=facts.oid,
-                    severity="error" if required else "warning",
-                )
+            problems.append(Problem("trailer-malformed", f"{trailer!r} is not SESSION/NUMBER"))
+        elif session not in sessions:
+            others = [
+                entry.view.commit
+                for entry in places.get((session, int(number)), ())
+                if isinstance(entry.view, GenerationView)
+                and entry.view.commit != facts.oid
+                and entry.holds()
+            ]
+            problems.append(
+                Problem("commit-rewritten", f"the record of {trailer} describes {others[0]}")
+                if others
+                else Problem("record-missing", f"its trailer names {trailer}; no such record holds")
             )
-        else:
-            problem = Problem(
-                "record-missing", f"its trailer names {trailer}; no such record holds"
-            )
-            found.append(finding(problem, subject=facts.oid, commit=facts.oid))
-    return found
+    return [finding(problem, subject=facts.oid, commit=facts.oid) for problem in problems]
 
 
 def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVerdict:
