@@ -54,6 +54,9 @@ CATALOGUE: Mapping[str, Kind] = {
     "commit-differs": Kind(12, "error", _RECORDER),
     "change-differs": Kind(12, "error", _RECORDER),
     "content-differs": Kind(12, "error", _RECORDER),
+    "presentation-differs": Kind(
+        12, "error", "Have the plan signed again by someone who reads it."
+    ),
     "content-missing": Kind(10, "error", "Fetch the missing objects (partial or shallow clone?)."),
     "commit-missing": Kind(10, "error", "Fetch the commit that the record describes."),
     "session-twice": Kind(15, "error", _RECORDER),

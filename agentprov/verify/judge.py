@@ -7,10 +7,13 @@ whichever of them decides the exit code. Nothing here fetches, opens, executes o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agentprov.errors import MalformedInput
+from agentprov.formats.digest import sha256
 from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.schema import instant
 from agentprov.ports import SignatureVerifier
 from agentprov.verify import authority, chain, coverage, not_proven, record, subjects
@@ -26,7 +29,7 @@ class Case:
 
     `commits` are those to judge, and those that named bundles describe, where git has them.
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
-    ending in Z.
+    ending in Z. `plan_content` gives a plan's bytes where they are at hand.
     """
 
     target: str
@@ -35,6 +38,7 @@ class Case:
     trust: TrustRoot
     as_of: str
     required: frozenset[str] = frozenset()
+    plan_content: Callable[[PlanView], bytes | None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,10 @@ def judge(case: Case, verifier: SignatureVerifier) -> Judgement:
     # 6-7. One statement for one place; plan, sessions and generations fit together.
     chain.judge(entries, instant(case.as_of))
 
-    # 8. What was signed of a commit is what git has.
+    # 8. What was signed of commits and plans is what git has.
     _compare_with_git(entries, case.commits)
+    for entry in entries:
+        _compare_plan(entry, case.plan_content)
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
     report = coverage.judge(entries, case.commits, case.required, case.trust)
@@ -104,3 +110,26 @@ def _compare_with_git(entries: Sequence[Entry], commits: Sequence[CommitFacts]) 
                 entry.blame(problem.code, problem.message)
         elif entry.named:
             entry.blame("commit-missing", f"{view.commit} is not in this repository")
+
+
+def _compare_plan(entry: Entry, content_of: Callable[[PlanView], bytes | None]) -> None:
+    """Compare a plan's bytes, where they are at hand, and make again what the signer was shown."""
+    view = entry.view
+    content = content_of(view) if isinstance(view, PlanView) else None
+    if content is None or not isinstance(view, PlanView):
+        return
+    if sha256(content) != view.sha256:
+        entry.blame("content-differs", f"the bytes kept for {view.name!r} are not what was signed")
+        return
+    from agentprov.formats import presentation
+
+    if view.renderer != presentation.RENDERER:
+        return
+    try:
+        shown = presentation.present(content).sha256
+    except MalformedInput as error:
+        entry.blame("presentation-differs", error.message)
+        return
+    if shown != view.rendered_sha256:
+        entry.blame("presentation-differs", f"the signer of {view.name!r} was shown something else")
+    entry.rendered = True

@@ -143,11 +143,13 @@ def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:
         view = entry.view
         if not isinstance(view, PlanView):
             continue
-        yield Unproven(
-            f"that the signer of {view.name!r} saw all of it",
-            f"shown on: {view.shown_on}; what was shown was not rendered again here",
-            "declared",
-        )
+        if view.shown_on == "none" or not entry.rendered:
+            again = "made again here" if entry.rendered else "not made again here"
+            yield Unproven(
+                f"that the signer of {view.name!r} saw all of it",
+                f"shown on: {view.shown_on}; what was shown was {again}",
+                "declared",
+            )
         if view.limits:
             yield Unproven(
                 f"that the work kept to the limits of {view.name!r}",

@@ -39,7 +39,7 @@ class Entry:
     """One statement, however often and wherever it was found.
 
     `problems` stop it from holding; `remarks` do not. `uses` are the entries that it stands on:
-    it holds only if they do.
+    it holds only if they do. `rendered` says that what a plan's signer was shown was made again.
     """
 
     sources: list[str]
@@ -52,6 +52,7 @@ class Entry:
     problems: list[Problem] = field(default_factory=list)
     remarks: list[Problem] = field(default_factory=list)
     uses: list[Entry] = field(default_factory=list)
+    rendered: bool = False
 
     @property
     def label(self) -> str:

@@ -62,15 +62,18 @@ CHECK = schema.members(
 
 @dataclass(frozen=True)
 class PlanView:
-    """The members of a plan statement that the chain needs."""
+    """The members of a plan statement that the judge needs; `blob` is git's id of its bytes."""
 
     name: str
     sha256: str
+    blob: str | None
     author: str
     declared_at: str
     repository: str | None
     not_after: str | None
     limits: tuple[str, ...]
+    renderer: str
+    rendered_sha256: str
     shown_on: str
     hidden_segments: int
 
@@ -85,11 +88,14 @@ def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> PlanView:
     return PlanView(
         name=name,
         sha256=digests["sha256"],
+        blob=digests.get("gitBlob"),
         author=predicate["author"]["id"],
         declared_at=predicate["declaredAt"],
         repository=scope.get("repository"),
         not_after=scope.get("notAfter"),
         limits=tuple(limits),
+        renderer=presentation["renderer"],
+        rendered_sha256=presentation["rendered"]["sha256"],
         shown_on=presentation["shownOn"],
         hidden_segments=presentation["hiddenSegments"],
     )
