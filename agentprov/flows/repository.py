@@ -28,10 +28,10 @@ def public_url(url: str) -> str | None:
     """
     scp_like = "://" not in url and ":" in url and not url.startswith(("/", "."))
     if scp_like:
-        host, _, path = url.partition(":")
-        if len(host) == 1:
+        machine, _, path = url.partition(":")
+        if len(machine) == 1:
             return None  # a Windows drive
-        url = f"ssh://{host}/{path.lstrip('/')}"
+        url = f"ssh://{machine}/{path.lstrip('/')}"
     try:
         parts = urlsplit(url)
         host = parts.hostname

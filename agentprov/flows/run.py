@@ -20,11 +20,20 @@ from agentprov.flows.recording import Recording
 from agentprov.flows.world import World
 from agentprov.formats import names
 from agentprov.formats.dropbox import Drop
-from agentprov.formats.facts import Agent, AgentReport, Commit, Gap, PlanRef, Session
+from agentprov.formats.facts import (
+    Agent,
+    AgentReport,
+    Commit,
+    Gap,
+    Material,
+    McpServer,
+    PlanRef,
+    Session,
+)
 from agentprov.ports import AgentAdapter, Launch, LaunchContext
 from agentprov.record import commits, snapshot
 from agentprov.record.agents.registry import adapter_for
-from agentprov.record.executable import Identity, identify
+from agentprov.record.executable import Digests, Identity, identify
 from agentprov.record.journal import JournalWriter
 from agentprov.record.materials import digest_materials, resolve_mcp
 from agentprov.record.session import SessionDirectory, State
@@ -32,6 +41,7 @@ from agentprov.record.spool import Spool
 from agentprov.system import places
 from agentprov.system.process import Running, spawn
 from agentprov.system.process_table import start_time
+from agentprov.system.signals import unsignalled
 
 TICK_SECONDS = 0.2
 
@@ -67,31 +77,36 @@ def run(world: World, request: Request, warn: Callable[[str], None]) -> Outcome:
     or its ExecFailed (126, 127) for a program that is not there. Once the agent runs nothing
     here stops it: failures become gaps and one warning each.
     """
-    identity = identify(request.argv[0], request.environment, request.cwd)
-    session = _Setup(world, request, identity)
+    digests = Digests()
+    identity = identify(
+        request.argv[0], request.environment, request.cwd, request.argv[1:], digests=digests
+    )
+    session = _Setup(world, request, identity, digests)
     try:
         live = session.start()
-    except AgentprovError as error:
+    except BaseException as error:
         session.discard()
-        if isinstance(error, CannotStart):
+        if isinstance(error, CannotStart) or not isinstance(error, AgentprovError | OSError):
             raise
+        if isinstance(error, OSError):
+            raise CannotStart(
+                f"cannot record here: {error.strerror}: {error.filename}",
+                hint="make room or permissions, or add --best-effort to run unrecorded",
+            ) from error
         raise CannotStart(f"cannot record here: {error.message}", hint=error.hint) from error
-    except OSError as error:
-        session.discard()
-        raise CannotStart(
-            f"cannot record here: {error.strerror}: {error.filename}",
-            hint="make room or permissions, or add --best-effort to run unrecorded",
-        ) from error
     return live.serve(warn)
 
 
 class _Setup:
     """All that happens before the agent's first instruction."""
 
-    def __init__(self, world: World, request: Request, identity: Identity) -> None:
+    def __init__(
+        self, world: World, request: Request, identity: Identity, digests: Digests
+    ) -> None:
         self.world = world
         self.request = request
         self.identity = identity
+        self.digests = digests
         self.id = str(uuid.uuid4())
         self.directory = SessionDirectory(world.git.home, self.id)
         self.scratch: Path | None = None
@@ -127,7 +142,8 @@ class _Setup:
             spool_script=spool_script,
             started=started,
         )
-        adapter = adapter_for(os.path.basename(request.argv[0]), self.identity.package)
+        package = self.identity.package
+        adapter = adapter_for(request.argv[0], package.name if package else None)
         launch = adapter.prepare(context)
         journal = JournalWriter(self.directory.journal, world.clock)
         head = world.git.resolve("HEAD")
@@ -159,7 +175,7 @@ class _Setup:
             base_tree=world.git.text("rev-parse", "HEAD^{tree}") if head else None,
             ref=world.git.text("symbolic-ref", "--quiet", "HEAD", check=False) or None,
             platform=_platform(),
-            agent=self.identity.unfinished(),
+            agent=_not_yet(self.identity),
             command_line=_flag_names(request.argv),
             plan=plan.ref if plan else None,
             labels=request.labels,
@@ -182,7 +198,7 @@ class _Setup:
         recording = Recording(world, self.directory, state, journal)
         for gap in gaps:
             recording.gap(gap.why, gap.detail, gap.start)
-        return _Live(recording, self.identity, adapter, context, launch, fallback, list(gaps))
+        return _Live(self, recording, adapter, context, launch, fallback, list(gaps))
 
     def _plan(self) -> Any:
         if self.request.plan is None:
@@ -202,6 +218,7 @@ class _Setup:
 
     def discard(self) -> None:
         """Remove what a refused start left behind."""
+        self.identity.close()
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
         self.directory.clear_live()
@@ -213,16 +230,17 @@ class _Live:
 
     def __init__(
         self,
+        setup: _Setup,
         recording: Recording,
-        identity: Identity,
         adapter: AgentAdapter,
         context: LaunchContext,
         launch: Launch,
         fallback: Path,
         gaps: list[Gap],
     ) -> None:
+        self.setup = setup
+        self.identity = setup.identity
         self.recording = recording
-        self.identity = identity
         self.adapter = adapter
         self.context = context
         self.launch = launch
@@ -231,23 +249,27 @@ class _Live:
         self.world = recording.world
         self.commits: list[Commit] = []
         self._reflogs = self._reflog_state()
+        self._prompted = False
         self._pid: int | None = None
-        self._looked_beside = threading.Event()
-        self._beside: Sequence[Any] = ()
+        self._beside = threading.Thread(target=self._look_beside, daemon=True)
+        self._steering: tuple[Sequence[Material], Sequence[McpServer]] = ((), ())
+        self._steering_failure: str | None = None
 
     def serve(self, warn: Callable[[str], None]) -> Outcome:
         environment = {**self.context.environment, **self.launch.environment}
         try:
             child = spawn(self.launch.argv, environment, self.context.cwd)
         except AgentprovError:
-            self._abandon()
+            self.recording.journal.close()
+            self.setup.discard()
             raise
         self._pid = child.pid
-        beside = threading.Thread(target=self._look_beside, args=(child.pid,), daemon=True)
-        beside.start()
+        self.identity.observe(child.pid)
+        self.identity.start_hashing()
+        with unsignalled():
+            self._beside.start()
         status = child.wait(self._tick, TICK_SECONDS)
         self._note_tick_failure(child, warn)
-        beside.join()
         report = self._finish(status, warn)
         shutil.rmtree(self.context.scratch, ignore_errors=True)
         return Outcome(
@@ -260,30 +282,24 @@ class _Live:
             report=report,
         )
 
-    def _abandon(self) -> None:
-        self.recording.journal.close()
-        self.recording.directory.clear_live()
-        shutil.rmtree(self.recording.directory.path, ignore_errors=True)
-        shutil.rmtree(self.context.scratch, ignore_errors=True)
-
-    def _look_beside(self, pid: int) -> None:
-        """Hash what really runs, and what steers it, while the agent is already at work."""
+    def _look_beside(self) -> None:
+        """Digest what steers the agent while it is already at work."""
         try:
-            agent = self.identity.finish(pid)
             pairs = self.adapter.materials(self.context)
             materials = digest_materials(pairs, self.context.top, self.context.home)
             servers = resolve_mcp(
                 self.adapter.mcp_servers(self.context),
                 self.context.cwd,
                 self.context.environment,
+                digests=self.setup.digests,
             )
-            self._beside = (agent, materials, servers)
+            self._steering = (materials, servers)
         except (AgentprovError, OSError, ValueError) as error:
-            self._beside = (error,)
-        finally:
-            self._looked_beside.set()
+            self._steering_failure = str(error)
 
     def _tick(self) -> None:
+        if self._pid is not None:
+            self.identity.observe(self._pid)
         fresh = self.spool.new()
         for item in fresh:
             self.recording.journal.append(
@@ -297,31 +313,39 @@ class _Live:
             )
         reflogs = self._reflog_state()
         prompted = any(item.drop.channel == "git" for item in fresh)
-        if (prompted or reflogs != self._reflogs) and self._looked_beside.is_set():
+        ready = self.identity.hashed and not self._beside.is_alive()
+        self._prompted = self._prompted or prompted or reflogs != self._reflogs
+        if self._prompted and ready:
+            self._prompted = False
             self._reflogs = reflogs
-            self._take_in_what_was_seen_beside()
+            self._open()
             found = self.recording.find()
             if found:
                 self.commits += self.recording.bind(found, self._report(), during=True)
 
-    def _take_in_what_was_seen_beside(self) -> None:
+    def _open(self) -> None:
+        """Say what runs and what steers it, and sign that as the session's opening."""
         state = self.recording.state
-        if state.open_sha256 is not None or not self._beside:
+        if state.open_sha256 is not None:
             return
-        if len(self._beside) == 1:
-            self._gap("agent-not-identified", str(self._beside[0]))
-            self._beside = ()
-            return
-        agent, materials, servers = self._beside
+        agent = self.identity.finish()
+        self._beside.join()
+        if self._steering_failure is not None:
+            self._gap("configuration-not-read", self._steering_failure)
+        materials, servers = self._steering
         session = replace(
-            state.session, agent=agent, materials=materials, mcp_servers=servers,
+            state.session,
+            agent=agent,
+            materials=tuple(materials),
+            mcp_servers=tuple(servers),
             gaps=tuple(self.gaps),
-        )  # fmt: skip
+        )
         self.recording.state = replace(state, session=session)
         self.recording.journal.append(
             "agent-identified",
             {"name": agent.name, "sha256": agent.sha256 or "", "purl": agent.purl or ""},
         )
+        self.recording.open()
 
     def _report(self) -> AgentReport:
         drops: list[Drop] = [item.drop for item in self.spool.all]
@@ -332,8 +356,7 @@ class _Live:
         try:
             self._tick()
             report = self._report()
-            self._take_in_what_was_seen_beside()
-            self.recording.open()
+            self._open()
             for gap in report.gaps:
                 self._gap(gap.why, gap.detail)
             self._plan_was_read(report)
@@ -408,6 +431,19 @@ class _Live:
                 status = path.stat()
                 found.append((status.st_size, status.st_mtime_ns))
         return tuple(found)
+
+
+def _not_yet(identity: Identity) -> Agent:
+    """Name the agent as far as it is known before anything was hashed."""
+    return Agent(
+        name=identity.name,
+        command=identity.command,
+        place=identity.place,
+        sha256=None,
+        basis="observed",
+        chain=identity.chain,
+        why="the recorder ended before it was hashed",
+    )
 
 
 def _flag_names(argv: Sequence[str]) -> tuple[str, ...]:
