@@ -202,11 +202,15 @@ class _Thread:
 
     def _output(self, call: str, output: object, at: datetime) -> None:
         parts = output if isinstance(output, list) else [{"text": output}]
-        shown = "\n".join(text(mapping(part).get("text")) or "" for part in parts[:1])
+        texts = [text(mapping(part).get("text")) or "" for part in parts]
+        shown = texts[0] if texts else ""
         head = shown[:_REPORT_HEAD].partition("\nOutput:")[0]
         window = self.sink._windows.get(call)
-        if window is not None and (_EXITED.search(head) or head.startswith("Script completed")):
-            window.ended = at
+        if window is not None:
+            # A script may end and leave a command behind, which then has a session and no status.
+            left = any('"session_id"' in one and '"exit_code"' not in one for one in texts[1:])
+            if _EXITED.search(head) or (head.startswith("Script completed") and not left):
+                window.ended = at
         patch = self.sink._patches.get(call)
         if patch is not None:
             patch.good = head.startswith("Exit code: 0\n") or shown.startswith("Success.")
