@@ -34,7 +34,7 @@ CHAINED = ".agentprov-chained"
 KNOWN = frozenset(
     {
         "c215bf55d285421ee5de5780d311167ac21a3743ba580e98d6828e59f23ee9e1",  # shim v1
-        "e45ee51fc32b7a74eafedcd8062943023f09327906854e16b6f236847f050139",  # hook v1
+        "9e48581d3b8718acaaa83dc87343073a43d3244c5c07fb9a91fff6b2168b9a4b",  # hook v1
     }
 )
 

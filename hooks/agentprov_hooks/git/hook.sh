@@ -244,6 +244,7 @@ _ap_read_message() { # FILE: does it say anything, is our line there, does it en
     *:*)
       _ap_token=${_ap_line%%:*}
       _ap_token=${_ap_token%"${_ap_token##*[![:blank:]]}"}
+      case ${_ap_line#*:} in //*) _ap_token= ;; esac # an address, not a trailer
       case $_ap_token in
       '' | *[!A-Za-z0-9-]*) _ap_others=$((_ap_others + 1)) ;;
       *) _ap_trailers=$((_ap_trailers + 1)) ;;
