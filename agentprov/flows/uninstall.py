@@ -87,7 +87,9 @@ class _Removal:
             if text is not None and hook_texts.ownership(text) != "foreign":
                 places.insert(0, path)
         if not places:
-            if os.path.lexists(former):
+            if path.is_file() and former.is_file() and path.samefile(former):
+                former.unlink()  # `init` died between setting aside and replacing
+            elif os.path.lexists(former):
                 self._say(f"hook {name}", "kept", f"{former}: another hook now stands in its place")
             return
         place, *others = places

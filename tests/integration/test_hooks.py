@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from support.hooked_repository import SESSION, Repository, make_repository, wait_for
 
 TRAILER = f"Agentprov-Session: {SESSION}/1"
