@@ -14,7 +14,6 @@ from agentprov.store.notes import NotesStore
 from agentprov.system.git import Git
 from support.repository import Repository
 
-
 # pytest-xdist runs threads beside the test; the children only run git and exit.
 forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

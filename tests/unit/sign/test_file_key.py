@@ -89,6 +89,7 @@ def test_an_ed25519_key_is_accepted(place: Path) -> None:
         (b"", "unencrypted PKCS#8"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "damaged"),
     ],
+    ids=["p384", "rsa", "encrypted", "empty", "damaged"],
 )
 def test_any_other_key_is_refused(place: Path, pem: bytes, words: str) -> None:
     keep(place, pem)

@@ -48,6 +48,7 @@ def compressed() -> bytes:
         b"",
         b"x" * 5000,
     ],
+    ids=range(8),
 )
 def test_other_kinds_and_other_spellings_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedInput):
@@ -58,7 +59,7 @@ def test_a_fingerprint_is_the_digest_of_the_key() -> None:
     assert public.fingerprint(P256) == hashlib.sha256(P256).hexdigest()
 
 
-@pytest.mark.parametrize("key", [P256, ED25519])
+@pytest.mark.parametrize("key", [P256, ED25519], ids=["p256", "ed25519"])
 def test_pem_goes_there_and_back_and_other_programs_read_it(key: bytes) -> None:
     text = public.to_pem(key)
     assert public.from_pem(text) == key
@@ -76,6 +77,7 @@ def test_pem_goes_there_and_back_and_other_programs_read_it(key: bytes) -> None:
         public.to_pem(P256) + public.to_pem(P256),
         public.to_pem(P256).replace("M", "!", 1),
     ],
+    ids=range(5),
 )
 def test_what_is_not_one_public_key_is_refused(text: str) -> None:
     with pytest.raises(MalformedInput):

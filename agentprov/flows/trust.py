@@ -1,0 +1,136 @@
+"""Whose signatures count here: this user's own keys, or what a trust file says.
+
+Reading only. Which commit or branch a trust file is taken from is decided by whoever gates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentprov.errors import ConfigurationInvalid
+from agentprov.flows import strict_yaml
+from agentprov.formats import canonical, digest
+from agentprov.formats.names import LOCAL_WRAPPER
+from agentprov.sign.registry import PURPOSES, Purpose, local_public, signer_for
+from agentprov.system import files
+from agentprov.system.git import Git
+from agentprov.verify import trust
+from agentprov.verify.trust import TrustedKey, TrustRoot
+
+TRUST_PATH = ".agentprov/trust.yaml"
+POLICY_PATH = ".agentprov/policy.yaml"
+SELF_TRUST = "self-trust: this user's own keys"
+
+_TRUST_HEAD = """\
+# Who may sign what in this repository (docs/spec/trust.md).
+# A record counts only if one of these keys signed it; keys inside records count for nothing.
+# Gates read this file from the target branch, so a change cannot widen its own trust.
+"""
+_POLICY = """\
+# What must hold before a change may merge.
+# observe: everything is recorded and reported, nothing is refused.
+version: 1
+mode: observe
+"""
+
+
+def person(git: Git) -> str:
+    """Name this user as git does: the e-mail address, else the name; ``unknown`` without both."""
+    for setting in ("user.email", "user.name"):
+        value = git.text("config", "--get", setting, check=False).strip()
+        if value:
+            return value[:512]
+    return "unknown"
+
+
+def local_keys(home: Path, whose: str = "this user") -> tuple[TrustedKey, ...]:
+    """Give the keys in the user's own directory, with the roles of their purpose.
+
+    Makes none. Reads public keys only, where they were ever written. Raises KeyUnusable.
+    """
+    keys = []
+    for purpose in PURPOSES:
+        spki = local_public(purpose, home)
+        if spki is not None:
+            keys.append(_trusted(purpose, spki, whose))
+    return tuple(keys)
+
+
+def local_trust(home: Path, whose: str = "this user") -> TrustRoot:
+    """Give the trust of first use: this user's keys vouch for themselves, and nobody for them.
+
+    A root without keys when there are none yet. Raises KeyUnusable.
+    """
+    return _root(local_keys(home, whose), SELF_TRUST, self_trust=True)
+
+
+def read(data: bytes, source: str) -> TrustRoot:
+    """Read the bytes of a trust file; raises ConfigurationInvalid.
+
+    `source` says where they came from, in errors and in verdicts.
+    """
+    return trust.parse(
+        strict_yaml.parse(data, source=source), sha256=digest.sha256(data), source=source
+    )
+
+
+def read_file(path: Path) -> TrustRoot:
+    """Read a trust file from disk; raises ConfigurationInvalid, also when it is not there."""
+    try:
+        data = files.read_bounded(path, strict_yaml.MAX_BYTES)
+    except OSError as error:
+        raise ConfigurationInvalid(f"{path}: {error.strerror}") from error
+    return read(data, str(path))
+
+
+def working_trust(git: Git, home: Path) -> TrustRoot:
+    """Give what this user works with: their own keys and the work tree's trust file, if any.
+
+    For the recorder's own questions before and during work. Not for gates: the work tree is
+    what a gate judges. Raises ConfigurationInvalid, KeyUnusable.
+    """
+    own = local_keys(home, person(git))
+    try:
+        data = files.read_bounded(git.top / TRUST_PATH, strict_yaml.MAX_BYTES, follow=False)
+    except FileNotFoundError:
+        return _root(own, SELF_TRUST, self_trust=True)
+    except OSError as error:
+        raise ConfigurationInvalid(f"{TRUST_PATH}: {error.strerror}") from error
+    shared = read(data, TRUST_PATH)
+    known = {key.spki for key in shared.keys}
+    both = (*shared.keys, *(key for key in own if key.spki not in known))
+    return _root(both, f"{TRUST_PATH} and {SELF_TRUST}")
+
+
+def trust_text(home: Path, whose: str) -> str:
+    """Write the trust file with which a repository starts: this user's two keys.
+
+    Makes the keys where they are missing. Raises KeyUnusable.
+    """
+    import yaml
+
+    keys = [_trusted(purpose, signer_for(purpose, home).spki, whose) for purpose in PURPOSES]
+    body = yaml.safe_dump(trust.document(keys), sort_keys=False, allow_unicode=True, width=1_000)
+    return _TRUST_HEAD + body
+
+
+def policy_text() -> str:
+    """Write the policy with which a repository starts: observe, refuse nothing."""
+    return _POLICY
+
+
+def _trusted(purpose: Purpose, spki: bytes, whose: str) -> TrustedKey:
+    machine = purpose == "recorder"
+    return TrustedKey(
+        spki=spki,
+        person=whose,
+        roles=frozenset({"recorder"}) if machine else frozenset({"human", "reviewer"}),
+        builders=frozenset({LOCAL_WRAPPER}) if machine else frozenset(),
+        custody="file",
+        source=SELF_TRUST,
+    )
+
+
+def _root(keys: tuple[TrustedKey, ...], source: str, *, self_trust: bool = False) -> TrustRoot:
+    sha256 = digest.sha256(canonical.encode(trust.document(keys)))
+    return TrustRoot(keys, sha256, source, self_trust)
