@@ -62,6 +62,8 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     }
     kept["GIT_TERMINAL_PROMPT"] = "0"
     kept["GIT_OPTIONAL_LOCKS"] = "0"
+    # A partial clone must not make a verifier reach for the network.
+    kept["GIT_NO_LAZY_FETCH"] = "1"
     kept["LC_ALL"] = "C"
     kept.pop("LANGUAGE", None)
     return kept
@@ -192,9 +194,7 @@ class Git:
 
     def succeeds(self, *arguments: str) -> bool:
         """Say whether a git command ends with status 0."""
-        return (
-            _spawn(self.program, arguments, cwd=self.top, env=self.environment()).returncode == 0
-        )
+        return _spawn(self.program, arguments, cwd=self.top, env=self.environment()).returncode == 0
 
     def text(self, *arguments: str, check: bool = True) -> str:
         """Run a command whose answer is one line of text, without its newline."""
@@ -291,6 +291,34 @@ def diff_tree(git: Git, old: str, new: str, *, renames: bool = True) -> list[Raw
         "--full-index", *options, old, new,
     )  # fmt: skip
     return list(_raw_changes(out))
+
+
+def diff_pairs(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[RawChange]]:
+    """List what differs for each (old tree, new tree), without renames, by one process."""
+    if not pairs:
+        return []
+    asked = "".join(f"{old} {new}\n" for old, new in pairs).encode()
+    out = git.run(
+        "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff",
+        "--no-textconv", "--full-index", "--no-renames", input=asked,
+    )  # fmt: skip
+    answers: dict[tuple[str, str], list[RawChange]] = {}
+    current: list[RawChange] = []
+    fields = iter(out.split(b"\0"))
+    for field in fields:
+        # Each pair is echoed on a line of its own, in front of its first change if it has any.
+        for line in field.split(b"\n"):
+            if line.startswith(b":"):
+                current.append(_raw_change(line, next(fields)))
+            elif line:
+                old, _, new = line.decode().partition(" ")
+                current = answers[old, new] = []
+    return [answers.get(pair, []) for pair in pairs]
+
+
+def _raw_change(meta: bytes, path: bytes) -> RawChange:
+    old_mode, new_mode, old_blob, new_blob, status = meta[1:].decode().split(" ")
+    return RawChange(status[0], path, None, old_mode, new_mode, old_blob, new_blob)
 
 
 def _raw_changes(out: bytes) -> Iterator[RawChange]:

@@ -1,0 +1,310 @@
+"""`agentprov run` with real git and plain commands: what is claimed of which commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support.command_line import agentprov, bundles, changes, generations
+from support.repository import Repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    made = Repository(tmp_path / "r")
+    made.write("old.txt", "one\ntwo\nthree\n")
+    made.write("gone.txt", "bye\n")
+    made.commit("first")
+    return made
+
+
+def run(repository: Repository, script: str, **env: str) -> int:
+    answer = agentprov("run", "--", "sh", "-c", script, cwd=repository.top, env=env)
+    return answer.status
+
+
+def test_a_commit_in_the_run_gets_one_statement_with_its_changes(repository: Repository) -> None:
+    script = "echo new > new.txt; git rm -q gone.txt; chmod +x old.txt; git add -A; git commit -qm 2"
+    assert run(repository, script) == 0
+    (generation,) = generations(repository)
+    found = changes(generation)
+    assert {path: c["op"] for path, c in found.items()} == {
+        "new.txt": "add",
+        "gone.txt": "delete",
+        "old.txt": "mode",
+    }
+    head = repository.git("rev-parse", "HEAD")
+    assert {"gitCommit": head} in [
+        {k: v for k, v in s["digest"].items() if k == "gitCommit"} for s in generation["subject"]
+    ]
+
+
+def test_the_exit_status_is_the_agents_own(repository: Repository) -> None:
+    assert run(repository, "exit 7") == 7
+    assert run(repository, "kill -KILL $$") == 137
+
+
+def test_what_was_changed_before_the_session_is_not_claimed(repository: Repository) -> None:
+    repository.write("mine.txt", "human work\n")
+    repository.write("old.txt", "one\nhuman line\ntwo\nthree\n")
+    script = "echo agent >> old.txt; git add -A; git commit -qm both"
+    assert run(repository, script) == 0
+    (generation,) = generations(repository)
+    found = changes(generation)
+    assert set(found) == {"old.txt"}
+    assert [(r["start"], r["why"]) for r in found["old.txt"]["ranges"]] == [
+        (2, "before-session"),
+        (5, "agent-reports-nothing"),
+    ]
+
+
+def test_a_commit_after_the_session_is_bound_to_it(repository: Repository) -> None:
+    assert run(repository, "printf 'a1\\na2\\n' > a.txt; echo b > b.txt") == 0
+    repository.write("mine.txt", "human\n")
+    with (repository.top / "a.txt").open("a") as stream:
+        stream.write("added by the human\n")
+    repository.git("add", "a.txt", "mine.txt")
+    repository.git("commit", "-qm", "part of it")
+    assert agentprov("drain", cwd=repository.top).status == 0
+    (generation,) = generations(repository)
+    found = changes(generation)
+    assert set(found) == {"a.txt"}
+    assert [(r["start"], r["end"], r["why"]) for r in found["a.txt"]["ranges"]] == [
+        (1, 2, "agent-reports-nothing"),
+        (3, 3, "after-session"),
+    ]
+    repository.git("add", "-A")
+    repository.git("commit", "-qm", "the rest")
+    agentprov("drain", cwd=repository.top)
+    assert set(changes(generations(repository)[0])) == {"b.txt"}
+    repository.write("a.txt", "only human\n")
+    repository.commit("later")
+    agentprov("drain", cwd=repository.top)
+    assert generations(repository) == []
+
+
+def test_an_agents_commit_with_hooks_off_gets_the_same_statement(repository: Repository) -> None:
+    script = "echo {} > x; git add -A; git -c core.hooksPath=/dev/null commit -q --no-verify -m x"
+    assert run(repository, script.format(1)) == 0
+    assert set(changes(generations(repository)[0])) == {"x"}
+
+
+def test_commits_in_quick_succession_are_numbered_in_order(repository: Repository) -> None:
+    script = "for i in 1 2 3 4; do echo $i > f$i; git add -A; git commit -qm c$i; done"
+    assert run(repository, script) == 0
+    numbers = []
+    for revision in ("HEAD~3", "HEAD~2", "HEAD~1", "HEAD"):
+        (generation,) = generations(repository, revision)
+        metadata = generation["predicate"]["runDetails"]["metadata"]
+        numbers.append(metadata["agentprov_commit"]["sequence"])
+    assert numbers == [1, 2, 3, 4]
+
+
+def test_a_pull_in_the_run_does_not_claim_a_colleagues_commits(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.git("clone", "-q", ".", str(tmp_path / "mine"))
+    mine = Repository(tmp_path / "mine")
+    repository.write("theirs.txt", "x\n")
+    theirs = repository.commit("theirs")
+    assert run(mine, "git pull -q --ff-only; echo y > y; git add -A; git commit -qm mine") == 0
+    assert generations(mine, theirs) == []
+    assert set(changes(generations(mine)[0])) == {"y"}
+
+
+def test_odd_names_are_recorded_as_they_are(repository: Repository) -> None:
+    for name in (b"new\nline", b'qu"ote', b"\xff\xfe", "é".encode()):
+        repository.write(b"src/" + name, "x\n")
+    names = "printf x > 'tab\t.txt'; mv src dst; git add -A; git commit -qm odd"
+    assert run(repository, names) == 0
+    found = changes(generations(repository)[0])
+    assert set(found) == {
+        "dst/new\nline",
+        'dst/qu"ote',
+        "%bytes:dst/%ff%fe",
+        "dst/é",
+        "tab\t.txt",
+    }
+
+
+def test_a_symlink_out_of_the_tree_is_its_own_text(repository: Repository) -> None:
+    assert run(repository, "ln -s /etc/passwd link; git add -A; git commit -qm link") == 0
+    change = changes(generations(repository)[0])["link"]
+    assert change["mode"] == "120000"
+    assert change["gitBlob"] == repository.git("rev-parse", "HEAD:link")
+
+
+def test_no_repository_starts_nothing(tmp_path: Path) -> None:
+    answer = agentprov("run", "--", "sh", "-c", "touch started", cwd=tmp_path)
+    assert answer.status == 125
+    assert "not inside a git work tree" in answer.err
+    assert not (tmp_path / "started").exists()
+
+
+def test_best_effort_runs_unrecorded_where_nothing_can_be_recorded(tmp_path: Path) -> None:
+    answer = agentprov("run", "--best-effort", "--", "sh", "-c", "exit 4", cwd=tmp_path)
+    assert answer.status == 4
+    assert "not recording" in answer.err
+
+
+def test_an_agent_that_does_not_exist_is_127(repository: Repository) -> None:
+    answer = agentprov("run", "--", "no-such-agent", cwd=repository.top)
+    assert answer.status == 127
+    assert "no-such-agent" in answer.err
+    assert not list((repository.top / ".git/agentprov").glob("sessions/*"))
+
+
+def test_before_the_first_commit_and_detached_it_records(tmp_path: Path) -> None:
+    fresh = Repository(tmp_path / "fresh")
+    assert run(fresh, "echo a > a; git add a; git commit -qm root") == 0
+    assert set(changes(generations(fresh)[0])) == {"a"}
+    fresh.git("checkout", "-q", "--detach")
+    assert run(fresh, "echo b > b; git add b; git commit -qm detached") == 0
+    assert set(changes(generations(fresh)[0])) == {"b"}
+
+
+def test_a_linked_worktree_and_a_subdirectory_record(repository: Repository) -> None:
+    linked = repository.top.parent / "linked"
+    repository.git("worktree", "add", "-q", "-b", "side", str(linked))
+    (linked / "deep").mkdir()
+    script = "echo x > x; git add x; git commit -qm x"
+    assert agentprov("run", "--", "sh", "-c", script, cwd=linked / "deep").status == 0
+    assert set(changes(generations(repository, "side")[0])) == {"deep/x"}
+
+
+def test_sha256_repositories_record(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "r", object_format="sha256")
+    assert run(made, "echo a > a; git add a; git commit -qm root") == 0
+    (generation,) = generations(made)
+    (change,) = changes(generation).values()
+    assert len(change["gitBlob"]) == 64
+
+
+def test_stdin_passes_untouched(repository: Repository) -> None:
+    data = bytes(range(256)) * 500
+    answer = subprocess.run(
+        [sys.executable, "-m", "agentprov", "run", "-q", "--", "cat"],
+        cwd=repository.top,
+        input=data,
+        capture_output=True,
+        check=True,
+    )
+    assert answer.stdout == data
+    assert answer.stderr == b""
+
+
+def test_disabled_it_stands_aside(repository: Repository) -> None:
+    assert run(repository, "exit 5", AGENTPROV_DISABLE="1") == 5
+    assert not (repository.top / ".git/agentprov").exists()
+
+
+def test_no_environment_value_is_recorded(repository: Repository) -> None:
+    secret = "tok_" + "9f3b" * 8
+    script = "echo x > x; git add x; git commit -qm x"
+    assert run(repository, script, MY_API_KEY=secret) == 0
+    kept = b"".join(
+        path.read_bytes()
+        for path in (repository.top / ".git/agentprov").rglob("*")
+        if path.is_file()
+    )
+    assert secret.encode() not in kept
+    assert secret not in json.dumps(bundles(repository))
+
+
+def test_two_sessions_in_one_tree_say_so(repository: Repository) -> None:
+    outer = subprocess.Popen(
+        [sys.executable, "-m", "agentprov", "run", "--", "sh", "-c", "echo ready; read wait"],
+        cwd=repository.top,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert outer.stdout is not None
+    assert outer.stdout.readline() == b"ready\n"
+    assert run(repository, "echo x > x; git add x; git commit -qm x") == 0
+    outer.communicate(b"\n", timeout=30)
+    opened = [s for s in bundles(repository) if s["predicate"].get("phase") == "open"]
+    gaps = [gap["why"] for s in opened for gap in s["predicate"].get("gaps", [])]
+    assert "another-session-is-live" in gaps
+    assert len(generations(repository)) == 2
+
+
+def test_a_killed_recorder_is_closed_by_the_next_command(repository: Repository) -> None:
+    script = "echo x > x; git add x; git commit -qm x; echo y > y; echo ready; sleep 60"
+    recorder = subprocess.Popen(
+        [sys.executable, "-m", "agentprov", "run", "--", "sh", "-c", script],
+        cwd=repository.top,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert recorder.stdout is not None
+    assert recorder.stdout.readline() == b"ready\n"
+    os.kill(recorder.pid, signal.SIGKILL)
+    recorder.wait()
+    os.killpg(recorder.pid, signal.SIGKILL)
+    recorder.stdout.close()
+    answer = agentprov("drain", cwd=repository.top)
+    assert "1 sessions recovered" in answer.out
+    (closed,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "close"]
+    assert closed["predicate"]["session"]["outcome"] == "incomplete"
+    assert "recorder-died" in [gap["why"] for gap in closed["predicate"]["gaps"]]
+    assert set(changes(generations(repository)[0])) == {"x"}
+    repository.commit("the rest")
+    agentprov("drain", cwd=repository.top)
+    assert set(changes(generations(repository)[0])) == {"y"}
+
+
+def test_a_commit_is_bound_while_the_agent_still_runs(repository: Repository) -> None:
+    script = "echo x > x; git add x; git commit -qm x; echo ready; read wait"
+    recorder = subprocess.Popen(
+        [sys.executable, "-m", "agentprov", "run", "--", "sh", "-c", script],
+        cwd=repository.top,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert recorder.stdout is not None
+    assert recorder.stdout.readline() == b"ready\n"
+    deadline = time.monotonic() + 20
+    while not generations(repository) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    bound = generations(repository)
+    recorder.communicate(b"\n", timeout=30)
+    assert len(bound) == 1
+
+
+def test_a_full_disk_while_recording_loses_no_work_and_is_made_good_later(
+    repository: Repository,
+) -> None:
+    """Our directory is a file system of its own, which the agent fills before it commits."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine allows no mount namespace of one's own")
+    agent = (
+        "dd if=/dev/zero of=.git/agentprov/fill bs=1k 2>/dev/null;"
+        "echo x > x; git add x; git commit -qm x; exit 9"
+    )
+    python = f"{sys.executable} -m agentprov"
+    script = (
+        "mkdir .git/agentprov; mount -t tmpfs -o size=96k tmpfs .git/agentprov || exit 99;"
+        f"{python} run -- sh -c '{agent}'; echo status $?;"
+        f"rm .git/agentprov/fill; {python} drain"
+    )
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script],
+        cwd=repository.top,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert "status 9\n" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
+    assert repository.git("log", "-1", "--format=%s") == "x"
+    assert "1 sessions recovered" in done.stdout, done.stdout + done.stderr
+    (closed,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "close"]
+    assert closed["predicate"]["session"]["outcome"] == "incomplete"
+    assert set(changes(generations(repository)[0])) == {"x"}
