@@ -343,3 +343,14 @@ def test_the_endpoint_plays_the_same_turn_again_to_a_client_that_asks_again(
             connection.close()
     assert answers[0] == answers[1]
     assert b'"name": "Bash"' in answers[0]
+
+
+@pytest.mark.parametrize(("ci", "error"), [("", AgentMissing), ("true", RuntimeError)])
+def test_without_node_the_agents_are_skipped_on_a_desk_and_fail_on_ci(
+    ci: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTPROV_TEST_AGENTS", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(error, match="codex needs node"):
+        install("codex")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
+COMPLETE = "installed"
 API_KEY = "sk-scripted-0000"
 KEY_NAMES = {"claude-code": "ANTHROPIC_API_KEY", "codex": "CODEX_API_KEY"}
 
@@ -79,8 +80,9 @@ def install(name: str) -> Path:
             timeout=300,
             check=False,
         )
-        if done.returncode != 0 or not _installed(prefix, package, program):
+        if done.returncode != 0 or not program.exists():
             raise _missing(f"npm could not install {package.name}: {done.stderr.strip()[-400:]}")
+        (prefix / COMPLETE).touch()
     return program
 
 
@@ -198,8 +200,9 @@ def _installed(prefix: Path, package: Package, program: Path) -> bool:
         version = json.loads(manifest.read_text())["version"]
     except (OSError, ValueError, KeyError):
         return False
-    lock = prefix / "node_modules" / ".package-lock.json"
-    return version == package.version and program.exists() and lock.exists()
+    # npm puts the files in place before it runs the package's own install script.
+    complete = (prefix / COMPLETE).exists()
+    return complete and version == package.version and program.exists()
 
 
 def _missing(reason: str) -> Exception:

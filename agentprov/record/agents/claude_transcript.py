@@ -146,7 +146,7 @@ class Transcript:
                 continue
             self._calls.setdefault(
                 call,
-                _Call(tool, mapping(fields.get("input")), line.get("cwd"), served or requested, at),
+                _Call(tool, mapping(fields.get("input")), line.get("cwd"), served, at),
             )
             self._server_of(tool)
 

@@ -47,7 +47,6 @@ class _Window:
 class _Patch:
     text: str
     folder: str | None
-    model: str | None
     good: bool = False
     ended: datetime | None = None
 
@@ -97,7 +96,10 @@ class Rollouts:
         )
 
     def edits(self) -> tuple[Edit, ...]:
-        """Give what each patch that succeeded added: one entry per run of added lines."""
+        """Give what each patch that succeeded added: one entry per run of added lines.
+
+        No entry names a model: which one sent the patch is not known, only which was asked.
+        """
         found = [edit for edits in self._changes.values() for edit in edits]
         for call, patch in self._patches.items():
             if patch.good and call not in self._changes:
@@ -105,7 +107,7 @@ class Rollouts:
                 for path, added in patch_additions(patch.text):
                     place = absolute(path, patch.folder)
                     if place:
-                        found.append(Edit(place, added, "apply_patch", patch.model, "reported", at))
+                        found.append(Edit(place, added, "apply_patch", None, "reported", at))
         return tuple(found)
 
     def commands(self) -> tuple[CommandWindow, ...]:
@@ -178,7 +180,7 @@ class _Thread:
         if kind == "custom_tool_call" and name == "apply_patch":
             body = text(item.get("input"))
             if body:
-                self.sink._patches.setdefault(call, _Patch(body, self.folder, self.model))
+                self.sink._patches.setdefault(call, _Patch(body, self.folder))
         elif kind == "custom_tool_call" and name == "exec":
             # A script: the commands in it are not items of their own, and its events may be lost.
             if "exec_command" in (text(item.get("input")) or ""):
@@ -198,7 +200,7 @@ class _Thread:
         words = items(arguments.get("command"))
         if len(words) == 2 and words[0] == "apply_patch" and isinstance(words[1], str):
             folder = absolute(arguments.get("workdir") or self.folder, self.folder)
-            self.sink._patches.setdefault(call, _Patch(words[1], folder, self.model))
+            self.sink._patches.setdefault(call, _Patch(words[1], folder))
 
     def _output(self, call: str, output: object, at: datetime) -> None:
         parts = output if isinstance(output, list) else [{"text": output}]
@@ -226,7 +228,7 @@ class _Thread:
                 added = [text(fields.get("content"))] if fields.get("type") == "add" else []
                 added += _added_runs(str(fields.get("unified_diff") or "").split("\n"))
                 edits += [
-                    Edit(place, new, "apply_patch", self.model, "reported", stamp(at))
+                    Edit(place, new, "apply_patch", None, "reported", stamp(at))
                     for new in added
                     if place and new
                 ]

@@ -81,7 +81,7 @@ class Scripted:
                 totals[0] += 1
                 totals[1] += count(line.get("inputTokens"))
                 totals[2] += count(line.get("outputTokens"))
-                model = served or key[1]
+                model = served
             elif kind == "edit" and path:
                 written, at = text(line.get("text")), moment(line.get("at"))
                 author = text(line.get("model")) or model

@@ -79,7 +79,7 @@ def test_a_rollout_tells_the_whole_session(tmp_path: Path) -> None:
         ("app.py", "def greet(name):\n    return 'hello ' + name\n"),
         ("app.py", "    return f'hello, {name}!'\n"),
     ]
-    assert {edit.basis for edit in report.edits} == {"reported"}
+    assert {(edit.basis, edit.model) for edit in report.edits} == {("reported", None)}
     assert len(report.commands) == 4
     assert all(window.start < window.end < "2026-11-24T18:47" for window in report.commands)
     assert report.read_paths == (str(context.cwd / "README.md"),)
