@@ -1,0 +1,93 @@
+"""`agentprov show`: what is recorded of one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from agentprov.cli import output
+from agentprov.cli.output import safe
+from agentprov.cli.reading import taking_in
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Examples: agentprov show · agentprov show HEAD~2 --json")
+def show(
+    revision: str = typer.Argument("HEAD", metavar="[REV]", help="The commit."),
+    trust: Path | None = typer.Option(
+        None, "--trust", metavar="FILE", help="A trust file from outside the change."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> int:
+    """Show what is recorded of one commit: plan, agent, models, files, origins.
+
+    Shows only what holds; defects are findings. Exits 0 whenever the commit is there: `verify`
+    judges.
+    """
+    from agentprov.flows.show import show as look
+    from agentprov.flows.verify import trust_for
+    from agentprov.flows.world import World
+
+    world = World.here()
+    taking_in(world)
+    found = look(world, revision, trust_for(world, trust))
+    if as_json:
+        output.document(found)
+    else:
+        _print(found)
+    return 0
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    output.line(f"commit {found['commit']}  {found['coverage']}")
+    for session in found["sessions"]:
+        _print_session(session)
+    for finding in found["findings"]:
+        output.line(f"{finding['severity']}: {finding['code']}: {safe(finding['message'])}")
+
+
+def _print_session(session: Mapping[str, Any]) -> None:
+    state = "" if session["complete"] else "  (not closed by its recorder)"
+    output.line(f"session {session['id']}, commit {session['sequence']} of it{state}")
+    plan = session["plan"]
+    if plan:
+        output.line(
+            f"  plan    {safe(plan['name'])}, signed by {safe(plan['signer'])}"
+            f" at {plan['signedAt']}"
+        )
+    else:
+        output.line("  plan    none")
+    agent = session["agent"]
+    name = safe(agent["purl"] or agent["name"] or "unknown")
+    output.line(f"  agent   {name}  {_digest(agent['digest'])}  [{agent['basis']}]")
+    for model in session["models"]:
+        if model["served"] is None:
+            output.line(f"  model   unknown: {safe(model['why'])} ({safe(model['claim'])})")
+        else:
+            asked = model["requested"]
+            also = f", asked for {safe(asked)}" if asked and asked != model["served"] else ""
+            output.line(
+                f"  model   {safe(model['provider'])}/{safe(model['served'])}{also}"
+                f"  {model['role']}  [{model['basis']}]"
+            )
+    for server in session["mcpServers"]:
+        output.line(f"  mcp     {safe(server['name'])}  {_digest(server['digest'])}")
+    for item in session["instructions"]:
+        output.line(f"  {item['role'][:7]:7} {safe(item['path'])}  {_digest(item['digest'])}")
+    for gap in session["gaps"]:
+        detail = f": {safe(gap['detail'])}" if gap["detail"] else ""
+        output.line(f"  gap     {safe(gap['why'])}{detail}")
+    for file in session["files"]:
+        counted = ", ".join(
+            f"{count} {origin}" for origin, count in file["origins"].items() if count
+        )
+        output.line(f"  {file['op']:7} {safe(file['path'])}  {counted}".rstrip())
+
+
+def _digest(digest: Mapping[str, str] | None) -> str:
+    value = (digest or {}).get("sha256")
+    return f"sha256:{value[:16]}..." if value else "no digest"

@@ -1,0 +1,193 @@
+"""What the accepted records say of a commit, in the shape that DESIGN section 8 fixes.
+
+Only statements that hold are shown as facts; everything else about the commit is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agentprov.flows import verify as verifying
+from agentprov.flows.world import World
+from agentprov.formats.facts import ORIGINS
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.verify.judge import Judgement
+from agentprov.verify.output import verdict_json
+from agentprov.verify.record import Entry
+from agentprov.verify.trust import TrustRoot
+
+SCHEMA = "agentprov-show/1"
+
+
+def show(world: World, revision: str, root: TrustRoot) -> dict[str, Any]:
+    """Give everything that holds of one commit, session by session; raises UserError."""
+    targets = verifying.resolve(world.git, [revision])
+    judgement = verifying.judge_targets(world, targets, root)
+    (commit,) = targets.commits
+    return shown(judgement, commit)
+
+
+def shown(judgement: Judgement, commit: str) -> dict[str, Any]:
+    """Give what holds of one of the judged commits."""
+    by_session: dict[str, list[Entry]] = {}
+    for entry in judgement.accepted:
+        if isinstance(entry.view, GenerationView) and entry.view.commit == commit:
+            by_session.setdefault(entry.view.session, []).append(entry)
+    verdict = verdict_json(judgement.verdict)
+    return {
+        "schema": SCHEMA,
+        "commit": commit,
+        "coverage": next(c["coverage"] for c in verdict["commits"] if c["commit"] == commit),
+        "sessions": [_session(parts) for parts in by_session.values()],
+        "approvals": [],
+        "findings": [f for f in verdict["findings"] if f["commit"] in (commit, None)],
+    }
+
+
+def _session(parts: list[Entry]) -> dict[str, Any]:
+    parts = sorted(parts, key=lambda entry: entry.view.part)  # type: ignore[union-attr]
+    used = {id(entry): entry for part in parts for entry in part.everything()}.values()
+    generation = _predicate(parts[0])
+    opening = next((e for e in used if isinstance(e.view, OpenView)), None)
+    closing = next((e for e in used if isinstance(e.view, CloseView)), None)
+    plan = next((e for e in used if isinstance(e.view, PlanView)), None)
+    opened = _predicate(opening) if opening else {}
+    closed = _predicate(closing) if closing else {}
+    dependencies = generation["buildDefinition"]["resolvedDependencies"]
+    metadata = generation["runDetails"]["metadata"]
+    digests = {
+        subject.name: dict(subject.digest)
+        for part in parts
+        if part.statement
+        for subject in part.statement.value.subjects
+    }
+    return {
+        "id": metadata["invocationId"],
+        "sequence": metadata["agentprov_commit"]["sequence"],
+        "builder": generation["runDetails"]["builder"]["id"],
+        "signer": parts[0].statement.key.person if parts[0].statement else None,
+        "complete": closed.get("session", {}).get("outcome") == "completed",
+        "startedAt": _offset(metadata["startedOn"]),
+        "finishedAt": _offset(closed.get("session", {}).get("finishedOn")),
+        "plan": _plan(plan),
+        "agent": _agent(opened, dependencies),
+        "models": list(_models(dependencies, metadata)),
+        "mcpServers": list(_servers(opened, dependencies)),
+        "instructions": [
+            {"path": item["label"], "role": item["role"], "digest": item.get("digest")}
+            for item in opened.get("materials", [])
+        ],
+        "gaps": [
+            {"from": _offset(g.get("start")), "to": _offset(g.get("end")), "why": g["why"],
+             "detail": g.get("detail")}
+            for g in [*opened.get("gaps", []), *closed.get("gaps", [])]
+        ],
+        "files": [
+            _file(change, digests)
+            for part in parts
+            for change in _predicate(part)["runDetails"]["metadata"]["agentprov_changes"]
+        ],
+    }  # fmt: skip
+
+
+def _predicate(entry: Entry) -> Mapping[str, Any]:
+    return entry.statement.value.predicate if entry.statement else {}
+
+
+def _plan(entry: Entry | None) -> dict[str, Any] | None:
+    if entry is None or not isinstance(entry.view, PlanView) or entry.statement is None:
+        return None
+    return {
+        "name": entry.view.name,
+        "digest": {"sha256": entry.view.sha256},
+        "signer": entry.statement.key.person,
+        "role": "human",
+        "signedAt": _offset(entry.view.declared_at),
+    }
+
+
+def _agent(opened: Mapping[str, Any], dependencies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    agent = opened.get("agent", {})
+    found = next((item for item in dependencies if item["name"] == "agent"), {})
+    return {
+        "name": agent.get("name"),
+        "version": agent.get("version") or found.get("annotations", {}).get("version"),
+        "purl": agent.get("uri") or found.get("uri"),
+        "digest": agent.get("digest") or found.get("digest"),
+        "basis": agent.get("basis") or found.get("annotations", {}).get("basis"),
+        "why": agent.get("why"),
+        "parts": agent.get("parts", []),
+    }
+
+
+def _models(
+    dependencies: Iterable[Mapping[str, Any]], metadata: Mapping[str, Any]
+) -> Iterable[dict[str, Any]]:
+    for item in dependencies:
+        if not item["name"].startswith("model/"):
+            continue
+        notes = item.get("annotations", {})
+        provider, _, served = item["uri"].removeprefix("pkg:generic/").partition("/")
+        yield {
+            "provider": provider,
+            "requested": notes.get("requested"),
+            "served": served,
+            "uri": item["uri"],
+            "role": notes.get("role"),
+            "basis": notes.get("basis"),
+        }
+    for item in metadata.get("agentprov_unknown", []):
+        if item["claim"].startswith("model"):
+            yield {"served": None, "claim": item["claim"], "why": item["why"]}
+
+
+def _servers(
+    opened: Mapping[str, Any], dependencies: Iterable[Mapping[str, Any]]
+) -> Iterable[dict[str, Any]]:
+    bases = {
+        item["name"]: item.get("annotations", {}).get("basis")
+        for item in dependencies
+        if item["name"].startswith("mcp/")
+    }
+    for server in opened.get("mcpServers", []):
+        yield {
+            "name": server["name"],
+            "purl": server.get("uri"),
+            "digest": server.get("digest"),
+            "parts": server.get("parts", []),
+            "toolsDigest": server.get("toolsDigest"),
+            "basis": server.get("basis") or bases.get("mcp/" + server["name"]),
+        }
+
+
+def _file(change: Mapping[str, Any], digests: Mapping[str, Any]) -> dict[str, Any]:
+    counts = dict.fromkeys(ORIGINS, 0)
+    for item in change.get("ranges", []):
+        counts[item["origin"]] += item["end"] - item["start"] + 1
+    return {
+        "path": change["path"],
+        "op": change["op"],
+        "oldPath": change.get("oldPath"),
+        "mode": change["mode"],
+        "digest": digests.get(change["path"], {}),
+        "origins": counts,
+        "ranges": [
+            {
+                "start": item["start"],
+                "end": item["end"],
+                "origin": item["origin"],
+                "basis": item["basis"],
+                "model": item.get("model"),
+                "why": item.get("why"),
+            }
+            for item in change.get("ranges", [])
+        ],
+        "why": change.get("why"),
+    }
+
+
+def _offset(time: str | None) -> str | None:
+    return None if time is None else time.removesuffix("Z") + "+00:00"
