@@ -40,7 +40,7 @@ def judge(entries: Sequence[Entry], as_of: datetime) -> None:
     sessions: dict[str, _Session] = defaultdict(_Session)
     taking_part = [entry for entry in entries if entry.statement and not entry.problems]
     for entry in taking_part:
-        _judge_times(entry, as_of)
+        _judge_one(entry, as_of)
         if isinstance(entry.view, OpenView):
             sessions[entry.view.id].opens.append(entry)
         elif isinstance(entry.view, GenerationView):
@@ -69,7 +69,7 @@ def _index(entries: Iterable[Entry]) -> Mapping[str, Entry]:
     return index
 
 
-def _judge_times(entry: Entry, as_of: datetime) -> None:
+def _judge_one(entry: Entry, as_of: datetime) -> None:
     view = entry.view
     times: tuple[str, ...] = ()
     if isinstance(view, PlanView):
@@ -78,6 +78,8 @@ def _judge_times(entry: Entry, as_of: datetime) -> None:
         times = (view.started,)
     elif isinstance(view, CloseView):
         times = (view.started, view.finished)
+    if isinstance(view, OpenView | CloseView) and view.gaps:
+        _remark(entry, "session-gaps", f"{view.gaps} stretches or things were not seen")
     for time in times:
         if instant(time) > as_of + CLOCK_SLACK:
             entry.blame("time-in-future", f"it speaks of {time}, which is still to come")

@@ -347,9 +347,7 @@ def judge(
         else [(f"line {number}", line) for number, line in enumerate(lines, 1)]
     )
     records = [
-        verify.Record(
-            line, name, named=named(name) if callable(named) else named, anchor=anchor
-        )
+        verify.Record(line, name, named=named(name) if callable(named) else named, anchor=anchor)
         for name, line in items
     ]
     case = verify.Case(

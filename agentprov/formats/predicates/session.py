@@ -97,6 +97,7 @@ class OpenView:
     agent_sha256: str | None
     plan_sha256: str | None
     plan: tuple[str, str] | None
+    gaps: int
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class CloseView:
     open_sha256: str
     generations: tuple[str, ...]
     last_sequence: int
+    gaps: int
 
 
 def view_open(predicate: Mapping[str, Any]) -> OpenView:
@@ -125,6 +127,7 @@ def view_open(predicate: Mapping[str, Any]) -> OpenView:
         agent_sha256=predicate["agent"].get("digest", {}).get("sha256"),
         plan_sha256=plan["digest"]["sha256"] if plan else None,
         plan=(plan["statement"]["sha256"], plan["signature"]["sha256"]) if plan else None,
+        gaps=len(predicate.get("gaps", ())),
     )
 
 
@@ -140,6 +143,7 @@ def view_close(predicate: Mapping[str, Any]) -> CloseView:
         open_sha256=predicate["open"]["sha256"],
         generations=tuple(item["sha256"] for item in predicate["generations"]),
         last_sequence=predicate["lastSequence"],
+        gaps=len(predicate.get("gaps", ())),
     )
 
 

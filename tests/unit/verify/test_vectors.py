@@ -1,0 +1,130 @@
+"""Runs every folder of tests/vectors, from its files alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentprov import verify
+from agentprov.errors import MalformedInput
+from agentprov.formats import bundle, names
+from agentprov.sign.verifier import KeyVerifier
+from agentprov.verify import trust as trusts
+from agentprov.verify.catalogue import CATALOGUE
+
+TESTS = Path(__file__).resolve().parents[2]
+VECTORS = TESTS / "vectors"
+FOLDERS = sorted(path.name for path in VECTORS.iterdir() if path.is_dir())
+
+
+def read_commit(value: dict[str, Any]) -> verify.CommitFacts:
+    diffs, contents = {}, {}
+    for item in value["paths"]:
+        old, new = item["old"] or {}, item["new"] or {}
+        diffs[names.label_path(item["path"])] = verify.PathDiff(
+            old.get("mode"), old.get("gitBlob"), new.get("mode"), new.get("gitBlob")
+        )
+        contents[new.get("gitBlob")] = item["sha256"]
+    return verify.CommitFacts(
+        value["oid"],
+        value["tree"],
+        tuple(value["parents"]),
+        diffs,
+        contents.get,
+        tuple(value["trailers"]),
+    )
+
+
+def read(folder: Path) -> verify.Case:
+    expect = json.loads((folder / "expect.json").read_bytes())
+    commits = [read_commit(item) for item in json.loads((folder / "commits.json").read_bytes())]
+    anchor = commits[0].oid
+    lines = (folder / "bundles.jsonl").read_bytes().splitlines()
+    records = [
+        verify.Record(line, f"bundles.jsonl:{number}", anchor=anchor)
+        for number, line in enumerate(lines, 1)
+    ]
+    named = folder / "bundle.json"
+    if named.exists():
+        records.append(verify.Record(named.read_bytes(), "bundle.json", named=True))
+    document = json.loads((folder / "trust.json").read_bytes())
+    return verify.Case(
+        target=folder.name,
+        records=records,
+        commits=commits,
+        trust=trusts.parse(document, sha256="0" * 64, source="trust.json"),
+        as_of=expect["asOf"],
+        required=frozenset(facts.oid for facts in commits if expect["commitsNeedProvenance"]),
+        plan_content=lambda _: (VECTORS / "PLAN.md").read_bytes(),
+    )
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_vector_gets_the_expected_verdict(name: str) -> None:
+    expect = json.loads((VECTORS / name / "expect.json").read_bytes())
+    verdict = verify.judge(read(VECTORS / name), KeyVerifier()).verdict
+    said = verify.verdict_json(verdict)
+    assert said["exitCode"] == expect["exitCode"]
+    assert said["verdict"] == expect["verdict"]
+    assert {item["code"] for item in said["findings"] if item["severity"] == "error"} == set(
+        expect["errors"]
+    )
+    assert {item["code"] for item in said["findings"] if item["severity"] == "warning"} == set(
+        expect["warnings"]
+    )
+    assert [item["coverage"] for item in said["commits"]] == expect["coverage"]
+
+
+def test_there_are_enough_vectors_of_both_kinds() -> None:
+    verdicts = [
+        json.loads((VECTORS / name / "expect.json").read_bytes())["verdict"] for name in FOLDERS
+    ]
+    assert verdicts.count("fail") >= 40
+    assert verdicts.count("pass") >= 5
+
+
+def test_the_vectors_are_what_the_script_writes() -> None:
+    place = TESTS.parent / "scripts" / "make_vectors.py"
+    spec = importlib.util.spec_from_file_location("make_vectors", place)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    written = {
+        path.relative_to(VECTORS).as_posix(): path.read_bytes()
+        for path in VECTORS.rglob("*")
+        if path.is_file()
+    }
+    assert written == dict(script.everything())
+
+
+def test_every_bundle_of_the_valid_vectors_reads_back_to_itself() -> None:
+    seen = 0
+    for name in FOLDERS:
+        if name.startswith("valid-"):
+            for line in (VECTORS / name / "bundles.jsonl").read_bytes().splitlines():
+                try:
+                    parsed = bundle.parse(line)
+                except MalformedInput:
+                    continue
+                assert bundle.encode(parsed) == line
+                seen += 1
+    assert seen > 15
+
+
+def test_every_error_code_stands_in_some_vector_or_is_tested_by_name() -> None:
+    shown = set()
+    for name in FOLDERS:
+        expect = json.loads((VECTORS / name / "expect.json").read_bytes())
+        shown |= {*expect["errors"], *expect["warnings"]}
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in Path(__file__).parent.glob("test_*.py")
+        if path != Path(__file__)
+    )
+    missing = {code for code in CATALOGUE if code not in shown and f'"{code}"' not in source}
+    assert missing == set()
