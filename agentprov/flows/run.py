@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from agentprov.errors import AgentprovError, CannotStart
 from agentprov.flows.recording import Recording
+from agentprov.flows.repository import identity
 from agentprov.flows.world import World
 from agentprov.formats import names
 from agentprov.formats.dropbox import Drop
@@ -42,6 +43,9 @@ from agentprov.system import places
 from agentprov.system.process import Running, spawn
 from agentprov.system.process_table import start_time
 from agentprov.system.signals import unsignalled
+
+if TYPE_CHECKING:
+    from agentprov.flows.plan import CheckedPlan
 
 TICK_SECONDS = 0.2
 
@@ -78,10 +82,10 @@ def run(world: World, request: Request, warn: Callable[[str], None]) -> Outcome:
     here stops it: failures become gaps and one warning each.
     """
     digests = Digests()
-    identity = identify(
+    program = identify(
         request.argv[0], request.environment, request.cwd, request.argv[1:], digests=digests
     )
-    session = _Setup(world, request, identity, digests)
+    session = _Setup(world, request, program, digests)
     try:
         live = session.start()
     except BaseException as error:
@@ -170,7 +174,7 @@ class _Setup:
             id=self.id,
             started=started,
             builder=names.LOCAL_WRAPPER,
-            repository=_repository(world),
+            repository=identity(world.git),
             base_commit=head,
             base_tree=world.git.text("rev-parse", "HEAD^{tree}") if head else None,
             ref=world.git.text("symbolic-ref", "--quiet", "HEAD", check=False) or None,
@@ -200,12 +204,12 @@ class _Setup:
             recording.gap(gap.why, gap.detail, gap.start)
         return _Live(self, recording, adapter, context, launch, fallback, list(gaps))
 
-    def _plan(self) -> Any:
+    def _plan(self) -> CheckedPlan | None:
         if self.request.plan is None:
             return None
-        from agentprov.flows import plan
+        from agentprov.flows.plan import check
 
-        return plan.check(self.world, self.request.plan)
+        return check(self.world, self.request.plan)
 
     def _private_plan(self, content: bytes) -> Path:
         """Hand the signed bytes to the agent as a file nobody else writes (DESIGN section 9)."""
@@ -461,9 +465,3 @@ def _platform() -> str:
     import platform
 
     return f"{platform.system().lower()}/{platform.machine().lower()}"
-
-
-def _repository(world: World) -> Any:
-    from agentprov.flows.repository import identity
-
-    return identity(world.git)

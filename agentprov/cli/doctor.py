@@ -1,0 +1,49 @@
+"""`agentprov doctor`: the state of this repository, and what to mend."""
+
+from __future__ import annotations
+
+import typer
+
+from agentprov.cli import output
+from agentprov.cli.output import safe
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Examples: agentprov doctor · agentprov doctor --json")
+def doctor(
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> int:
+    """Explain the state of this repository and what to mend; changes nothing.
+
+    Exits 1 when something is to be mended.
+    """
+    from agentprov.flows.doctor import examine
+    from agentprov.flows.world import World
+    from agentprov.sign.registry import PURPOSES, key_path
+
+    world = World.here()
+    report = examine(world.git, keys=[key_path(purpose, world.home) for purpose in PURPOSES])
+    if as_json:
+        output.document(
+            {
+                "schema": "agentprov-doctor/1",
+                "ok": report.ok,
+                "checks": [
+                    {
+                        "name": check.name,
+                        "ok": check.ok,
+                        "detail": check.detail,
+                        "remedy": check.remedy,
+                    }
+                    for check in report.checks
+                ],
+            }
+        )
+    else:
+        for check in report.checks:
+            word = output.paint("ok  ", "32") if check.ok else output.paint("mend", "31;1")
+            output.line(f"{word} {check.name}: {safe(check.detail)}")
+            if check.remedy:
+                output.line(f"       {safe(check.remedy)}")
+    return 0 if report.ok else 1

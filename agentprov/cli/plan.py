@@ -1,0 +1,233 @@
+"""`agentprov plan`: the human's intent, signed before work starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from agentprov.cli import output
+from agentprov.cli.output import safe
+
+if TYPE_CHECKING:
+    from agentprov.flows.plan_records import PlanRecord
+    from agentprov.formats.hidden_text import Finding
+    from agentprov.formats.presentation import Presentation
+
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Sign, lint, show or list plans."
+)
+
+HIDDEN = 13
+
+
+@app.command(
+    epilog="Examples: agentprov plan sign PLAN.md · agentprov plan sign PLAN.md --allow 'src/**' "
+    "--not-after 2027-01-31T00:00:00Z"
+)
+def sign(
+    plan: Path = typer.Argument(..., metavar="PLAN", help="The file to sign."),
+    accept: list[str] = typer.Option(
+        [], "--accept-finding", metavar="ID", help="Accept one hidden passage; signed as accepted."
+    ),
+    intent: str | None = typer.Option(None, "--intent", help="One published line of intent."),
+    allow: list[str] = typer.Option(
+        [], "--allow", metavar="GLOB", help="A path the plan may touch; repeatable, declared."
+    ),
+    not_after: str | None = typer.Option(
+        None, "--not-after", metavar="TIME", help="RFC 3339 time after which no run may start."
+    ),
+    target_ref: str | None = typer.Option(None, "--ref", help="The ref the plan is for."),
+    anywhere: bool = typer.Option(
+        False, "--anywhere", help="Do not bind the plan to this repository."
+    ),
+    key: str | None = typer.Option(None, "--key", metavar="URI", help="A key URI: file:PATH."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> int:
+    """Show a plan with everything hidden made visible, and sign it with the human's key.
+
+    Hidden text refuses the signature unless each passage is accepted by its id.
+    """
+    from agentprov.flows import plan as flow
+    from agentprov.flows.world import World
+
+    scope = flow.Scope(tuple(allow), not_after, None, target_ref, anywhere)
+    try:
+        signed = flow.sign(
+            World.here(),
+            plan,
+            accept=accept,
+            intent=intent,
+            scope=scope,
+            key=key,
+            show=_show_on_stderr,
+        )
+    except flow.HiddenContent as error:
+        for finding in error.findings:
+            _print_finding(finding)
+        output.failure(error.message, error.hint)
+        return HIDDEN
+    if as_json:
+        output.document(
+            {
+                "schema": "agentprov-plan-sign/1",
+                "name": signed.ref.name,
+                "digest": {"sha256": signed.ref.sha256},
+                "statement": {"sha256": signed.ref.statement_sha256},
+                "signature": {"sha256": signed.ref.signature_sha256},
+                "signer": signed.signer,
+                "blob": signed.blob,
+            }
+        )
+    else:
+        output.line(f"signed {safe(signed.ref.name)}  sha256:{signed.ref.sha256}")
+        output.line(f"  with {safe(signed.signer)}")
+        output.line(f"  next: agentprov run --plan {safe(str(plan))} -- claude")
+    return 0
+
+
+def _show_on_stderr(presentation: Presentation) -> Literal["terminal", "pager", "none"]:
+    """Put what is signed before the signer's eyes; only a terminal counts as shown."""
+    sys.stderr.write(presentation.text)
+    return "terminal" if sys.stderr.isatty() else "none"
+
+
+def _print_finding(finding: Finding) -> None:
+    where = f"line {finding.start}"
+    if finding.end != finding.start:
+        where += f"-{finding.end}"
+    output.note(f"{finding.severity}: {finding.kind} at {where}: {safe(finding.message)}")
+    output.note(f"    hidden text: {safe(finding.text)}")
+    output.note(f"    id: {safe(finding.id)}")
+
+
+@app.command(epilog="Example: agentprov plan lint PLAN.md --json")
+def lint(
+    plan: Path = typer.Argument(..., metavar="PLAN", help="The file to look at."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> int:
+    """Look for hidden text in a plan; exits 13 when a signature would be refused."""
+    from agentprov.flows import plan as flow
+
+    presentation = flow.lint(plan)
+    if as_json:
+        output.document(
+            {
+                "schema": "agentprov-plan-lint/1",
+                "ok": not presentation.refusals,
+                "presentation": {
+                    "renderer": presentation.renderer,
+                    "digest": {"sha256": presentation.sha256},
+                },
+                "findings": [_finding(finding) for finding in presentation.findings],
+            }
+        )
+    else:
+        for finding in presentation.findings:
+            output.line(
+                f"{safe(str(plan))}:{finding.start}: {finding.severity}: {finding.kind}: "
+                f"{safe(finding.message)}"
+            )
+            output.line(f"    hidden text: {safe(finding.text)}")
+            output.line(f"    id: {safe(finding.id)}")
+        if not presentation.findings:
+            output.line(f"{safe(str(plan))}: nothing hidden")
+    return HIDDEN if presentation.refusals else 0
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "kind": finding.kind,
+        "severity": finding.severity,
+        "start": finding.start,
+        "end": finding.end,
+        "text": finding.text,
+        "message": finding.message,
+    }
+
+
+@app.command(epilog="Examples: agentprov plan show PLAN.md · agentprov plan show 3fb2a1")
+def show(
+    name: str = typer.Argument(..., metavar="NAME|DIGEST", help="Which signed plan."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> int:
+    """Show a signed plan: its record, and its bytes as its signer was shown them."""
+    from agentprov.flows import plan as flow
+    from agentprov.flows.world import World
+
+    found = flow.show(World.here(), name)
+    if as_json:
+        output.document(
+            {
+                "schema": "agentprov-plan-show/1",
+                "plan": _record(found.record),
+                "samePresentation": found.same_presentation,
+                "presentation": found.presentation.text if found.presentation else None,
+            }
+        )
+        return 0
+    _print_record(found.record)
+    if found.presentation is not None:
+        output.line()
+        output.line(found.presentation.text.rstrip("\n"))
+    else:
+        output.line("  its bytes are not in this repository")
+    if found.same_presentation is False:
+        output.note("this version shows the plan differently from what its signer was shown")
+    return 0
+
+
+@app.command("list", epilog="Example: agentprov plan list --json")
+def list_(
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> int:
+    """List signed plans, newest first, and why a signature does not count where it does not."""
+    from agentprov.flows import plan as flow
+    from agentprov.flows.world import World
+
+    found = flow.list_plans(World.here())
+    if as_json:
+        output.document(
+            {"schema": "agentprov-plan-list/1", "plans": [_record(record) for record in found]}
+        )
+        return 0
+    for record in found:
+        _print_record(record)
+    if not found:
+        output.note("no signed plans here; sign one with `agentprov plan sign PLAN.md`")
+    return 0
+
+
+def _record(record: PlanRecord) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "digest": {"sha256": record.sha256},
+        "statement": {"sha256": record.statement_sha256},
+        "author": record.author,
+        "signer": record.signer,
+        "signedAt": record.declared_at.removesuffix("Z") + "+00:00",
+        "notAfter": record.not_after,
+        "repository": record.repository,
+        "limits": list(record.limits),
+        "shownOn": record.shown_on,
+        "hiddenSegments": record.hidden_segments,
+        "accepted": list(record.accepted),
+        "intent": record.intent,
+        "trusted": not record.problem,
+        "problem": record.problem or None,
+    }
+
+
+def _print_record(record: PlanRecord) -> None:
+    output.line(f"{safe(record.name)}  sha256:{record.sha256[:16]}...  {record.declared_at}")
+    if record.problem:
+        output.line(f"  does not count here: {safe(record.problem)}")
+    else:
+        output.line(f"  signed by {safe(record.signer or '?')}")
+    if record.not_after:
+        output.line(f"  until {record.not_after}")
+    if record.accepted:
+        output.line(f"  hidden passages accepted: {safe(', '.join(record.accepted))}")
