@@ -206,14 +206,34 @@ def test_kill_from_elsewhere_reaches_a_child_in_the_foreground(tmp_path: Path) -
 
 
 def test_a_child_stopped_without_a_terminal_does_not_stop_the_wrapper(tmp_path: Path) -> None:
-    process = piped(["sh", "-c", "echo $$; kill -STOP $$; echo on; exit 4"], tmp_path)
+    # A group of its own in our session: a group that may be stopped, but is not in front.
+    process = subprocess.Popen(
+        wrapper("sh", "-c", "echo $$; kill -STOP $$; echo on; exit 4"),
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
     assert process.stdout is not None
     child = int(process.stdout.readline())
     time.sleep(0.3)
     os.kill(child, signal.SIGCONT)
-    assert process.stdout.read() == b"on\n"
+    assert process.stdout.readline() == b"on\n"
     process.stdout.close()
     assert process.wait(20) == 4
+
+
+def test_continuing_the_wrapper_alone_continues_a_stopped_child(tmp_path: Path) -> None:
+    process = piped(["sh", "-c", "echo ready; kill -STOP $$; echo on; exit 4"], tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(20) == 4
+    assert process.stdout.read() == b"on\n"
+    process.stdout.close()
 
 
 @pytest.mark.parametrize(

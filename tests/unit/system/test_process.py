@@ -140,7 +140,7 @@ def test_programs_started_by_a_tick_keep_their_own_status_and_hear_their_childre
 
     def tick() -> None:
         script = "sleep 0.01 & wait $!; exit 42"
-        seen.append(subprocess.run(["sh", "-c", script], check=False).returncode)
+        seen.append(subprocess.run(["sh", "-c", script], check=False, timeout=20).returncode)
         with (tmp_path / "blocked").open("w") as out:
             subprocess.run(["grep", "SigBlk", "/proc/self/status"], stdout=out, check=False)
 
