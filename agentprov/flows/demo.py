@@ -69,7 +69,7 @@ class Demo:
         self._git("commit", "--quiet", "-m", "Plan: greet people by name")
 
     def _agent(self) -> Path:
-        source = files("agentprov.flows").joinpath("scripted-agent.py").read_text()
+        source = files("agentprov.flows").joinpath("scripted-agent").read_text()
         agent = self.home / "scripted-agent"
         agent.write_text(f"#!{sys.executable}\n{source}")
         agent.chmod(0o755)
