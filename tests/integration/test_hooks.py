@@ -149,9 +149,23 @@ def test_where_nothing_can_be_written_one_line_says_so_and_the_commit_stands(
 
 def test_a_neighbour_of_a_live_session_is_noted_in_it(repository: Repository) -> None:
     repository.session()
-    repository.live(SESSION, os.getpid(), repository.top.resolve())
+    repository.live(SESSION, os.getpid(), repository.git_view.git_dir)
     assert repository.commit("-m", "By hand") == "By hand\n"
     assert [drop.event for drop in repository.session_drops()] == ["post-commit"]
+
+
+@pytest.mark.parametrize("directory", ["linked", "new\nline", "with space"])
+def test_a_neighbour_is_found_in_a_linked_work_tree_too(
+    repository: Repository, tmp_path: Path, directory: str
+) -> None:
+    repository.git("worktree", "add", "-q", str(tmp_path / directory))
+    linked = Repository(tmp_path / directory, repository.log, repository.python)
+    repository.session()
+    repository.live(SESSION, os.getpid(), linked.git_view.git_dir)
+    repository.commit("-m", "In the main work tree", name="main.txt")
+    assert repository.session_drops() == []
+    linked.commit("-m", "In the linked one")
+    assert len(repository.session_drops()) == 1
 
 
 def test_a_session_in_another_work_tree_is_no_neighbour(repository: Repository) -> None:
@@ -164,7 +178,7 @@ def test_a_dead_recorder_is_no_neighbour(repository: Repository) -> None:
     process = subprocess.Popen(["true"])
     process.wait()
     repository.session()
-    repository.live(SESSION, process.pid, repository.top.resolve())
+    repository.live(SESSION, process.pid, repository.git_view.git_dir)
     repository.commit("-m", "By hand")
     assert repository.session_drops() == []
 

@@ -42,13 +42,18 @@ _ap_is_session() { # NAME: sets _ap_session when this is a live session of this 
 }
 
 _ap_find_neighbour() { # a session that somebody else runs in this very work tree
+  _ap_any "$_ap_state"/live/* || return 1
+  # The physical path of the git directory, as git itself gives it, without a process.
+  CDPATH='' cd -P . && _ap_top=$PWD || return 1
+  _ap_here=
+  CDPATH='' cd -P "$_ap_git" 2>/dev/null && _ap_here=${PWD%%"$_ap_newline"*}
+  cd "$_ap_top" && [ -n "$_ap_here" ] || return 1
   for _ap_path in "$_ap_state"/live/*; do
     [ -f "$_ap_path" ] || continue
     _ap_pid='' _ap_started='' _ap_tree=''
     { read -r _ap_pid && read -r _ap_started && IFS= read -r _ap_tree; } <"$_ap_path"
     case $_ap_pid in '' | *[!0-9]*) continue ;; esac
-    cd -P . || return 1 # PWD as git sees it, without a process
-    [ "$_ap_tree" = "${PWD%%"$_ap_newline"*}" ] || continue
+    [ "$_ap_tree" = "$_ap_here" ] || continue
     kill -0 "$_ap_pid" 2>/dev/null || continue
     _ap_is_session "${_ap_path##*/}" && return 0
   done
