@@ -139,6 +139,13 @@ def test_a_fifo_a_device_and_a_directory_are_refused_without_blocking(tmp_path: 
 
 
 @posix
+def test_a_device_is_not_even_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.os, "open", lambda *_: pytest.fail("opened"))
+    with pytest.raises(OSError, match="device"):
+        files.open_regular("/dev/null")
+
+
+@posix
 def test_a_link_is_followed_unless_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "link").symlink_to(tmp_path / "file")

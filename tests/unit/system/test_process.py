@@ -158,6 +158,19 @@ def test_the_end_of_the_child_is_noticed_long_before_the_next_tick(tmp_path: Pat
     assert time.monotonic() - started < 2
 
 
+def test_a_child_that_was_waited_for_is_not_waited_for_again(tmp_path: Path) -> None:
+    code = """
+import gc, os
+from pathlib import Path
+from agentprov.system.process import spawn
+spawn(["true"], dict(os.environ), Path.cwd()).wait()
+gc.collect()
+"""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, check=True)
+    assert done.stderr == b""
+
+
 def test_waiting_works_outside_the_main_thread(tmp_path: Path) -> None:
     statuses: list[int] = []
     thread = threading.Thread(
