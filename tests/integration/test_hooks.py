@@ -158,7 +158,7 @@ def test_a_neighbour_of_a_live_session_is_noted_in_it(repository: Repository) ->
 def test_a_neighbour_is_found_in_a_linked_work_tree_too(
     repository: Repository, tmp_path: Path, directory: str
 ) -> None:
-    repository.git("worktree", "add", "-q", str(tmp_path / directory))
+    repository.git("worktree", "add", "-q", "--detach", str(tmp_path / directory))
     linked = Repository(tmp_path / directory, repository.log, repository.python)
     repository.session()
     repository.live(SESSION, os.getpid(), linked.git_view.git_dir)
