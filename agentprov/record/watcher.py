@@ -8,7 +8,6 @@ keeps a bounded amount, and tells every blind stretch as a gap.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -22,6 +21,8 @@ from agentprov.system.clock import rfc3339
 from agentprov.system.process import unsignalled
 
 if TYPE_CHECKING:
+    import logging
+
     from watchdog.events import FileSystemEvent
 
 MAX_PATHS = 100_000
@@ -72,7 +73,7 @@ class Watcher:
         self._dropped: tuple[str, str, int] | None = None
         self._lock = threading.Lock()
         self._observer: Any = None
-        self._log = _Overflow(self)
+        self._log: logging.Handler | None = None
         self._since: str | None = None
         self._began = ""
         self._began_at = 0.0
@@ -83,7 +84,6 @@ class Watcher:
         """Begin in the background and return at once; large trees take a while to be watched."""
         self._began = self._now()
         self._began_at = self._clock.monotonic()
-        logging.getLogger("watchdog").addHandler(self._log)
         self._thread = threading.Thread(target=self._begin, name="agentprov-watch", daemon=True)
         try:
             with unsignalled():
@@ -105,7 +105,10 @@ class Watcher:
             if self._thread is not None:
                 self._thread.join(_STOP_SECONDS)
             self._end()
-            logging.getLogger("watchdog").removeHandler(self._log)
+            if self._log is not None:
+                import logging
+
+                logging.getLogger("watchdog").removeHandler(self._log)
         with self._lock:
             gaps = list(self._gaps)
             if self._dropped is not None:
@@ -116,6 +119,7 @@ class Watcher:
 
     def _begin(self) -> None:
         try:
+            self._listen()
             _quiet()
             self._observe()
         except Exception as error:  # noqa: BLE001 - timing is optional, the run is not
@@ -125,6 +129,12 @@ class Watcher:
         if self._clock.monotonic() - self._began_at > LATE_SECONDS:
             self._gap("file-events-late", self._began, "watching began late", end=since)
         self._since = since
+
+    def _listen(self) -> None:
+        import logging
+
+        self._log = _hearing(self)
+        logging.getLogger("watchdog").addHandler(self._log)
 
     def _observe(self) -> None:
         from watchdog import events
@@ -212,17 +222,17 @@ class Watcher:
         return rfc3339(self._clock.now())
 
 
-class _Overflow(logging.Handler):
-    """Hears of lost events; watchdog tells them in no other way."""
+def _hearing(watcher: Watcher) -> logging.Handler:
+    """Make a handler that hears of lost events; watchdog tells them in no other way."""
+    import logging
 
-    def __init__(self, watcher: Watcher) -> None:
-        super().__init__(logging.WARNING)
-        self._watcher = watcher
+    class Overflow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with contextlib.suppress(Exception):
+                if "overflow" in record.getMessage().lower():
+                    watcher.overflowed()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(Exception):
-            if "overflow" in record.getMessage().lower():
-                self._watcher.overflowed()
+    return Overflow(logging.WARNING)
 
 
 def _quiet() -> None:
