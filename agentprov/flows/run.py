@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentprov.attest.descriptors import command_line
 from agentprov.errors import AgentprovError, CannotStart
 from agentprov.flows.recording import Recording
 from agentprov.flows.repository import identity
@@ -180,7 +181,7 @@ class _Setup:
             ref=world.git.text("symbolic-ref", "--quiet", "HEAD", check=False) or None,
             platform=_platform(),
             agent=_not_yet(self.identity),
-            command_line=_flag_names(request.argv),
+            command_line=tuple(command_line(request.argv)),
             plan=plan.ref if plan else None,
             labels=request.labels,
             principal=world.git.text("config", "user.email", check=False) or None,
@@ -448,17 +449,6 @@ def _not_yet(identity: Identity) -> Agent:
         chain=identity.chain,
         why="the recorder ended before it was hashed",
     )
-
-
-def _flag_names(argv: Sequence[str]) -> tuple[str, ...]:
-    """Keep the executable's name and the names of flags; values and prompts stay here."""
-    names_only = [os.path.basename(argv[0])]
-    for word in argv[1:]:
-        if word == "--":
-            break
-        if word.startswith("-") and len(word) > 1:
-            names_only.append(word.split("=", 1)[0] if word.startswith("--") else word[:2])
-    return tuple(names_only)
 
 
 def _platform() -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from agentprov.flows import verify as verifying
 from agentprov.flows.world import World
@@ -77,7 +78,7 @@ def _session(parts: list[Entry]) -> dict[str, Any]:
         "models": list(_models(dependencies, metadata)),
         "mcpServers": list(_servers(opened, dependencies)),
         "instructions": [
-            {"path": item["label"], "role": item["role"], "digest": item.get("digest")}
+            {"path": item["name"], "role": item["role"], "digest": item.get("digest")}
             for item in opened.get("materials", [])
         ],
         "gaps": [
@@ -132,9 +133,9 @@ def _models(
         notes = item.get("annotations", {})
         provider, _, served = item["uri"].removeprefix("pkg:generic/").partition("/")
         yield {
-            "provider": provider,
+            "provider": unquote(provider),
             "requested": notes.get("requested"),
-            "served": served,
+            "served": unquote(served),
             "uri": item["uri"],
             "role": notes.get("role"),
             "basis": notes.get("basis"),

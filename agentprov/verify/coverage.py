@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.names import label_path
+from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -79,9 +80,10 @@ def judge(
         missing += _trailers(holding, elsewhere, facts)
         counts = any(item.severity == "error" for item in missing)
         for candidate in candidates:
+            if counts:
+                report.findings.extend(_misplaced(candidate, facts))
             for entry in candidate.everything():
                 if counts:
-                    _misplaced(entry, facts.oid)
                     report.tell(entry, facts.oid, counts=True)
                 else:
                     quiet.append((entry, facts.oid))
@@ -117,12 +119,33 @@ def _commit_of(entry: Entry) -> str | None:
     return entry.view.commit if isinstance(entry.view, GenerationView) else None
 
 
-def _misplaced(entry: Entry, oid: str) -> None:
+def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
+    """Find what a record that hangs on this commit says of another: a copy, moved or replayed.
+
+    The entry itself keeps its standing: it may hold for the commit that it describes, and
+    whoever hangs a copy elsewhere must not be able to take that away.
+    """
     view = entry.view
-    if isinstance(view, GenerationView) and oid in entry.anchors and view.commit != oid:
-        entry.blame(
-            "record-of-another-commit", f"it hangs on {oid}, yet it describes {view.commit}"
+    if not isinstance(view, GenerationView) or view.commit == facts.oid:
+        return []
+    if facts.oid not in entry.anchors:
+        return []
+    problems = [
+        Problem(
+            "record-of-another-commit", f"it hangs on {facts.oid}, yet it describes {view.commit}"
         )
+    ]
+    differing = [change.path for change in view.changes if change.blob and _differs(change, facts)]
+    problems += [
+        Problem("content-differs", f"{path!r} does not have the content that was signed")
+        for path in differing
+    ]
+    return [finding(item, subject=entry.label, commit=facts.oid) for item in problems]
+
+
+def _differs(change: ChangeView, facts: CommitFacts) -> bool:
+    real = facts.diffs.get(label_path(change.path))
+    return real is not None and real.new_blob is not None and real.new_blob != change.blob
 
 
 def _coverage(holding: Sequence[Entry], facts: CommitFacts, trust: TrustRoot) -> Coverage:
