@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Basis = Literal["declared", "reported", "observed", "intercepted", "isolated"]
-BASES: tuple[Basis, ...] = ("declared", "reported", "observed", "intercepted", "isolated")
-Origin = Literal["model", "command", "human", "agent", "unknown"]
-ORIGINS: tuple[Origin, ...] = ("model", "command", "human", "agent", "unknown")
-Operation = Literal["add", "modify", "delete", "rename", "mode"]
-OPERATIONS: tuple[Operation, ...] = ("add", "modify", "delete", "rename", "mode")
+from agentprov.formats.vocabulary import BASES as BASES
+from agentprov.formats.vocabulary import OPERATIONS as OPERATIONS
+from agentprov.formats.vocabulary import ORIGINS as ORIGINS
+from agentprov.formats.vocabulary import Basis as Basis
+from agentprov.formats.vocabulary import Operation as Operation
+from agentprov.formats.vocabulary import Origin as Origin
 
 
 @dataclass(frozen=True)

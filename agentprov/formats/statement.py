@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from agentprov.errors import MalformedInput
 from agentprov.formats import canonical, digest, schema
@@ -21,8 +21,7 @@ Kind = Literal["plan", "session-open", "session-close", "generation"]
 MAX_SUBJECTS = 1_000
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """What a statement is about: a label, and the digests that decide."""
 
     name: str

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from agentprov.formats.digest import is_weak
-from agentprov.formats.facts import BASES
 from agentprov.formats.names import BUILDER_PREFIX
 from agentprov.formats.predicates import generation, session
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
+from agentprov.formats.vocabulary import BASES
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import TrustedKey
 

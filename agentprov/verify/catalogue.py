@@ -7,8 +7,7 @@ contract: they are added, never renamed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning", "note"]
 
@@ -16,8 +15,7 @@ EXIT_ORDER = (16, 11, 17, 12, 14, 15, 18, 19, 10, 13)
 """Which exit code wins when several apply (DESIGN section 7)."""
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What a code stands for; `remedy` is what a person can do about it."""
 
     exit_code: int

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from agentprov.verify.catalogue import CATALOGUE, EXIT_ORDER, Severity
 
 Coverage = Literal["covered", "human", "uncovered"]
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A code with its sentence, before it is known whether it matters to the question asked."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that was found, in the form in which it is reported."""
 
     code: str
@@ -48,8 +46,7 @@ def finding(
     )
 
 
-@dataclass(frozen=True)
-class Unproven:
+class Unproven(NamedTuple):
     """A claim that the verdict does not make, and why."""
 
     claim: str
@@ -57,8 +54,7 @@ class Unproven:
     basis: str
 
 
-@dataclass(frozen=True)
-class GenerationRef:
+class GenerationRef(NamedTuple):
     """A generation statement that holds, as the verdict names it."""
 
     sha256: str
@@ -69,8 +65,7 @@ class GenerationRef:
     builder: str
 
 
-@dataclass(frozen=True)
-class PlanRef:
+class PlanRef(NamedTuple):
     """A plan statement that holds and stands behind a commit."""
 
     name: str
@@ -80,8 +75,7 @@ class PlanRef:
     declared_at: str
 
 
-@dataclass(frozen=True)
-class CommitVerdict:
+class CommitVerdict(NamedTuple):
     """What is known of one commit."""
 
     commit: str

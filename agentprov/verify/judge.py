@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.digest import sha256
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.schema import instant
-from agentprov.ports import SignatureVerifier
 from agentprov.verify import authority, chain, coverage, not_proven, record, subjects
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.record import Entry, Record
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustRoot
+
+if TYPE_CHECKING:
+    from agentprov.ports import SignatureVerifier
 
 
 @dataclass(frozen=True)

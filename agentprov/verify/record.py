@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agentprov.formats.predicates import generation, plan, session
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
-from agentprov.ports import SignatureVerifier
 from agentprov.verify import signatures
 from agentprov.verify.finding import Problem
 from agentprov.verify.signatures import Verified
 from agentprov.verify.trust import TrustRoot
+
+if TYPE_CHECKING:
+    from agentprov.ports import SignatureVerifier
 
 View = PlanView | OpenView | CloseView | GenerationView
 

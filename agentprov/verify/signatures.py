@@ -7,7 +7,7 @@ a thousand keys do not mean a thousand attempts; it never adds one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from agentprov.errors import MalformedInput
 from agentprov.formats import bundle as bundles
@@ -16,9 +16,11 @@ from agentprov.formats.bundle import Bundle
 from agentprov.formats.envelope import pae
 from agentprov.formats.names import PAYLOAD_TYPE
 from agentprov.formats.statement import Statement
-from agentprov.ports import SignatureVerifier
 from agentprov.verify.finding import Problem
 from agentprov.verify.trust import TrustedKey, TrustRoot
+
+if TYPE_CHECKING:
+    from agentprov.ports import SignatureVerifier
 
 T = TypeVar("T")
 _SEAL: Final = object()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agentprov.formats import names
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
@@ -18,8 +19,7 @@ _TRAILER = re.compile(rf"^{names.TRAILER}:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | r
 _FILES = frozenset({"100644", "100664", "100755", "120000"})
 
 
-@dataclass(frozen=True)
-class PathDiff:
+class PathDiff(NamedTuple):
     """One path, before and after: git mode and object id, None where there is none."""
 
     old_mode: str | None

@@ -8,13 +8,12 @@ prefix ``agentprov_``. `externalParameters` is closed, as SLSA asks of verifiers
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from agentprov.formats import schema
-from agentprov.formats.facts import OPERATIONS, ORIGINS
 from agentprov.formats.names import AGENT_SESSION_BUILD
 from agentprov.formats.predicates import parts
+from agentprov.formats.vocabulary import OPERATIONS, ORIGINS
 
 COMMIT_NAME = "."
 SUBJECTS_PER_PART = 1_000
@@ -169,8 +168,7 @@ CHECK = schema.members(
 )
 
 
-@dataclass(frozen=True)
-class ChangeView:
+class ChangeView(NamedTuple):
     """One changed path as it was signed; `sha256` is that of the subject with the same label."""
 
     path: str
@@ -182,8 +180,7 @@ class ChangeView:
     from_session: bool
 
 
-@dataclass(frozen=True)
-class GenerationView:
+class GenerationView(NamedTuple):
     """The members of a generation statement that the chain and the byte checks need.
 
     `plan` is (payload digest, signature digest) of the plan statement; `models` are the served

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentprov.formats import schema
-from agentprov.formats.facts import BASES
+from agentprov.formats.vocabulary import BASES
 
 Subjects = Sequence[tuple[str, Mapping[str, str]]]
 

@@ -7,8 +7,7 @@ The subject is the plan's bytes. `presentation` says what the signer was shown. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from agentprov.formats import schema
 from agentprov.formats.predicates import parts
@@ -60,8 +59,7 @@ CHECK = schema.members(
 )
 
 
-@dataclass(frozen=True)
-class PlanView:
+class PlanView(NamedTuple):
     """The members of a plan statement that the judge needs; `blob` is git's id of its bytes."""
 
     name: str

@@ -8,8 +8,7 @@ all generation statements and the journal's head, so that a missing one shows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from agentprov.formats import schema
 from agentprov.formats.predicates import parts
@@ -85,8 +84,7 @@ CHECK_CLOSE = schema.members(
 )
 
 
-@dataclass(frozen=True)
-class OpenView:
+class OpenView(NamedTuple):
     """The members of an opening statement that the chain needs; `plan` is (payload, signature)."""
 
     id: str
@@ -100,8 +98,7 @@ class OpenView:
     gaps: int
 
 
-@dataclass(frozen=True)
-class CloseView:
+class CloseView(NamedTuple):
     """The members of a closing statement that the chain needs."""
 
     id: str
