@@ -34,7 +34,7 @@ CHAINED = ".agentprov-chained"
 KNOWN = frozenset(
     {
         "c215bf55d285421ee5de5780d311167ac21a3743ba580e98d6828e59f23ee9e1",  # shim v1
-        "33c5bf2bd62351f612f3094721d4582c0aafa33baf4f40c54c92c2e224baf066",  # hook v1
+        "9dad651b6f3ef671e74be5ffd2f0a684c175900589292b38077b298db2b2ec03",  # hook v1
     }
 )
 

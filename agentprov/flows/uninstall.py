@@ -29,6 +29,7 @@ from agentprov.system.files import atomic_write, locked
 from agentprov.system.git import Git
 
 _LOCK_SECONDS = 20.0
+_LOCKS = {"lock", "notes.lock"}
 
 
 def uninstall(git: Git) -> InstallReport:
@@ -172,17 +173,16 @@ class _Removal:
             own.rmdir()
         for name in ("hook.sh", "worker", "install.json", "install.lock"):
             (home / name).unlink(missing_ok=True)
-        kept = []
         for name in (*DIRECTORIES, "former"):
-            place = home / name
-            try:
-                place.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError:
-                kept.append(name)
-        if kept:
-            self._say("records", "kept", f"{home}: {', '.join(kept)}")
+            with suppress(OSError):
+                (home / name).rmdir()
+        left = sorted(os.listdir(home)) if home.is_dir() else []
+        if set(left) <= _LOCKS:
+            for name in left:
+                (home / name).unlink()
+        else:
+            records = ", ".join(name for name in left if name not in _LOCKS)
+            self._say("records", "kept", f"{home}: {records}")
 
 
 def _names(path: HooksPath, directory: str) -> bool:

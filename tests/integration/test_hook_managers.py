@@ -16,7 +16,8 @@ from support.hook_managers import TOP, program
 from support.hooked_repository import SESSION, Repository, make_repository
 
 TRAILER = f"Agentprov-Session: {SESSION}/1"
-CALL = 'sh "$(git rev-parse --git-common-dir)/agentprov/hook.sh"'
+# The line of docs/howto/hooks.md.
+CALL = 'f="$(git rev-parse --git-common-dir)/agentprov/hook.sh"; [ ! -r "$f" ] || sh "$f"'
 
 
 class Managed:
@@ -238,6 +239,26 @@ def test_lines_in_a_managers_configuration_keep_us_alive_without_our_shims(
     conditions = {hook.name: hook.condition for hook in status(repository.git_view).hooks}
     assert conditions["post-commit"] == conditions["prepare-commit-msg"] == "active"
     assert managed.both_run() == (True, 1, 1)
+
+
+@pytest.mark.parametrize("kind", MANAGERS)
+def test_lines_in_a_managers_configuration_do_nothing_where_init_was_never_run(
+    repository: Repository, kind: type[Managed]
+) -> None:
+    managed = kind(repository)
+    managed.configure(with_ours=True)
+    managed.install()
+    repository.commit("-m", "Plain")
+    assert repository.message() == "Plain\n"
+    assert (repository.common / "ran").read_text().split() == ["theirs"]
+
+
+def test_the_documented_lines_are_the_tested_ones() -> None:
+    text = (TOP / "docs" / "howto" / "hooks.md").read_text()
+    for ending in (
+        'post-commit "$@"', 'prepare-commit-msg "$@"', "post-commit", "prepare-commit-msg {1} {2}",
+    ):  # fmt: skip
+        assert f"{CALL} {ending}\n" in text
 
 
 @pytest.mark.parametrize("kind", MANAGERS)

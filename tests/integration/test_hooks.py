@@ -458,11 +458,17 @@ def test_a_push_takes_in_what_waits_first_and_goes_on_when_that_fails(tmp_path: 
     repository.git("remote", "add", "origin", str(tmp_path / "remote"))
     repository.git("push", "-q", "origin", "main")
     assert repository.started() == []
+    words = "echo a summary nobody asked for\necho why it failed >&2\nexit 1"
+    repository.python.write_text(repository.python.read_text().replace("exit 1", words))
     repository.session(live=False)
     repository.commit()
     done = repository.git("push", "-q", "origin", "main")
     assert repository.started() == ["-I -m agentprov drain"]
-    assert b"agentprov: records are not complete" in done.stderr
+    lines = done.stderr.decode().splitlines()
+    assert lines[0] == "why it failed"
+    assert lines[1].startswith("agentprov: records are not complete")
+    assert len(lines) == 2
+    assert done.stdout == b""
 
 
 # --- switched off, and out of order

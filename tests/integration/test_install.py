@@ -585,6 +585,14 @@ def test_uninstall_where_nothing_was_installed_changes_nothing(repository: Repos
     assert set_up(repository) == before
 
 
+def test_lock_files_alone_do_not_keep_our_directory(repository: Repository) -> None:
+    repository.install()
+    (repository.home / "lock").touch()
+    (repository.home / "notes.lock").touch()
+    uninstall(repository.git_view)
+    assert not repository.home.exists()
+
+
 def test_records_of_sessions_survive_uninstall(repository: Repository) -> None:
     repository.install()
     repository.session(live=False)

@@ -172,7 +172,7 @@ _ap_pre_push() {
   _ap_any "$_ap_state"/sessions/* "$_ap_state"/pending/* "$_ap_state"/spool/*.drop || return 0
   if ! [ -x "$_ap_python" ]; then
     _ap_say "$_ap_python is gone; run \`agentprov init\` again"
-  elif ! "$_ap_python" -I -m agentprov drain </dev/null >&2; then
+  elif ! "$_ap_python" -I -m agentprov drain </dev/null >/dev/null; then
     _ap_say 'records are not complete; `agentprov doctor` says why. The push goes on'
   fi
 }
