@@ -15,9 +15,9 @@ from agentprov import attest
 from agentprov.flows.world import World, seal
 from agentprov.formats import digest
 from agentprov.formats.facts import AgentReport, Commit, Edit, Gap
-from agentprov.formats.names import TRAILER
+from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
-from agentprov.record import commits, snapshot
+from agentprov.record import commits, origins, snapshot
 from agentprov.record.describe import Evidence, describe
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
@@ -28,7 +28,7 @@ class Recording:
     """One session's statements: opened once, one per commit, closed once.
 
     Owned by one process at a time: the recorder while it lives, afterwards whoever holds the
-    repository's lock.
+    repository's lock. `touched` may be set to the times at which paths changed.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Recording:
         self.state = state
         self.journal = journal
         self._git = snapshot.private_git(world.git)
+        self.touched: Mapping[bytes, tuple[str, str]] = {}
         self._passed_over: set[str] = set()
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
@@ -82,6 +83,7 @@ class Recording:
             why_not=_why_not(report),
             limited_to=limited_to,
             end_tree=None if during else self.state.end_tree,
+            by_command=self._by_command(report),
         )
         bound = []
         with self._git.cat_file() as reader:
@@ -101,6 +103,10 @@ class Recording:
                 else:
                     self._passed_over.add(oid)
         return bound
+
+    def _by_command(self, report: AgentReport) -> frozenset[bytes]:
+        kept = frozenset(label_path(label) for label in self.state.by_command)
+        return kept | origins.within_commands(self.touched, report.commands)
 
     def _bind_one(self, commit: Commit, report: AgentReport) -> None:
         self.open()
@@ -173,6 +179,7 @@ class Recording:
             phase="closed" if outcome == "completed" else "incomplete",
             end_tree=end_tree,
             report=report,
+            by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
             tips=after.tips,
             reflogs=tuple(sorted(after.reflogs.items())),
         )

@@ -39,10 +39,11 @@ from agentprov.record.executable import Digests, Identity, identify
 from agentprov.record.journal import JournalWriter
 from agentprov.record.materials import digest_materials, resolve_mcp
 from agentprov.record.session import SessionDirectory, State
-from agentprov.record.spool import Spool
+from agentprov.record.spool import Dropped, Spool
+from agentprov.record.watcher import Summary, Watcher
 from agentprov.system import places
 from agentprov.system.process import Running, spawn
-from agentprov.system.process_table import start_time
+from agentprov.system.process_table import carrying, start_time
 from agentprov.system.signals import unsignalled
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ class _Live:
         self.commits: list[Commit] = []
         self._reflogs = self._reflog_state()
         self._prompted = False
+        self._watcher: Watcher | None = None
         self._pid: int | None = None
         self._beside = threading.Thread(target=self._look_beside, daemon=True)
         self._steering: tuple[Sequence[Material], Sequence[McpServer]] = ((), ())
@@ -305,6 +307,28 @@ class _Live:
     def _tick(self) -> None:
         if self._pid is not None:
             self.identity.observe(self._pid)
+        if self._watcher is None:
+            # Not before the first tick: a command that is over by then needs no watching, and
+            # an agent's own start is not slowed.
+            self._watcher = Watcher(
+                self.world.git.top, self.world.clock, ignore=(self.world.git.home,)
+            )
+            self._watcher.start()
+        fresh = self._take_drops()
+        reflogs = self._reflog_state()
+        prompted = any(item.drop.channel == "git" for item in fresh)
+        ready = self.identity.hashed and not self._beside.is_alive()
+        self._prompted = self._prompted or prompted or reflogs != self._reflogs
+        if self._prompted and ready:
+            self._prompted = False
+            self._reflogs = reflogs
+            self._open()
+            found = self.recording.find()
+            if found:
+                self._note_touched(self._watcher.so_far())
+                self.commits += self.recording.bind(found, self._report(), during=True)
+
+    def _take_drops(self) -> list[Dropped]:
         fresh = self.spool.new()
         for item in fresh:
             self.recording.journal.append(
@@ -316,17 +340,12 @@ class _Live:
                     "size": len(item.drop.payload),
                 },
             )
-        reflogs = self._reflog_state()
-        prompted = any(item.drop.channel == "git" for item in fresh)
-        ready = self.identity.hashed and not self._beside.is_alive()
-        self._prompted = self._prompted or prompted or reflogs != self._reflogs
-        if self._prompted and ready:
-            self._prompted = False
-            self._reflogs = reflogs
-            self._open()
-            found = self.recording.find()
-            if found:
-                self.commits += self.recording.bind(found, self._report(), during=True)
+        return fresh
+
+    def _note_touched(self, seen: Summary) -> None:
+        self.recording.touched = {
+            path: (times.first, times.last) for path, times in seen.paths.items()
+        }
 
     def _open(self) -> None:
         """Say what runs and what steers it, and sign that as the session's opening."""
@@ -359,12 +378,18 @@ class _Live:
     def _finish(self, status: int, warn: Callable[[str], None]) -> AgentReport:
         report = AgentReport()
         try:
-            self._tick()
+            if self._watcher is not None:
+                seen = self._watcher.stop()
+                self._note_touched(seen)
+                for gap in seen.gaps:
+                    self._gap(gap.why, gap.detail)
+            self._take_drops()
             report = self._report()
             self._open()
             for gap in report.gaps:
                 self._gap(gap.why, gap.detail)
             self._plan_was_read(report)
+            self._note_survivors()
             found = self.recording.find()
             if found:
                 self.commits += self.recording.bind(found, report, during=True)
@@ -377,9 +402,9 @@ class _Live:
                 gaps=self.gaps,
             )
             self.spool.clear()
-        except (AgentprovError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  the agent's own status must come through
             # The next command finds the session open without a recorder and closes it.
-            self._gap("recording-failed", str(error))
+            self._gap("recording-failed", f"{type(error).__name__}: {error}")
             warn(f"the session could not be closed: {error}; `agentprov doctor` says more")
         finally:
             self.recording.journal.close()
@@ -398,6 +423,13 @@ class _Live:
                 self._gap(gap.why, gap.detail)
         self.recording.journal.append("snapshot", {"tree": after.tree})
         return after.tree
+
+    def _note_survivors(self) -> None:
+        """Say which processes of the session still run: what they write later is not its own."""
+        left = carrying("AGENTPROV_SESSION", self.recording.directory.id)
+        if left:
+            names_of = sorted({process.name for process in left})
+            self._gap("processes-outlived-the-agent", f"{len(left)}: {', '.join(names_of)}")
 
     def _plan_was_read(self, report: AgentReport) -> None:
         """Record whether the agent read the signed bytes, and whether the plan file moved."""

@@ -35,6 +35,7 @@ class Evidence:
     reason given for added lines that no write accounts for. `limited_to`, when given, are the
     only paths that can have come out of the session (a finished session's open ends).
     `end_tree` is the last snapshot of a finished session: lines added after it are not its own.
+    `by_command` are paths that changed only while a command that the agent ran was running.
     """
 
     baseline_tree: str
@@ -42,6 +43,7 @@ class Evidence:
     why_not: str = "no-model-text"
     limited_to: frozenset[bytes] | None = None
     end_tree: str | None = None
+    by_command: frozenset[bytes] = frozenset()
 
 
 def describe(
@@ -145,6 +147,7 @@ def _change(reader: CatFile, raw: RawChange, evidence: Evidence, lines: _Lines) 
             },
             evidence.edits.get(raw.path, ()),
             why_not=evidence.why_not,
+            by_command=raw.path in evidence.by_command,
         )
     return Change(
         path=raw.path,

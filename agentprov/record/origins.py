@@ -1,9 +1,10 @@
 """Where each added line came from, as far as this recorder can tell.
 
 Here a line is ``model`` only at basis ``reported``: its text stands, as part of a run of lines,
-in what the agent says its write tool was given for that very file. Everything else is
-``unknown`` with a reason; nothing here ever says ``human`` or ``agent``, which need process
-attribution and the wire (DESIGN sections 2 and 9). A false ``model`` is worse than ``unknown``,
+in what the agent says its write tool was given for that very file. It is ``command`` when the
+whole file changed only while a command of the agent ran. Everything else is ``unknown`` with a
+reason; nothing here ever says ``human`` or ``agent``, which need process attribution and the
+wire (DESIGN sections 2 and 9). A false ``model`` is worse than ``unknown``,
 so a run of lines counts only if it holds something distinctive or is the whole text.
 """
 
@@ -11,12 +12,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
-from agentprov.formats.facts import Edit, LineRange
+from agentprov.formats.facts import CommandWindow, Edit, LineRange
 
 _DISTINCTIVE_CHARACTERS = 8
+_EVENT_DELAY = timedelta(milliseconds=250)
 _MAX_PLACES = 64
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
+
+
+def within_commands(
+    touched: Mapping[bytes, tuple[str, str]], commands: Sequence[CommandWindow]
+) -> frozenset[bytes]:
+    """Give the paths whose first and last change fall into one and the same command's run.
+
+    `touched` maps paths to the times (RFC 3339, UTC, milliseconds) of their first and last
+    change. File events come a little after the write, so a command's end counts generously; a
+    write tool of the agent that follows at once is told apart by its own report.
+    """
+    windows = [(_instant(c.start), _instant(c.end) + _EVENT_DELAY) for c in commands]
+    return frozenset(
+        path
+        for path, (first, last) in touched.items()
+        if any(start <= _instant(first) and _instant(last) <= end for start, end in windows)
+    )
+
+
+def _instant(time: str) -> datetime:
+    return datetime.fromisoformat(time)
 
 
 def added_lines(patch: bytes) -> Iterator[tuple[int, int]]:
@@ -35,12 +59,15 @@ def ranges(
     edits: Sequence[Edit],
     *,
     why_not: str,
+    by_command: bool = False,
 ) -> tuple[LineRange, ...]:
     """Give an origin to every added line of one file.
 
     `added` are the lines that the commit added; `outside` maps a reason to those of them that
     cannot be this session's (there before it began, or added after it ended); `edits` are the
     reported writes to this file; `why_not` is the reason for lines that no edit accounts for.
+    With `by_command`, and no edit at all, the file changed only while a command of the agent
+    ran: the times are ours, what ran then is the agent's word, so the basis is `reported`.
     """
     lines = content.split(b"\n")
     wanted = {number for start, end in added for number in range(start, end + 1)}
@@ -50,6 +77,8 @@ def ranges(
     for number in sorted(wanted):
         if number in by_model:
             entry = LineRange(number, number, "model", "reported", by_model[number])
+        elif by_command and not edits and number not in excluded:
+            entry = LineRange(number, number, "command", "reported")
         else:
             why = excluded.get(number, why_not)
             entry = LineRange(number, number, "unknown", "observed", why=why)

@@ -27,7 +27,10 @@ STATE_VERSION = 1
 
 @dataclass(frozen=True)
 class State:
-    """What is known of a session so far, enough for another process to go on with it."""
+    """What is known of a session so far, enough for another process to go on with it.
+
+    `by_command` are the labels of paths that changed only while a command of the agent ran.
+    """
 
     session: Session
     baseline_tree: str
@@ -42,6 +45,7 @@ class State:
     report: AgentReport = field(default_factory=AgentReport)
     tips: tuple[str, ...] = ()
     reflogs: tuple[tuple[str, int], ...] = ()
+    by_command: tuple[str, ...] = ()
 
     @property
     def refs(self) -> RefState:

@@ -109,6 +109,10 @@ class Watcher:
                 import logging
 
                 logging.getLogger("watchdog").removeHandler(self._log)
+        return self.so_far()
+
+    def so_far(self) -> Summary:
+        """Give what was seen up to now, while watching goes on."""
         with self._lock:
             gaps = list(self._gaps)
             if self._dropped is not None:

@@ -155,7 +155,7 @@ def test_lines_that_the_model_sent_and_lines_of_a_command_are_told_apart(
     assert files["src/app.py"]["origins"]["model"] == 2
     assert {r["basis"] for r in files["src/app.py"]["ranges"]} == {"reported"}
     assert files["notes.txt"]["origins"] == {
-        "model": 0, "command": 0, "human": 0, "agent": 0, "unknown": 1,
+        "model": 0, "command": 1, "human": 0, "agent": 0, "unknown": 0,
     }  # fmt: skip
 
 

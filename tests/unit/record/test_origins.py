@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from agentprov.formats.facts import Edit, LineRange
-from agentprov.record.origins import added_lines, ranges
+from agentprov.formats.facts import CommandWindow, Edit, LineRange
+from agentprov.record.origins import added_lines, ranges, within_commands
 
 ALL = "no-model-text"
 
@@ -63,3 +63,38 @@ def test_one_edit_does_not_account_for_a_repeated_line_twice() -> None:
     content = b"x = compute()\ny = 1\nx = compute()\n"
     found = ranges(content, [(1, 3)], {}, [_edit("x = compute()\n")], why_not=ALL)
     assert [r.origin for r in found] == ["model", "unknown"]
+
+
+WINDOW = CommandWindow("2026-01-01T00:00:10Z", "2026-01-01T00:00:20Z", "reported")
+
+
+def test_a_file_that_changed_only_during_one_command_is_the_commands() -> None:
+    touched = {
+        b"inside": ("2026-01-01T00:00:11.000Z", "2026-01-01T00:00:20.100Z"),
+        b"before": ("2026-01-01T00:00:09.900Z", "2026-01-01T00:00:12.000Z"),
+        b"after": ("2026-01-01T00:00:11.000Z", "2026-01-01T00:00:21.000Z"),
+    }
+    assert within_commands(touched, [WINDOW]) == {b"inside"}
+
+
+def test_two_commands_do_not_add_up_to_one() -> None:
+    later = CommandWindow("2026-01-01T00:00:30Z", "2026-01-01T00:00:40Z", "reported")
+    touched = {b"f": ("2026-01-01T00:00:11.000Z", "2026-01-01T00:00:35.000Z")}
+    assert within_commands(touched, [WINDOW, later]) == frozenset()
+
+
+def test_a_command_claims_nothing_of_a_file_that_a_write_tool_wrote() -> None:
+    found = ranges(
+        b"from the tool\nfrom elsewhere\n", [(1, 2)], {}, [_edit("from the tool\n")],
+        why_not=ALL, by_command=True,
+    )  # fmt: skip
+    assert [(r.origin, r.why) for r in found] == [("model", None), ("unknown", ALL)]
+
+
+def test_a_command_claims_the_lines_of_its_own_file_but_no_older_ones() -> None:
+    outside = {"before-session": frozenset({1})}
+    found = ranges(b"old\nnew\n", [(1, 2)], outside, [], why_not=ALL, by_command=True)
+    assert [(r.origin, r.basis) for r in found] == [
+        ("unknown", "observed"),
+        ("command", "reported"),
+    ]
