@@ -10,11 +10,11 @@ from agentprov.formats.predicates import generation, session
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
-from agentprov.formats.vocabulary import BASES
+from agentprov.formats.vocabulary import BASES, Basis
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import TrustedKey
 
-CAPS: Mapping[str, str] = {
+CAPS: Mapping[str, Basis] = {
     "transcript-import": "reported",
     "mcp-declared": "reported",
     "hooks-only": "reported",
@@ -32,7 +32,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def cap(builder: str) -> str:
+def cap(builder: str) -> Basis:
     """Give the best basis that a builder id may claim; ids we do not know get `reported`."""
     name = builder.removeprefix(BUILDER_PREFIX).partition("/")[0]
     return CAPS.get(name, "reported") if builder.startswith(BUILDER_PREFIX) else "reported"
@@ -59,7 +59,7 @@ def _judge_builder(entry: Entry, statement: Statement, key: TrustedKey, builder:
     if builder not in key.builders:
         entry.blame("signer-builder", f"the key of {key.person} may not speak for {builder}")
     best = cap(builder)
-    allowed = BASES[: BASES.index(next(b for b in BASES if b == best)) + 1]
+    allowed = BASES[: BASES.index(best) + 1]
     for pointer, basis in _bases(statement):
         if basis not in allowed:
             entry.blame(
