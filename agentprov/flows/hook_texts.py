@@ -34,7 +34,7 @@ CHAINED = ".agentprov-chained"
 KNOWN = frozenset(
     {
         "c215bf55d285421ee5de5780d311167ac21a3743ba580e98d6828e59f23ee9e1",  # shim v1
-        "9dad651b6f3ef671e74be5ffd2f0a684c175900589292b38077b298db2b2ec03",  # hook v1
+        "36241ad0471807eb72c5b6ba5d36cfc250522a20676c9a91c462dd76254fffd5",  # hook v1
     }
 )
 

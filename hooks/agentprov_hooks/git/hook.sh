@@ -160,7 +160,7 @@ _ap_post_rewrite() {
   if _ap_is_session "${AGENTPROV_SESSION:-}" || _ap_find_neighbour; then
     _ap_note post-rewrite "${1:-}"
   elif _ap_any "$_ap_state"/sessions/* "$_ap_common/refs/notes/agentprov" \
-    "$_ap_common"/refs/notes/remotes/*/agentprov ||
+    "$_ap_common"/refs/notes/remotes/*/agentprov "$_ap_common/reftable" ||
     grep -q refs/notes/ "$_ap_common/packed-refs" 2>/dev/null; then
     _ap_drop "$_ap_state/spool" post-rewrite "${1:-}" ||
       _ap_say 'could not note this rewrite; it will be looked for in the reflog'
@@ -233,29 +233,33 @@ _ap_read_message() { # FILE: does it say anything, is our line there, does it en
     esac
     if [ "$_ap_blank" = yes ]; then
       _ap_paragraph=$((_ap_paragraph + 1))
-      _ap_blank=no _ap_trailers=0 _ap_others=0 _ap_known=no
+      _ap_blank=no _ap_trailers=0 _ap_others=0 _ap_known=no _ap_above=other
     fi
     case $_ap_line in
     "$_ap_trailer") _ap_there=yes ;;
     'Signed-off-by: '* | '#'*) ;;
     *) _ap_text=yes ;;
     esac
+    _ap_kind=other
     case $_ap_line in
     'Signed-off-by: '* | '(cherry picked from commit '*)
       _ap_known=yes
-      _ap_trailers=$((_ap_trailers + 1))
+      _ap_kind=trailer
       ;;
-    [[:space:]]*) [ "$_ap_trailers" -gt 0 ] || _ap_others=$((_ap_others + 1)) ;;
+    [[:space:]]*) # goes on with what stands above it
+      [ "$_ap_above" = trailer ] && continue
+      ;;
     *:*)
       _ap_token=${_ap_line%%:*}
       _ap_token=${_ap_token%"${_ap_token##*[![:blank:]]}"}
       case ${_ap_line#*:} in //*) _ap_token= ;; esac # an address, not a trailer
-      case $_ap_token in
-      '' | *[!A-Za-z0-9-]*) _ap_others=$((_ap_others + 1)) ;;
-      *) _ap_trailers=$((_ap_trailers + 1)) ;;
-      esac
+      case $_ap_token in '' | *[!A-Za-z0-9-]*) ;; *) _ap_kind=trailer ;; esac
       ;;
-    *) _ap_others=$((_ap_others + 1)) ;;
+    esac
+    _ap_above=$_ap_kind
+    case $_ap_kind in
+    trailer) _ap_trailers=$((_ap_trailers + 1)) ;;
+    other) _ap_others=$((_ap_others + 1)) ;;
     esac
   done <"$1" 2>/dev/null
   # Git's own rule; the first paragraph is the subject whatever it looks like.
