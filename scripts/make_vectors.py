@@ -80,16 +80,14 @@ ABOUT = """# Vectors
 One folder per question to a verifier, written by `scripts/make_vectors.py`. Each isolates one
 defect under signatures that are otherwise valid, or shows something odd that must be accepted.
 
-| file | |
-| --- | --- |
-| `README.md` | what is wrong, or odd |
-| `bundles.jsonl` | records found beside the first commit of `commits.json`; one per line, any order |
-| `bundle.json` | where there is one: a record that the user named |
-| `trust.json` | the trust document (docs/spec/trust.md) |
-| `commits.json` | what git holds: ids, session trailers, and each path that differs from the first \
-parent: mode and blob before and after, sha256 of the content after |
-| `expect.json` | the time to judge at, whether each commit must have provenance, verdict, exit code, \
-codes of all errors and warnings, coverage per commit |
+- `README.md`: what is wrong, or odd.
+- `bundles.jsonl`: records found beside the first commit, one per line; their order means nothing.
+- `bundle.json`, where there is one: a record that the user named.
+- `trust.json`: the trust document (docs/spec/trust.md).
+- `commits.json`: what git holds. Ids, session trailers, and each path that differs from the first
+  parent: mode and blob before and after, sha256 of the content after.
+- `expect.json`: the time to judge at, whether each commit must have provenance, verdict, exit code,
+  codes of all errors and warnings, coverage per commit.
 
 `PLAN.md` is the content of every plan. All keys are made from fixed seeds and belong to nobody.
 """

@@ -390,3 +390,27 @@ def test_an_empty_question_holds_and_proves_nothing() -> None:
     verdict = verify.judge(case, KeyVerifier()).verdict
     assert verdict.exit_code == 0
     assert verdict.commits == ()
+
+
+def test_a_copy_hung_on_another_commit_takes_nothing_from_the_commit_it_describes() -> None:
+    other = replace(COMMIT, oid=made_up("other", 40), trailers=())
+    judgement = judge(TOLD.lines(), [other, COMMIT], anchor=other.oid)
+    assert [item.coverage for item in judgement.verdict.commits] == ["uncovered", "covered"]
+    assert "record-of-another-commit" in codes(judgement)
+    assert judgement.verdict.exit_code == 15
+
+
+def test_a_copy_on_a_commit_with_other_bytes_says_which_bytes_differ() -> None:
+    changed = Story(files=(replace(FILES[0], after=b"print('bye')\n"), *FILES[1:])).tell().commit()
+    other = replace(changed, oid=made_up("other", 40), trailers=())
+    judgement = judge(TOLD.lines(), [other], anchor=other.oid)
+    assert {"record-of-another-commit", "content-differs"} <= codes(judgement)
+    assert judgement.verdict.exit_code == 12
+
+
+def test_a_copy_beside_a_good_record_is_not_even_mentioned() -> None:
+    second = replace(TOLD.story.facts(), oid=made_up("second", 40), sequence=2, during=False)
+    late = attest.generation(TOLD.session, TOLD.open.sha256, second, TOLD.story.report)[0]
+    lines = TOLD.lines() | {"late": seal(late, RECORDER)}
+    judgement = judge(lines, [COMMIT], anchor=COMMIT.oid)
+    assert judgement.verdict.findings == ()
