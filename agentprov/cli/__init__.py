@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "show": ("show", "Show what is recorded of one commit"),
     "verify": ("verify", "Verify commits, ranges or bundles"),
     "sync": ("sync", "Fetch, merge and push the records"),
+    "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),
 }
 

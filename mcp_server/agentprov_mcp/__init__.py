@@ -1,0 +1,1 @@
+"""The door for agents: the record, over the Model Context Protocol."""
