@@ -65,7 +65,8 @@ def status(
         return 0
     output.line(f"hooks directory: {safe(str(found.directory))}")
     for hook in found.hooks:
-        output.line(f"  {hook.name:20} {hook.condition}")
+        detail = f"  {safe(hook.detail)}" if hook.detail else ""
+        output.line(f"  {hook.name:20} {hook.condition}{detail}")
     return 0
 
 

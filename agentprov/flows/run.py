@@ -388,6 +388,7 @@ class _Live:
             self._open()
             for gap in report.gaps:
                 self._gap(gap.why, gap.detail)
+            self._note_bad_drops()
             self._plan_was_read(report)
             self._note_survivors()
             found = self.recording.find()
@@ -423,6 +424,13 @@ class _Live:
                 self._gap(gap.why, gap.detail)
         self.recording.journal.append("snapshot", {"tree": after.tree})
         return after.tree
+
+    def _note_bad_drops(self) -> None:
+        cut_off = self.spool.unfinished()
+        if cut_off:
+            self._gap("drops-cut-off", f"{cut_off} payloads of hooks are not whole")
+        for defect in self.spool.defects:
+            self._gap("drop-unreadable", defect)
 
     def _note_survivors(self) -> None:
         """Say which processes of the session still run: what they write later is not its own."""

@@ -59,7 +59,7 @@ class JournalWriter:
     def append(self, kind: str, data: Mapping[str, Any], *, durable: bool = False) -> bytes | None:
         """Append one entry and give its line; None when it could not be written."""
         now = rfc3339(self._clock.now())
-        if self._lost and kind != "gap":
+        if self._lost:
             gap = {
                 "detail": f"{self._lost} entries lost: {self._lost_why}",
                 "end": now,
@@ -68,7 +68,11 @@ class JournalWriter:
             }
             if self._write(now, "gap", gap, durable=False) is not None:
                 self._lost = 0
-        return self._write(now, kind, data, durable=durable)
+        line = self._write(now, kind, data, durable=durable)
+        if line is None:
+            self._lost += 1
+            self._lost_since = self._lost_since if self._lost > 1 else now
+        return line
 
     def _write(self, at: str, kind: str, data: Mapping[str, Any], *, durable: bool) -> bytes | None:
         try:
@@ -80,8 +84,6 @@ class JournalWriter:
             if durable:
                 os.fsync(self._descriptor)
         except (OSError, MalformedInput) as error:
-            self._lost += 1
-            self._lost_since = self._lost_since if self._lost > 1 else at
             self._lost_why = getattr(error, "strerror", None) or str(error)
             self._cut_back()
             return None

@@ -71,6 +71,16 @@ class Spool:
             found.append(Dropped(Path(entry.path), status.st_mtime_ns, drop))
         return found
 
+    def unfinished(self) -> int:
+        """Count payloads that were cut off: files that a writer began and never put in place."""
+        count = 0
+        for directory in self._directories:
+            try:
+                count += sum(name.endswith(".part") for name in os.listdir(directory))
+            except OSError:
+                continue
+        return count
+
     def clear(self) -> None:
         """Remove every drop that was read; what cannot be removed stays."""
         for item in self.all:
