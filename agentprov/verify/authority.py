@@ -11,6 +11,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
 from agentprov.formats.vocabulary import BASES, Basis
+from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import TrustedKey
 
@@ -39,25 +40,47 @@ def cap(builder: str) -> Basis:
 
 
 def judge(entry: Entry) -> None:
-    """Add what is wrong with who says this, and with how they say they know it."""
+    """Add what is wrong with who says this, and with how they say they know it.
+
+    Where several trusted keys signed, those that may say this speak, and the signatures of the
+    others are dropped: they neither spoil the good ones nor stand in for them.
+    """
     if entry.statement is None:
         return
-    statement, key = entry.statement.value, entry.statement.key
+    statement = entry.statement.value
     if statement.kind is None:
         entry.blame("predicate-unknown", f"no rule here for {statement.predicate_type}")
         return
-    roles = _ROLES[statement.kind]
-    if not any(key.may(role) for role in roles):
-        entry.blame("signer-role", _why_no_role(key, statement.kind, roles))
+    complaints = {
+        digest: list(_why_not(entry, statement.kind, signed.key))
+        for digest, signed in entry.signatures.items()
+    }
+    authorised = {
+        digest: entry.signatures[digest] for digest, found in complaints.items() if not found
+    }
+    if authorised:
+        entry.signatures = authorised
+        entry.statement = next(iter(authorised.values()))
+    else:
+        for problem in complaints[entry.statement.signature_sha256]:
+            entry.blame(problem.code, problem.message)
     for name in _weak(statement):
         entry.blame("weak-digest", f"nothing but a weak digest binds {name!r}")
     if isinstance(entry.view, OpenView | CloseView | GenerationView):
-        _judge_builder(entry, statement, key, entry.view.builder)
+        _judge_bases(entry, statement, entry.view.builder)
 
 
-def _judge_builder(entry: Entry, statement: Statement, key: TrustedKey, builder: str) -> None:
-    if builder not in key.builders:
-        entry.blame("signer-builder", f"the key of {key.person} may not speak for {builder}")
+def _why_not(entry: Entry, kind: str, key: TrustedKey) -> Iterator[Problem]:
+    """Say why this key may not sign this statement."""
+    roles = _ROLES[kind]
+    if not any(key.may(role) for role in roles):
+        yield Problem("signer-role", _why_no_role(key, kind, roles))
+    view = entry.view
+    if isinstance(view, OpenView | CloseView | GenerationView) and view.builder not in key.builders:
+        yield Problem("signer-builder", f"the key of {key.person} may not speak for {view.builder}")
+
+
+def _judge_bases(entry: Entry, statement: Statement, builder: str) -> None:
     best = cap(builder)
     allowed = BASES[: BASES.index(best) + 1]
     for pointer, basis in _bases(statement):

@@ -9,12 +9,13 @@ that were meant for the commit are the reasons, and count.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentprov.formats.names import label_path
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.session import OpenView
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
     CommitVerdict,
@@ -212,13 +213,28 @@ def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVe
                     builder=view.builder,
                 )
             )
-        for used in entry.everything():
-            if isinstance(used.view, PlanView) and used.statement is not None:
-                plans[used.statement.value.sha256] = PlanRef(
-                    name=used.view.name,
-                    sha256=used.view.sha256,
-                    statement_sha256=used.statement.value.sha256,
-                    signer=used.statement.key.person,
-                    declared_at=used.view.declared_at,
-                )
+            plans.update(_plans(entry))
     return CommitVerdict(oid, coverage, tuple(generations), tuple(plans.values()))
+
+
+def _plans(generation: Entry) -> Iterator[tuple[str, PlanRef]]:
+    """Give the plan behind a generation, with the signer whose signature its session saw."""
+    used = generation.everything()
+    seen = {
+        entry.view.plan for entry in used if isinstance(entry.view, OpenView) and entry.view.plan
+    }
+    for entry in used:
+        view = entry.view
+        for statement_sha256, signature in seen:
+            signed = entry.signatures.get(signature)
+            if isinstance(view, PlanView) and signed is not None:
+                yield (
+                    statement_sha256,
+                    PlanRef(
+                        name=view.name,
+                        sha256=view.sha256,
+                        statement_sha256=statement_sha256,
+                        signer=signed.key.person,
+                        declared_at=view.declared_at,
+                    ),
+                )

@@ -59,12 +59,13 @@ def _all(entries: Sequence[Entry], trust: TrustRoot) -> Iterator[Unproven]:
 
 def _about_signers(entries: Iterable[Entry]) -> Iterator[Unproven]:
     for entry in entries:
-        if isinstance(entry.view, PlanView) and entry.statement:
-            key = entry.statement.key
-            if key.custody in UNGUARDED:
+        if not isinstance(entry.view, PlanView):
+            continue
+        for signed in entry.signatures.values():
+            if signed.key.custody in UNGUARDED:
                 yield Unproven(
-                    f"that {key.person} signed the plan in person",
-                    f"key custody is {key.custody!r}: any process of this user, the agent "
+                    f"that {signed.key.person} signed the plan in person",
+                    f"key custody is {signed.key.custody!r}: any process of this user, the agent "
                     "included, could have signed",
                     "declared",
                 )

@@ -41,6 +41,7 @@ class Record:
 class Entry:
     """One statement, however often and wherever it was found.
 
+    `signatures` are all good ones, by digest; `statement` is the one that speaks for the entry.
     `problems` stop it from holding; `remarks` do not. `uses` are the entries that it stands on:
     it holds only if they do. `rendered` says that what a plan's signer was shown was made again.
     """
@@ -51,7 +52,7 @@ class Entry:
     payload_sha256: str | None
     statement: Verified[Statement] | None
     view: View | None
-    signatures: set[str]
+    signatures: dict[str, Verified[Statement]]
     problems: list[Problem] = field(default_factory=list)
     remarks: list[Problem] = field(default_factory=list)
     uses: list[Entry] = field(default_factory=list)
@@ -99,7 +100,7 @@ def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifie
         verified = result.statement
         known = good.get(payload) if payload and verified else None
         if known is not None and verified is not None:
-            _merge(known, record, verified.signature_sha256)
+            _merge(known, record, verified)
             continue
         entry = Entry(
             sources=[record.source],
@@ -108,7 +109,7 @@ def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifie
             payload_sha256=payload,
             statement=verified,
             view=_view(verified.value) if verified else None,
-            signatures={verified.signature_sha256} if verified else set(),
+            signatures={verified.signature_sha256: verified} if verified else {},
             problems=list(result.problems),
         )
         entries.append(entry)
@@ -117,12 +118,12 @@ def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifie
     return entries
 
 
-def _merge(entry: Entry, record: Record, signature_sha256: str) -> None:
+def _merge(entry: Entry, record: Record, verified: Verified[Statement]) -> None:
     if record.source not in entry.sources:
         entry.sources.append(record.source)
     entry.named = entry.named or record.named
     entry.anchors |= _anchors([record.anchor])
-    entry.signatures.add(signature_sha256)
+    entry.signatures.setdefault(verified.signature_sha256, verified)
 
 
 def _anchors(values: Iterable[str | None]) -> set[str]:

@@ -414,3 +414,30 @@ def test_a_copy_beside_a_good_record_is_not_even_mentioned() -> None:
     lines = TOLD.lines() | {"late": seal(late, RECORDER)}
     judgement = judge(lines, [COMMIT], anchor=COMMIT.oid)
     assert judgement.verdict.findings == ()
+
+
+def test_a_trusted_key_without_the_role_spoils_no_good_signature() -> None:
+    lines = {
+        "plan by the recorder": seal(TOLD.plan, RECORDER),
+        "generation by the human": seal(TOLD.generation, HUMAN),
+        **TOLD.lines(),
+    }
+    judgement = judge(lines, [COMMIT])
+    assert judgement.verdict.exit_code == 0
+    assert judgement.verdict.commits[0].plans[0].signer == HUMAN.person
+
+
+def test_a_plan_that_the_recorder_signed_first_is_not_healed_by_a_person_later() -> None:
+    told = Story(human=RECORDER).tell()
+    lines = told.lines() | {"later": seal(told.plan, HUMAN)}
+    judgement = judge(lines, [told.commit()])
+    assert "plan-signature-differs" in codes(judgement)
+    assert judgement.verdict.exit_code == 15
+
+
+def test_the_signer_that_is_named_is_the_one_that_the_session_saw() -> None:
+    colleague = replace(HUMAN, seed=44, person="mailto:grace@example.com")
+    lines = {"later": seal(TOLD.plan, colleague), **TOLD.lines()}
+    judgement = judge(lines, [COMMIT], trust=trust_of(HUMAN, RECORDER, colleague))
+    assert judgement.verdict.exit_code == 0
+    assert judgement.verdict.commits[0].plans[0].signer == HUMAN.person
