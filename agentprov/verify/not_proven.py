@@ -18,9 +18,8 @@ _SAME_USER = frozenset({"local-wrapper", "hooks-only", "mcp-declared", "transcri
 
 def collect(accepted: Sequence[Entry], trust: TrustRoot) -> tuple[Unproven, ...]:
     """Give the claims that the accepted records and the trust root leave open, each once."""
-    entries: list[Entry] = []
-    for entry in accepted:
-        entries.extend(part for part in entry.everything() if part not in entries)
+    parts = {id(part): part for entry in accepted for part in entry.everything()}
+    entries = list(parts.values())
     found: dict[str, Unproven] = {}
     for item in _all(entries, trust):
         found.setdefault(item.claim, item)
