@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from agentprov.formats.dropbox import Drop
-from agentprov.formats.facts import AgentReport, Material, McpServer
+from agentprov.formats.exchange import ToolCall
+from agentprov.formats.facts import AgentReport, Edit, Material, McpServer
 
 
 class Clock(Protocol):
@@ -115,6 +116,20 @@ class ConfiguredMcpServer:
     source: str
 
 
+@dataclass(frozen=True)
+class Upstream:
+    """Where an agent would send its model requests if nobody stood in between.
+
+    `base_url` is what the agent would use as its base URL, without credentials. `why_not` is
+    set instead when this run must not be redirected (a login that only works first-hand, an
+    unknown provider): the recorder then stays off the wire and says why.
+    """
+
+    base_url: str | None
+    provider: str = ""
+    why_not: str | None = None
+
+
 class AgentAdapter(Protocol):
     """Knows one coding agent. Adding one: a file, a row in the registry, samples, a docs row."""
 
@@ -126,6 +141,25 @@ class AgentAdapter(Protocol):
 
     def prepare(self, context: LaunchContext) -> Launch:
         """Arrange this run's own hooks; edits no file of the user's or the repository's."""
+        ...
+
+    def upstream(self, context: LaunchContext) -> Upstream:
+        """Say where the agent would send its model requests, or why it must be left alone."""
+        ...
+
+    def redirect(self, context: LaunchContext, launch: Launch, base_url: str) -> Launch:
+        """Point the agent's model requests at a base URL, for this run only.
+
+        By the mechanism that the repository cannot undo and that changes the agent's own
+        requests least. Keys stay where they are.
+        """
+        ...
+
+    def edits_of(self, call: ToolCall, cwd: str) -> Sequence[Edit]:
+        """Give what a tool call on the wire would write: absolute paths and the new text.
+
+        Empty for calls that write nothing by themselves. The basis is `intercepted`.
+        """
         ...
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:

@@ -104,6 +104,8 @@ class Edit:
 
     `path` is absolute (text, as the agent gave it, resolved against its working directory).
     `text` is the new text as the model sent it; `model` the model that sent it, where known.
+    `at` is when the answer was complete (wire) or the tool ran (reports). `echoed` are numbers
+    (from 1) of lines of `text` that had stood in an earlier request of the session.
     """
 
     path: str
@@ -112,6 +114,8 @@ class Edit:
     model: str | None
     basis: Basis
     at: str | None = None
+    call_id: str | None = None
+    echoed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,10 @@ class AgentReport:
     """What an agent's own channels said about a session so far (basis `reported`).
 
     `channels` names those that were live: ``hooks``, ``transcript``, ``events``.
-    `instructions` are the files that the agent says it loaded (absolute paths).
+    `instructions` are the files that the agent says it loaded (absolute paths). `wire` are the
+    writes that the model asked for on the wire, `wire_complete` says that the gateway saw every
+    request of the session (no gap, no other way out known). `contradictions` are sentences on
+    what two channels say differently.
     """
 
     channels: tuple[str, ...] = ()
@@ -150,6 +157,9 @@ class AgentReport:
     read_paths: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     mcp_connected: tuple[str, ...] = ()
+    wire: tuple[Edit, ...] = ()
+    wire_complete: bool = False
+    contradictions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
