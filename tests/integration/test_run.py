@@ -31,7 +31,9 @@ def run(repository: Repository, script: str, **env: str) -> int:
 
 
 def test_a_commit_in_the_run_gets_one_statement_with_its_changes(repository: Repository) -> None:
-    script = "echo new > new.txt; git rm -q gone.txt; chmod +x old.txt; git add -A; git commit -qm 2"
+    script = (
+        "echo new > new.txt; git rm -q gone.txt; chmod +x old.txt; git add -A; git commit -qm 2"
+    )
     assert run(repository, script) == 0
     (generation,) = generations(repository)
     found = changes(generation)
