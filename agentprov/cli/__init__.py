@@ -77,9 +77,9 @@ def _version(value: bool) -> None:
 
 
 @app.callback(
-    epilog="Start with `agentprov demo`; then, in a repository: `agentprov init`, "
-    "`agentprov plan sign PLAN.md`, `agentprov run --plan PLAN.md -- claude`, "
-    "`agentprov verify HEAD`."
+    epilog="\b\nStart with:\nagentprov demo\nThen, in a repository:\n"
+    "agentprov init\nagentprov plan sign PLAN.md\n"
+    "agentprov run --plan PLAN.md -- claude\nagentprov verify HEAD"
 )
 def root(
     directory: Path | None = typer.Option(

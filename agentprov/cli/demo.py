@@ -9,11 +9,12 @@ from pathlib import Path
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Example: agentprov demo --keep")
+@app.command(epilog=examples("agentprov demo --keep"))
 def demo(
     keep: bool = typer.Option(False, "--keep", help="Keep the repository, and say where it is."),
 ) -> None:

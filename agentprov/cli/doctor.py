@@ -5,12 +5,13 @@ from __future__ import annotations
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: agentprov doctor · agentprov doctor --json")
+@app.command(epilog=examples("agentprov doctor", "agentprov doctor --json"))
 def doctor(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:

@@ -7,7 +7,7 @@ import typer
 from agentprov.cli import output
 from agentprov.errors import AgentprovError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()

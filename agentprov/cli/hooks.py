@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 
 if TYPE_CHECKING:
     from agentprov.flows.install import InstallReport
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Install, remove or show the git hooks."
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Install, remove or show the git hooks.",
 )
 
 
-@app.command(epilog="Example: agentprov hooks install")
+@app.command(epilog=examples("agentprov hooks install"))
 def install(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
@@ -29,7 +33,7 @@ def install(
     return 0
 
 
-@app.command(epilog="Example: agentprov hooks uninstall")
+@app.command(epilog=examples("agentprov hooks uninstall"))
 def uninstall(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
@@ -41,7 +45,7 @@ def uninstall(
     return 0
 
 
-@app.command(epilog="Example: agentprov hooks status --json")
+@app.command(epilog=examples("agentprov hooks status --json"))
 def status(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.hooks import print_report
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: agentprov init · agentprov init --commit · agentprov -C repo init")
+@app.command(epilog=examples("agentprov init", "agentprov init --commit", "agentprov -C repo init"))
 def init(
     commit: bool = typer.Option(
         False, "--commit", help="Commit .agentprov/trust.yaml and policy.yaml, and nothing else."

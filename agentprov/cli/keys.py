@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 
 if TYPE_CHECKING:
     from agentprov.flows.keys import KeyInfo
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Make, list or show signing keys."
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Make, list or show signing keys.",
 )
 
 
@@ -25,7 +29,7 @@ class PurposeOption(StrEnum):
     recorder = "recorder"
 
 
-@app.command(epilog="Example: agentprov keys new human")
+@app.command(epilog=examples("agentprov keys new human"))
 def new(
     purpose: PurposeOption = typer.Argument(..., help="What the key is for."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
@@ -38,7 +42,7 @@ def new(
     return 0
 
 
-@app.command("list", epilog="Example: agentprov keys list --json")
+@app.command("list", epilog=examples("agentprov keys list --json"))
 def list_(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
@@ -53,7 +57,7 @@ def list_(
     return 0
 
 
-@app.command(epilog="Example: agentprov keys show human")
+@app.command(epilog=examples("agentprov keys show human"))
 def show(
     name: str = typer.Argument(..., metavar="PURPOSE|FINGERPRINT", help="Which key."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),

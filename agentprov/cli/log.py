@@ -7,13 +7,14 @@ from pathlib import Path
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 from agentprov.cli.reading import taking_in
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: agentprov log · agentprov log main..HEAD -n 100 --json")
+@app.command(epilog=examples("agentprov log", "agentprov log main..HEAD -n 100 --json"))
 def log(
     revision: str = typer.Argument("HEAD", metavar="[REV|RANGE]", help="Where to look."),
     count: int = typer.Option(20, "-n", "--max-count", min=1, help="At most this many."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 
 if TYPE_CHECKING:
@@ -17,15 +18,20 @@ if TYPE_CHECKING:
     from agentprov.formats.presentation import Presentation
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Sign, lint, show or list plans."
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Sign, lint, show or list plans.",
 )
 
 HIDDEN = 13
 
 
 @app.command(
-    epilog="Examples: agentprov plan sign PLAN.md · agentprov plan sign PLAN.md --allow 'src/**' "
-    "--not-after 2027-01-31T00:00:00Z"
+    epilog=examples(
+        "agentprov plan sign PLAN.md",
+        "agentprov plan sign PLAN.md --allow 'src/**' --not-after 2027-01-31T00:00:00Z",
+    )
 )
 def sign(
     plan: Path = typer.Argument(..., metavar="PLAN", help="The file to sign."),
@@ -103,7 +109,7 @@ def _print_finding(finding: Finding) -> None:
     output.note(f"    id: {safe(finding.id)}")
 
 
-@app.command(epilog="Example: agentprov plan lint PLAN.md --json")
+@app.command(epilog=examples("agentprov plan lint PLAN.md --json"))
 def lint(
     plan: Path = typer.Argument(..., metavar="PLAN", help="The file to look at."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
@@ -149,7 +155,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-@app.command(epilog="Examples: agentprov plan show PLAN.md · agentprov plan show 3fb2a1")
+@app.command(epilog=examples("agentprov plan show PLAN.md", "agentprov plan show 3fb2a1"))
 def show(
     name: str = typer.Argument(..., metavar="NAME|DIGEST", help="Which signed plan."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
@@ -180,7 +186,7 @@ def show(
     return 0
 
 
-@app.command("list", epilog="Example: agentprov plan list --json")
+@app.command("list", epilog=examples("agentprov plan list --json"))
 def list_(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:

@@ -9,15 +9,19 @@ import click
 import typer
 
 from agentprov.cli import exit_codes, output
+from agentprov.cli.examples import examples
 from agentprov.errors import AgentprovError, CannotStart
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
-    epilog="Examples: agentprov run -- claude · agentprov run --plan PLAN.md -- codex exec "
-    '"do what $AGENTPROV_PLAN says" · agentprov run --label ticket=42 -- make generate',
+    epilog=examples(
+        "agentprov run -- claude",
+        "agentprov run --plan PLAN.md -- codex exec 'do what PLAN.md says'",
+        "agentprov run --label ticket=42 -- make generate",
+    ),
 )
 def run(
     command: list[str] = typer.Argument(..., metavar="-- CMD...", help="The agent to run."),

@@ -9,13 +9,14 @@ from typing import Any
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 from agentprov.cli.reading import taking_in
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: agentprov show · agentprov show HEAD~2 --json")
+@app.command(epilog=examples("agentprov show", "agentprov show HEAD~2 --json"))
 def show(
     revision: str = typer.Argument("HEAD", metavar="[REV]", help="The commit."),
     trust: Path | None = typer.Option(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import typer
 
 from agentprov.cli import exit_codes, output
+from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 from agentprov.cli.reading import taking_in
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _ALARMS = {
     "rewound": "the remote's records are not those of last time and newer; some may be gone there",
@@ -16,7 +17,7 @@ _ALARMS = {
 }
 
 
-@app.command(epilog="Examples: agentprov sync · agentprov sync upstream --no-push")
+@app.command(epilog=examples("agentprov sync", "agentprov sync upstream --no-push"))
 def sync(
     remote: str = typer.Argument("origin", help="The remote."),
     push: bool = typer.Option(True, "--push/--no-push", help="Push our records too."),

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 import typer
 
 from agentprov.cli import output
+from agentprov.cli.examples import examples
 from agentprov.cli.reading import taking_in
 
 if TYPE_CHECKING:
     from agentprov.verify.finding import Verdict
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _COLOURS = {"error": "31", "warning": "33", "note": "2"}
 
 
 @app.command(
-    epilog="Examples: agentprov verify · agentprov verify main..HEAD --json · agentprov verify "
-    "record.sigstore.json --trust trust.yaml. Exit codes: docs/spec/exit-codes.md."
+    epilog=examples(
+        "agentprov verify",
+        "agentprov verify main..HEAD --json",
+        "agentprov verify record.sigstore.json --trust trust.yaml",
+    )
 )
 def verify(
     targets: list[str] = typer.Argument(
