@@ -1,0 +1,77 @@
+"""Measures agentprov beside its floors and rivals: ``python benchmarks/run.py [NAME...]``.
+
+Prints one table per figure and ends with 0 whatever the figures are. Needs agentprov installed
+for this interpreter; rivals (`witness`, `in-toto-run`) are used when they are on PATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import commits
+import sessions
+import starts
+import trees
+import verifying
+from ground import Ground, machine
+from measure import Table
+
+FIGURES: dict[str, Callable[[Ground, Table], None]] = {
+    "commit": commits.commit,
+    "commit-large": commits.commit_large,
+    "hook": starts.hook_start,
+    "help": starts.helps,
+    "snapshot": trees.snapshots,
+    "true": trees.run_true,
+    "start": trees.agent_start,
+    "session": sessions.session,
+    "verify": verifying.verify,
+    "size": sessions.sizes,
+}
+ONLY_FULL = {"commit-large"}
+
+
+def main() -> int:
+    """Run the named figures, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
+    parser.add_argument("--quick", action="store_true", help="few rounds, no large trees")
+    parser.add_argument("--minute", action="store_true", help="a session of a minute, not 20 s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    chosen = parser.parse_args()
+    unknown = set(chosen.names) - set(FIGURES)
+    if unknown:
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}")
+    table = Table()
+    about = machine()
+    print("  ".join(f"{key}: {value}" for key, value in about.items()), flush=True)
+    for name, figure in FIGURES.items():
+        if chosen.names and name not in chosen.names:
+            continue
+        if chosen.quick and name in ONLY_FULL and name not in chosen.names:
+            table.note(f"{name}: left out by --quick")
+            continue
+        rows, facts, notes = len(table.rows), len(table.facts), len(table.notes)
+        with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
+            figure(Ground(Path(place).resolve(), chosen.quick, chosen.minute), table)
+        part = Table()
+        part.rows, part.facts = table.rows[rows:], table.facts[facts:]
+        print()
+        part.print()
+        for note in table.notes[notes:]:
+            print(f"note: {note}", flush=True)
+    missed = [row.case for row in table.rows if row.met is False]
+    missed += [item["what"] for item in table.facts if item["met"] is False]
+    print(f"\nmissed: {', '.join(missed) or 'nothing'}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(table.document(about), indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
