@@ -1,0 +1,1 @@
+"""The gateway: a loopback relay between one session's agent and its model."""
