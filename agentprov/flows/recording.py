@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from agentprov import attest
@@ -18,10 +19,11 @@ from agentprov.formats.facts import AgentReport, Commit, Edit, Gap
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.record import commits, origins, snapshot
-from agentprov.record.describe import Evidence, describe
+from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
-from agentprov.system.git import CatFile, diff_tree, read_commit
+from agentprov.system.files import read_bounded
+from agentprov.system.git import CatFile, blobs_at, diff_tree, read_commit
 
 
 class Recording:
@@ -178,7 +180,7 @@ class Recording:
         self._step(
             phase="closed" if outcome == "completed" else "incomplete",
             end_tree=end_tree,
-            report=report,
+            report=_without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
             by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
             tips=after.tips,
             reflogs=tuple(sorted(after.reflogs.items())),
@@ -195,7 +197,11 @@ class Recording:
         )
         left = self._still_open(pending, bound)
         after = commits.ref_state(self.world.git)
-        self._step(tips=after.tips, reflogs=tuple(sorted(after.reflogs.items())))
+        self._step(
+            report=_without_texts(self.state.report, sorted(left), os.fsencode(self.world.git.top)),
+            tips=after.tips,
+            reflogs=tuple(sorted(after.reflogs.items())),
+        )
         self.directory.set_pending([quote(path) for path in sorted(left)])
         return bound
 
@@ -217,38 +223,34 @@ class Recording:
         touched: dict[bytes, str | None] = {
             change.path: change.blob for commit in bound for change in commit.changes
         }
+        ends = blobs_at(self._git, self.state.end_tree, pending)
+        starts = blobs_at(self._git, self.state.baseline_tree, pending)
         with self._git.cat_file() as reader:
             for path in pending:
-                blob = self._blob(reader, self.state.end_tree, path)
+                blob = ends.get(path)
                 done = path in touched and touched[path] == blob
-                if done or not self._lines_left(reader, path, blob, touched.get(path)):
+                versions = (starts.get(path), blob, touched.get(path))
+                if done or not self._lines_left(reader, path, versions):
                     left.discard(path)
         return left
 
     def _lines_left(
-        self, reader: CatFile, path: bytes, end_blob: str | None, committed: str | None
+        self, reader: CatFile, path: bytes, versions: tuple[str | None, str | None, str | None]
     ) -> bool:
+        """Say whether the work tree still holds lines of the session that no commit has.
+
+        `versions` are the blobs at the session's start and end and in the commit, if any.
+        """
         place = os.path.join(os.fsencode(self.world.git.top), path)
-        if end_blob is None:
+        start, end, committed = versions
+        if end is None:
             return not os.path.lexists(place)
-        end = reader.get(end_blob)
-        before_blob = self._blob(reader, self.state.baseline_tree, path)
-        before = reader.get(before_blob) if before_blob else None
-        done = reader.get(committed) if committed else None
-        mine = set(end[1].split(b"\n")) if end else set()
-        mine -= set(before[1].split(b"\n")) if before else set()
-        mine -= set(done[1].split(b"\n")) if done else set()
+        mine = _lines(reader, end) - _lines(reader, start) - _lines(reader, committed)
         try:
-            with open(place, "rb") as stream:
-                now = set(stream.read(snapshot.MAX_HASHED_BYTES).split(b"\n"))
+            now = set(read_bounded(Path(os.fsdecode(place)), MAX_TEXT_BYTES).split(b"\n"))
         except OSError:
             return False
         return bool(mine & now)
-
-    @staticmethod
-    def _blob(reader: CatFile, tree: str, path: bytes) -> str | None:
-        found = reader.read(f"{tree}:{os.fsdecode(path)}")
-        return found[0] if found else None
 
     def _carries_trailer(self, reader: CatFile, oid: str) -> bool:
         return f"{TRAILER}: {self.directory.id}/" in read_commit(reader, oid).message
@@ -268,6 +270,11 @@ class Recording:
         self.directory.save(self.state)
 
 
+def _lines(reader: CatFile, blob: str | None) -> set[bytes]:
+    found = reader.digest(blob, keep=MAX_TEXT_BYTES) if blob else None
+    return set(found.content.split(b"\n")) if found and found.content is not None else set()
+
+
 def edits_by_path(report: AgentReport, top: bytes) -> Mapping[bytes, Sequence[Edit]]:
     """Group reported writes by the git path they went to; writes elsewhere are left out."""
     real_top = os.path.realpath(top)
@@ -279,6 +286,20 @@ def edits_by_path(report: AgentReport, top: bytes) -> Mapping[bytes, Sequence[Ed
         if real.startswith(real_top + b"/"):
             grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
     return grouped
+
+
+def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) -> AgentReport:
+    """Keep the texts of writes only for paths whose content is not committed yet.
+
+    What a model wrote stays on this machine, and no longer than a later commit may need it.
+    """
+    kept = {
+        id(edit)
+        for path, edits in edits_by_path(report, top).items()
+        if path in open_ends
+        for edit in edits
+    }
+    return replace(report, edits=tuple(edit for edit in report.edits if id(edit) in kept))
 
 
 def _why_not(report: AgentReport) -> str:

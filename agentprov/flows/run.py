@@ -165,7 +165,7 @@ class _Setup:
         gaps = [*before.gaps, *(Gap(why, started, started) for why in launch.gaps)]
         others = [
             other.id
-            for other in SessionDirectory.every(world.git.home)
+            for other in SessionDirectory.said_live(world.git.home)
             if other.id != self.id and other.is_live()
         ]
         if others:

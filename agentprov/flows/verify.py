@@ -304,7 +304,7 @@ class _ContentDigests:
 
     def __call__(self, oid: str) -> str | None:
         if oid not in self._known:
-            found = self._reader.get(oid)
-            content = found is not None and found[0] == "blob"
-            self._known[oid] = sha256(found[1]) if found is not None and content else None
+            found = self._reader.digest(oid, keep=0)
+            blob = found is not None and found.kind == "blob"
+            self._known[oid] = found.sha256 if found is not None and blob else None
         return self._known[oid]

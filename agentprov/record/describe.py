@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from agentprov.formats.facts import Change, Commit, Edit, LineRange, Operation
 from agentprov.formats.quoting import unquote
@@ -25,6 +24,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "A": "add", "C": "add", "D": "delete", "R": "rename", "M": "modify", "T": "modify",
 }  # fmt: skip
 _TEXT_BYTES = 8000
+MAX_TEXT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,17 @@ def _change(reader: CatFile, raw: RawChange, evidence: Evidence, lines: _Lines) 
         return Change(raw.path, op, raw.old_mode, None, None)
     if raw.new_mode == "160000":
         return Change(raw.path, op, raw.new_mode, raw.new_blob, None, why="submodule")
-    found = reader.get(raw.new_blob)
+    found = reader.digest(raw.new_blob, keep=MAX_TEXT_BYTES)
     if found is None:
         return Change(raw.path, op, raw.new_mode, raw.new_blob, None, why="blob-missing")
-    content = found[1]
-    binary = b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000"
+    content = found.content
     ranges: tuple[LineRange, ...] = ()
-    if not binary:
+    why = None
+    if content is None:
+        why = "too-large"
+    elif b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000":
+        why = "binary"
+    else:
         ranges = origins.ranges(
             content,
             lines.by_commit,
@@ -154,11 +158,11 @@ def _change(reader: CatFile, raw: RawChange, evidence: Evidence, lines: _Lines) 
         op=op,
         mode=raw.new_mode,
         blob=raw.new_blob,
-        sha256=sha256(content).hexdigest(),
-        size=len(content),
+        sha256=found.sha256,
+        size=found.size,
         old_path=raw.old_path if op == "rename" else None,
         ranges=ranges,
-        why="binary" if binary else None,
+        why=why,
     )
 
 

@@ -54,7 +54,7 @@ class State:
 
 
 class SessionDirectory:
-    """One session's files; made by `create`, found again by `find` and `every`."""
+    """One session's files; made by `create`, found again by its id."""
 
     def __init__(self, home: Path, session_id: str) -> None:
         self.home = home
@@ -80,14 +80,15 @@ class SessionDirectory:
         return directory
 
     @classmethod
-    def every(cls, home: Path) -> Iterator[SessionDirectory]:
-        """Give all sessions of a repository, by name."""
+    def said_live(cls, home: Path) -> Iterator[SessionDirectory]:
+        """Give the sessions that a recorder says it serves; it may have died since."""
         try:
-            names = sorted(os.listdir(home / "sessions"))
+            names = sorted(os.listdir(home / "live"))
         except OSError:
             return
         for name in names:
-            yield cls(home, name)
+            if not name.startswith("."):
+                yield cls(home, name)
 
     def save(self, state: State) -> None:
         """Write the state aside and put it in place."""

@@ -8,13 +8,14 @@ work tree files; nothing else of the repository is executed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import IO, Literal, cast
 
 from agentprov.errors import GitFailed, NotARepository, UserError
 
@@ -40,6 +41,7 @@ _KEPT = frozenset(
         "GIT_TRACE2_EVENT",
     }
 )
+_BLOCK = 1024 * 1024
 _ALWAYS = (
     "--no-replace-objects",
     "-c", "core.fsmonitor=false",
@@ -47,6 +49,8 @@ _ALWAYS = (
     "-c", "core.quotePath=true",
     "-c", "diff.external=",
     "-c", "diff.renames=true",
+    # Larger files are binary to diff: nobody reads their lines, and diffing them takes memory.
+    "-c", "core.bigFileThreshold=32m",
     "-c", "gc.auto=0",
     "-c", "maintenance.auto=false",
     "-c", "advice.detachedHead=false",
@@ -215,6 +219,16 @@ class Git:
         return CatFile(self)
 
 
+@dataclass(frozen=True)
+class Digested:
+    """An object's type, SHA-256 and size, and its content where that was asked to be kept."""
+
+    kind: str
+    sha256: str
+    size: int
+    content: bytes | None
+
+
 class CatFile:
     """Reads many objects through one ``git cat-file --batch`` process."""
 
@@ -241,23 +255,61 @@ class CatFile:
 
     def read(self, name: str) -> tuple[str, str, bytes] | None:
         """Give (id, type, content) of an object by name; None when there is no such object."""
+        header = self._ask(name)
+        if header is None:
+            return None
+        oid, kind, size = header
+        content = self._answer.read(size)
+        self._answer.read(1)
+        return oid, kind, content
+
+    def digest(self, name: str, *, keep: int) -> Digested | None:
+        """Digest an object in constant memory; None when there is no such object.
+
+        The content is given with it when it is at most `keep` bytes long.
+        """
+        header = self._ask(name)
+        if header is None:
+            return None
+        _, kind, size = header
+        digest = hashlib.sha256()
+        kept = bytearray() if size <= keep else None
+        left = size
+        while left:
+            block = self._answer.read(min(left, _BLOCK))
+            if not block:
+                raise GitFailed("git cat-file stopped in the middle of an object")
+            left -= len(block)
+            digest.update(block)
+            if kept is not None:
+                kept += block
+        self._answer.read(1)
+        content = None if kept is None else bytes(kept)
+        return Digested(kind, digest.hexdigest(), size, content)
+
+    def _ask(self, name: str) -> tuple[str, str, int] | None:
         if "\n" in name:
             return None
-        stdin, stdout = self._process.stdin, self._process.stdout
+        stdin = self._process.stdin
         assert stdin is not None
-        assert stdout is not None
-        stdin.write(os.fsencode(name) + b"\n")
-        stdin.flush()
-        header = stdout.readline()
+        try:
+            stdin.write(os.fsencode(name) + b"\n")
+            stdin.flush()
+        except BrokenPipeError as error:
+            raise GitFailed("git cat-file stopped answering") from error
+        header = self._answer.readline()
         parts = header.split()
-        if len(parts) != 3 or not parts[2].isdigit():
-            if not header:
-                raise GitFailed("git cat-file stopped answering")
-            return None
-        size = int(parts[2])
-        content = stdout.read(size)
-        stdout.read(1)
-        return parts[0].decode(), parts[1].decode(), content
+        if len(parts) == 3 and parts[2].isdigit():
+            return parts[0].decode(), parts[1].decode(), int(parts[2])
+        if not header:
+            raise GitFailed("git cat-file stopped answering")
+        return None
+
+    @property
+    def _answer(self) -> IO[bytes]:
+        stdout = self._process.stdout
+        assert stdout is not None
+        return stdout
 
     def close(self) -> None:
         """End the process."""
@@ -383,12 +435,18 @@ def read_commit(reader: CatFile, oid: str) -> CommitObject:
     return parse_commit(oid, found[1])
 
 
-def hash_blobs(git: Git, contents: Iterable[bytes]) -> list[str]:
-    """Write blobs and give their ids; one process each."""
-    return [
-        git.run("hash-object", "-w", "--stdin", input=content).decode().strip()
-        for content in contents
-    ]
+def blobs_at(git: Git, tree: str, paths: Iterable[bytes]) -> dict[bytes, str]:
+    """Give the blob ids of paths in a tree; those that are not there are left out."""
+    wanted = list(paths)
+    if not wanted:
+        return {}
+    out = git.run("--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", tree, "--", *wanted)
+    found: dict[bytes, str] = {}
+    for record in out.split(b"\0"):
+        meta, tab, path = record.partition(b"\t")
+        if tab:
+            found[path] = meta.split(b" ")[2].decode()
+    return found
 
 
 def _quote_alternate(path: Path) -> str:

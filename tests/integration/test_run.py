@@ -310,3 +310,55 @@ def test_a_full_disk_while_recording_loses_no_work_and_is_made_good_later(
     (closed,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "close"]
     assert closed["predicate"]["session"]["outcome"] == "incomplete"
     assert set(changes(generations(repository)[0])) == {"x"}
+
+
+def test_a_huge_file_delays_nobody_and_leaves_a_gap(repository: Repository) -> None:
+    with (repository.top / "huge.bin").open("wb") as stream:
+        stream.truncate(1 << 30)
+    answer = agentprov("run", "--", "sh", "-c", "echo x > x", cwd=repository.top)
+    assert answer.status == 0
+    assert "not-hashed-too-large huge.bin" in answer.err
+    kept = repository.git("count-objects", "-v")
+    assert "size: 0" in kept or "size-pack" in kept
+
+
+def test_a_large_committed_file_is_digested_in_small_memory(repository: Repository) -> None:
+    script = "truncate -s 300M big.bin; git add big.bin; git commit -qm big"
+    limited = f"ulimit -v 2500000; exec {sys.executable} -m agentprov run -- sh -c '{script}'"
+    done = subprocess.run(
+        ["bash", "-c", limited], cwd=repository.top, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    change = changes(generations(repository)[0])["big.bin"]
+    assert change["why"] == "too-large"
+
+
+def test_what_a_model_wrote_is_kept_no_longer_than_it_is_needed(
+    repository: Repository, tmp_path: Path
+) -> None:
+    agent = tmp_path / "scripted-agent"
+    agent.write_text(
+        f"#!{sys.executable}\n"
+        "import json, os, pathlib\n"
+        "out = []\n"
+        "for name in ('done.txt', 'open.txt'):\n"
+        "    text = f'the secret sauce of {name}\\n'\n"
+        "    pathlib.Path(name).write_text(text)\n"
+        "    out.append(json.dumps({'kind': 'edit', 'path': name, 'text': text}))\n"
+        "place = pathlib.Path(os.environ['AGENTPROV_SCRIPTED_TRANSCRIPT'])\n"
+        "place.write_text('\\n'.join(out) + '\\n')\n"
+        "os.system('git add done.txt; git commit -qm done')\n"
+    )
+    agent.chmod(0o755)
+    assert agentprov("run", "--", str(agent), cwd=repository.top).status == 0
+
+    def kept() -> bytes:
+        home = repository.top / ".git/agentprov/sessions"
+        return b"".join(p.read_bytes() for p in home.rglob("*") if p.is_file())
+
+    assert b"sauce of done.txt" not in kept()
+    assert b"sauce of open.txt" in kept()
+    repository.commit("the rest")
+    agentprov("drain", cwd=repository.top)
+    assert changes(generations(repository)[0])["open.txt"]["ranges"][0]["origin"] == "model"
+    assert b"sauce" not in kept()
