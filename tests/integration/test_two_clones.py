@@ -105,9 +105,9 @@ def test_records_of_both_sides_survive_a_concurrent_push(
 ) -> None:
     assert ada.agentprov("sync").status == 0
     bob = person("bob", forge, tmp_path)
-    script = "echo b > b; git add b; git commit -qm 'Add b'"
-    assert bob.agentprov("run", "--", "sh", "-c", script).status == 0
-    assert ada.agentprov("run", "--", "sh", "-c", script.replace("b", "a", 2)).status == 0
+    for who, name in ((bob, "b"), (ada, "a")):
+        script = f"echo {name} > {name}; git add {name}; git commit -qm 'Add {name}'"
+        assert who.agentprov("run", "--", "sh", "-c", script).status == 0
     assert ada.agentprov("sync").status == 0
     assert bob.agentprov("sync").status == 0
     assert ada.agentprov("sync").status == 0
