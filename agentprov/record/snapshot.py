@@ -9,6 +9,7 @@ Ignored files that are not tracked are not looked at.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,9 @@ _STATUS = (
     "status", "--porcelain=v2", "-z", "--untracked-files=all", "--ignore-submodules=none",
     "--no-renames", "--no-ahead-behind",
 )  # fmt: skip
+_WRITE_TREE = ("write-tree", "--missing-ok")
+# An entry of `ls-files -v -z` whose tag hides changes: lower case, or skip-worktree.
+_HIDING = re.compile(rb"(?:\A|(?<=\0))([a-zS]) ([^\0]*)")
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,43 @@ def take(git: Git, at: str, name: str) -> Snapshot:
 
     Raises GitFailed when git cannot do it at all, OSError when our own directory is unusable.
     """
-    index = git.home / f"index-{name}-{sha256(os.fsencode(git.git_dir)).hexdigest()[:12]}"
-    mine = private_git(git).private(index=index)
-    try:
+    return Taking(git, at, name).finish()
+
+
+class Taking:
+    """A snapshot for which git is at work already; `finish` must be called once.
+
+    What git is asked does not depend on each other while nothing has changed, so it is asked
+    at once: hiding flags, changes, and the tree of the index as it is.
+    """
+
+    def __init__(self, git: Git, at: str, name: str) -> None:
+        index = git.home / f"index-{name}-{sha256(os.fsencode(git.git_dir)).hexdigest()[:12]}"
+        self._git = private_git(git).private(index=index)
+        self._index = index
+        self._at = at
         _seed(git, index)
-        return _bring_up_to_date(mine, at)
-    finally:
-        for left in (index, index.with_name(index.name + ".lock")):
-            left.unlink(missing_ok=True)
+        self._flags = self._git.ask("ls-files", "-v", "-z")
+        self._status = self._git.ask(*_STATUS)
+        self._tree = self._git.ask(*_WRITE_TREE)
+
+    def finish(self) -> Snapshot:
+        """Wait for git, hash what has changed, and give the snapshot; raises as `take` does."""
+        git = self._git
+        try:
+            for asked in (self._flags, self._tree, self._status):
+                asked.wait()
+            lifted = _lift_hiding_flags(git, self._flags.answer())
+            status = git.run(*_STATUS) if lifted else self._status.answer()
+            gaps: list[Gap] = []
+            paths = list(_to_hash(git, status, self._at, gaps))
+            if paths:
+                _update(git, paths, self._at, gaps)
+            tree = git.run(*_WRITE_TREE) if paths else self._tree.answer()
+            return Snapshot(tree.decode().strip(), tuple(gaps))
+        finally:
+            for left in (self._index, self._index.with_name(self._index.name + ".lock")):
+                left.unlink(missing_ok=True)
 
 
 def _seed(git: Git, index: Path) -> None:
@@ -66,22 +99,11 @@ def _seed(git: Git, index: Path) -> None:
         index.unlink(missing_ok=True)
 
 
-def _bring_up_to_date(git: Git, at: str) -> Snapshot:
-    _lift_hiding_flags(git)
-    gaps: list[Gap] = []
-    paths = list(_to_hash(git, git.run(*_STATUS), at, gaps))
-    if paths:
-        _update(git, paths, at, gaps)
-    tree = git.run("write-tree", "--missing-ok").decode().strip()
-    return Snapshot(tree, tuple(gaps))
-
-
-def _lift_hiding_flags(git: Git) -> None:
+def _lift_hiding_flags(git: Git, listing: bytes) -> bool:
     """Clear assume-unchanged and skip-worktree where a file is there (THREATS 46)."""
     hidden: list[bytes] = []
     skipped: list[bytes] = []
-    for entry in git.run("ls-files", "-v", "-z").split(b"\0"):
-        tag, path = entry[:1], entry[2:]
+    for tag, path in _HIDING.findall(listing):
         if tag.islower():
             hidden.append(path)
         if tag in (b"S", b"s") and os.path.lexists(os.path.join(os.fsencode(git.top), path)):
@@ -89,6 +111,7 @@ def _lift_hiding_flags(git: Git) -> None:
     for option, found in (("--no-assume-unchanged", hidden), ("--no-skip-worktree", skipped)):
         if found:
             git.run("update-index", option, "-z", "--stdin", input=b"\0".join(found) + b"\0")
+    return bool(hidden or skipped)
 
 
 def _to_hash(git: Git, status: bytes, at: str, gaps: list[Gap]) -> Iterator[bytes]:

@@ -189,12 +189,13 @@ class Git:
         environment = self.environment()
         environment.update(env or {})
         done = _spawn(self.program, arguments, cwd=self.top, env=environment, input=input)
-        if check and done.returncode != 0:
-            verb = next((a for a in arguments if not os.fsdecode(a).startswith("-")), "")
-            raise GitFailed(
-                f"git {os.fsdecode(verb)}: {_words(done.stderr)}", status=done.returncode
-            )
+        if check:
+            _require_success(arguments, done.returncode, done.stderr)
         return done.stdout
+
+    def ask(self, *arguments: str | bytes) -> Asked:
+        """Start one git command and give it while it runs, so that others can run beside it."""
+        return Asked(_start(self.program, arguments, self.top, self.environment()), arguments)
 
     def succeeds(self, *arguments: str) -> bool:
         """Say whether a git command ends with status 0."""
@@ -227,6 +228,28 @@ class Digested:
     sha256: str
     size: int
     content: bytes | None
+
+
+class Asked:
+    """A git command that runs beside us; `wait` must be called once, and gives what it said."""
+
+    def __init__(self, process: subprocess.Popen[bytes], arguments: Sequence[str | bytes]) -> None:
+        self._process = process
+        self._arguments = arguments
+        self._out, self._err = b"", b""
+
+    def wait(self) -> Asked:
+        """Wait for its end without judging it."""
+        if self._process.returncode is None:
+            self._out, self._err = self._process.communicate()
+        return self
+
+    def answer(self, *, check: bool = True) -> bytes:
+        """Give its stdout; raises GitFailed with git's own words unless `check` is false."""
+        self.wait()
+        if check:
+            _require_success(self._arguments, self._process.returncode, self._err)
+        return self._out
 
 
 class CatFile:
@@ -461,6 +484,25 @@ def _words(stderr: bytes) -> str:
     text = stderr.decode("utf-8", "replace").strip()
     last = text.splitlines()[-1] if text else "no message"
     return last.removeprefix("fatal: ").removeprefix("error: ")
+
+
+def _require_success(arguments: Sequence[str | bytes], status: int, stderr: bytes) -> None:
+    if status != 0:
+        verb = next((a for a in arguments if not os.fsdecode(a).startswith("-")), "")
+        raise GitFailed(f"git {os.fsdecode(verb)}: {_words(stderr)}", status=status)
+
+
+def _start(
+    program: str, arguments: Sequence[str | bytes], cwd: Path, env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [program, *_ALWAYS, *arguments],
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def _spawn(
