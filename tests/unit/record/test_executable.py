@@ -5,9 +5,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from agentprov.formats import facts
 from agentprov.record.executable import Digests, Identity, identify
 from agentprov.record.launchers import links, script_argument
 from agentprov.system.process import ExecFailed, spawn
+from support.privileges import bound_by_modes, open_folder
 from support.terminal import environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX")
@@ -315,26 +313,11 @@ def test_without_a_look_at_the_process_that_is_said(tmp_path: Path) -> None:
     assert found("agent", tmp_path).finish().why == "not compared with the running process"
 
 
-@contextmanager
-def bound_by_modes() -> Iterator[None]:
-    """Be a user whom file modes bind, also where the tests run as root."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-
-
 def test_a_program_that_cannot_be_read_has_no_digest_but_a_reason() -> None:
-    # Not under pytest's own folder, which other users may not enter.
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        native(Path(folder) / "bin" / "agent").chmod(0o111)
+    with open_folder() as folder:
+        native(folder / "bin" / "agent").chmod(0o111)
         with bound_by_modes():
-            agent = found("agent", Path(folder)).finish()
+            agent = found("agent", folder).finish()
     assert agent.sha256 is None
     assert agent.why is not None
 

@@ -7,6 +7,7 @@ import pytest
 
 from agentprov.record import snapshot
 from agentprov.system.git import Git
+from support.privileges import bound_by_modes, open_folder
 from support.repository import Repository
 
 AT = "2026-01-01T00:00:00Z"
@@ -118,3 +119,20 @@ def test_sha256_repositories_work(tmp_path: Path) -> None:
     git = Git.discover(made.top)
     git.home.mkdir()
     assert len(snapshot.take(git, AT, "t").tree) == 64
+
+
+def test_an_unreadable_file_is_a_gap_and_the_rest_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    with open_folder() as folder, bound_by_modes():
+        made = Repository(folder / "r")
+        for name in ("a", "b", "c", "d"):
+            made.write(name, name)
+        (made.top / "c").chmod(0)
+        taken = _take(made)
+        assert set(_tree(made, taken.tree)) == {"a", "b", "d"}
+        (gap,) = taken.gaps
+        assert gap.why == "unreadable"
+        assert gap.detail is not None
+        assert gap.detail.startswith("c: ")
