@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agentprov.formats.dropbox import Drop
-from agentprov.formats.facts import AgentReport
-from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext
+from agentprov.formats.exchange import ToolCall
+from agentprov.formats.facts import AgentReport, Edit
+from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
 
 
 class AnyCommand:
@@ -24,6 +25,18 @@ class AnyCommand:
     def prepare(self, context: LaunchContext) -> Launch:
         """Start the command as it was typed."""
         return Launch(context.argv)
+
+    def upstream(self, context: LaunchContext) -> Upstream:
+        """Say that it is left alone: where it sends requests is not known."""
+        return Upstream(None, why_not="unknown program")
+
+    def redirect(self, context: LaunchContext, launch: Launch, base_url: str) -> Launch:
+        """Change nothing: there is no upstream."""
+        return launch
+
+    def edits_of(self, call: ToolCall, cwd: str) -> Sequence[Edit]:
+        """Give none: its tools are not known."""
+        return ()
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
         """Give none: we do not know what it reads."""

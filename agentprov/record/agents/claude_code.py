@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from agentprov.formats.dropbox import Drop
+from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, CommandWindow, Edit, Gap
-from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext
-from agentprov.record.agents import claude_settings
+from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
+from agentprov.record.agents import claude_redirection, claude_settings
 from agentprov.record.agents.claude_transcript import (
     COMMAND_TOOLS,
     STILL_RUNNING,
@@ -44,6 +45,7 @@ from agentprov.record.agents.reading import (
     text,
     within,
 )
+from agentprov.record.agents.redirection import NO_SESSION, intercepted
 
 EVENTS = (
     "SessionStart",
@@ -131,6 +133,22 @@ class ClaudeCode:
         off = claude_settings.hooks_are_off(context, words)
         gaps = (f"hooks-off: {off}",) if off else ()
         return Launch(argv, channels=("hooks", "transcript"), gaps=gaps)
+
+    def upstream(self, context: LaunchContext) -> Upstream:
+        """Give the effective base URL; none for clouds, and for logins without an API key."""
+        words = context.argv[_start(context.argv) :]
+        if not _is_session(words):
+            return Upstream(None, why_not=NO_SESSION)
+        return claude_redirection.upstream(context, words)
+
+    def redirect(self, context: LaunchContext, launch: Launch, base_url: str) -> Launch:
+        """Put the base URL into this run's ``--settings``, which the repository cannot outrank."""
+        return claude_redirection.redirect(context, launch, base_url, _start(context.argv))
+
+    def edits_of(self, call: ToolCall, cwd: str) -> Sequence[Edit]:
+        """Give the texts that a call of Write, Edit, MultiEdit or NotebookEdit carries."""
+        arguments = json_object(call.arguments)
+        return intercepted(call, [*edits_of(call.name, arguments, {}, cwd, None, None)])
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
         """Give (role, path) of the files that steer a session; existing ones only."""

@@ -6,10 +6,12 @@ skills and installed plug-ins are not looked at.
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents.command_line import options_of, values_of
@@ -92,10 +94,60 @@ def settings_files(context: LaunchContext, words: Sequence[str]) -> list[Path]:
         for value in values_of(words, "--settings")
         if not value.lstrip().startswith("{")
     ]
+    return found + managed_files()
+
+
+def layers(context: LaunchContext, words: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give (label, settings) of every source that holds for this run, the least rank first."""
+    user = user_folder(context) / "settings.json"
+    wanted = values_of(words, "--setting-sources")
+    sources = wanted[-1].split(",") if wanted else ["user", "project", "local"]
+    places = {
+        "user": user,
+        "project": context.cwd / ".claude" / "settings.json",
+        "local": context.cwd / ".claude" / "settings.local.json",
+    }
+    for name, path in places.items():
+        if name in sources:
+            yield label(path, context), json_file(path)
+    given = given_settings(context, words)
+    if given is not None:
+        yield "--settings", given
+    for managed in managed_files():
+        yield str(managed), json_file(managed)
+
+
+def managed_files() -> list[Path]:
+    """Give the settings files of whoever manages the machine; not all of them need exist."""
+    found: list[Path] = []
     for managed in MANAGED:
         found.append(managed / "managed-settings.json")
         found += listed(managed / "managed-settings.d", ".json")
     return found
+
+
+def given_settings(context: LaunchContext, words: Sequence[str]) -> Mapping[str, Any] | None:
+    """Give what the last ``--settings`` holds; None if there is none, or it is no object."""
+    values = values_of(words, "--settings")
+    if not values:
+        return None
+    data: bytes | str = values[-1]
+    if not values[-1].lstrip().startswith("{"):
+        data = small_file(context.cwd / values[-1]) or b""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def environment_of(context: LaunchContext, words: Sequence[str]) -> dict[str, str]:
+    """Give the variables that hold inside Claude: settings outrank those of the process."""
+    merged = dict(context.environment)
+    for _, settings in layers(context, words):
+        for name, value in mapping(settings.get("env")).items():
+            merged[name] = str(value)
+    return merged
 
 
 def hooks_are_off(context: LaunchContext, words: Sequence[str]) -> str | None:

@@ -20,9 +20,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from agentprov.formats.dropbox import Drop
-from agentprov.formats.facts import AgentReport, Gap
-from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext
-from agentprov.record.agents import codex_settings
+from agentprov.formats.exchange import ToolCall
+from agentprov.formats.facts import AgentReport, Edit, Gap
+from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
+from agentprov.record.agents import codex_calls, codex_redirection, codex_settings
 from agentprov.record.agents.codex_rollout import Rollouts
 from agentprov.record.agents.command_line import options_of, program_name, start_of_agent
 from agentprov.record.agents.reading import (
@@ -35,6 +36,7 @@ from agentprov.record.agents.reading import (
     text,
     within,
 )
+from agentprov.record.agents.redirection import NO_SESSION, intercepted
 
 MAX_ROLLOUTS = 50_000
 _PACKAGE = "@openai/codex"
@@ -75,6 +77,24 @@ class Codex:
             return Launch(context.argv)
         gaps = ("transcript-off: --ephemeral",) if "--ephemeral" in options_of(words) else ()
         return Launch(context.argv, channels=("transcript",), gaps=gaps)
+
+    def upstream(self, context: LaunchContext) -> Upstream:
+        """Give the effective base URL; none for a ChatGPT login and for built-in local models."""
+        words = _words(context)
+        if not _is_session(words):
+            return Upstream(None, why_not=NO_SESSION)
+        return codex_redirection.upstream(context, words)
+
+    def redirect(self, context: LaunchContext, launch: Launch, base_url: str) -> Launch:
+        """Add ``-c`` with the base URL, behind the user's own options."""
+        return codex_redirection.redirect(context, launch, base_url, _words(context))
+
+    def edits_of(self, call: ToolCall, cwd: str) -> Sequence[Edit]:
+        """Give the added lines of a patch, also of one that stands in full in a script.
+
+        Nothing for a patch that a script puts together, and for shell commands.
+        """
+        return intercepted(call, codex_calls.edits_of(call.name, call.arguments, cwd))
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
         """Give (role, path) of the files that steer a session; existing ones only."""

@@ -79,13 +79,64 @@ def mcp_servers(context: LaunchContext, words: Sequence[str]) -> list[Configured
             continue
         servers = mapping(_toml(path).get("mcp_servers"))
         _merge(merged, sources, servers, label(path, context))
-    for value in values_of(words, "-c", "--config"):
+    for value in _overrides(words):
         overrides = mapping(_override(value).get("mcp_servers"))
         _merge(merged, sources, overrides, "command line")
     found: list[ConfiguredMcpServer] = []
     for name, fields in merged.items():
         found += configured_servers({name: fields}, sources[name])
     return found
+
+
+def effective(context: LaunchContext, words: Sequence[str]) -> dict[str, Any]:
+    """Give the settings that hold for this run: all files, then the command line.
+
+    A table is merged key by key. Does not look into managed settings, see `managed`.
+    """
+    merged: dict[str, Any] = {}
+    trusted = _is_trusted(context)
+    for path in _settings_files(context, words):
+        if path.name != "config.toml" and path.parent == SYSTEM:
+            continue
+        if path.parent.name == ".codex" and path.parent != user_folder(context) and not trusted:
+            continue
+        _lay_over(merged, _toml(path))
+    given: dict[str, Any] = {}
+    for value in _overrides(words):
+        _lay_over(given, _override(value))
+    profile = values_of(words, "-p", "--profile") or [text(merged.get("profile")) or ""]
+    _lay_over(merged, mapping(mapping(merged.get("profiles")).get(profile[-1])))
+    _lay_over(merged, given)
+    return merged
+
+
+def managed(context: LaunchContext) -> dict[str, Any]:
+    """Give the settings that outrank the command line."""
+    merged: dict[str, Any] = {}
+    for path in (SYSTEM / "managed_config.toml", user_folder(context) / "managed_config.toml"):
+        _lay_over(merged, _toml(path))
+    return merged
+
+
+def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict):
+            table = below.get(key)
+            below[key] = dict(table) if isinstance(table, dict) else {}
+            _lay_over(below[key], value)
+        else:
+            below[key] = value
+
+
+def _overrides(words: Sequence[str]) -> list[str]:
+    # Also -cKEY=VALUE in one word, which is not told apart from the values of other options.
+    spread: list[str] = []
+    for word in words:
+        if word == "--":
+            break
+        joined = word.startswith("-c") and "=" in word
+        spread += ["-c", word[2:].removeprefix("=")] if joined else [word]
+    return values_of(spread, "-c", "--config")
 
 
 def _merge(

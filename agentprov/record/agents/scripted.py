@@ -23,8 +23,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agentprov.formats.dropbox import Drop
+from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, CommandWindow, Edit, ModelUse
-from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext
+from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
 from agentprov.record.agents.command_line import program_name
 from agentprov.record.agents.places import existing, upwards
 from agentprov.record.agents.reading import absolute, count, json_lines, moment, stamp, text
@@ -46,6 +47,18 @@ class Scripted:
         """Tell the agent where to keep its transcript: in this run's scratch folder."""
         place = str(_transcript(context))
         return Launch(context.argv, {TRANSCRIPT_VARIABLE: place}, ("transcript",))
+
+    def upstream(self, context: LaunchContext) -> Upstream:
+        """Say that it is left alone: it asks no model."""
+        return Upstream(None, why_not="the scripted agent asks no model")
+
+    def redirect(self, context: LaunchContext, launch: Launch, base_url: str) -> Launch:
+        """Change nothing: there is no upstream."""
+        return launch
+
+    def edits_of(self, call: ToolCall, cwd: str) -> Sequence[Edit]:
+        """Give none: its tools are not known."""
+        return ()
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
         """Give the AGENTS.md files from the top of the work tree to the working directory."""
