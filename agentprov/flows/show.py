@@ -42,13 +42,23 @@ def shown(judgement: Judgement, commit: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "commit": commit,
         "coverage": next(c["coverage"] for c in verdict["commits"] if c["commit"] == commit),
-        "sessions": [_session(parts) for parts in by_session.values()],
+        "sessions": [_session(parts, _signers(judgement, commit)) for parts in by_session.values()],
         "approvals": [],
         "findings": [f for f in verdict["findings"] if f["commit"] in (commit, None)],
     }
 
 
-def _session(parts: list[Entry]) -> dict[str, Any]:
+def _signers(judgement: Judgement, commit: str) -> Mapping[str, str]:
+    """Map plan statements to whoever signed them as the commit's sessions saw it."""
+    return {
+        plan.statement_sha256: plan.signer
+        for verdict in judgement.verdict.commits
+        if verdict.commit == commit
+        for plan in verdict.plans
+    }
+
+
+def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
     parts = sorted(parts, key=lambda entry: entry.view.part)  # type: ignore[union-attr]
     used = {id(entry): entry for part in parts for entry in part.everything()}.values()
     generation = _predicate(parts[0])
@@ -73,7 +83,7 @@ def _session(parts: list[Entry]) -> dict[str, Any]:
         "complete": closed.get("session", {}).get("outcome") == "completed",
         "startedAt": _offset(metadata["startedOn"]),
         "finishedAt": _offset(closed.get("session", {}).get("finishedOn")),
-        "plan": _plan(plan),
+        "plan": _plan(plan, signers),
         "agent": _agent(opened, dependencies),
         "models": list(_models(dependencies, metadata)),
         "mcpServers": list(_servers(opened, dependencies)),
@@ -98,13 +108,14 @@ def _predicate(entry: Entry) -> Mapping[str, Any]:
     return entry.statement.value.predicate if entry.statement else {}
 
 
-def _plan(entry: Entry | None) -> dict[str, Any] | None:
+def _plan(entry: Entry | None, signers: Mapping[str, str]) -> dict[str, Any] | None:
     if entry is None or not isinstance(entry.view, PlanView) or entry.statement is None:
         return None
+    signer = signers.get(entry.statement.value.sha256)
     return {
         "name": entry.view.name,
         "digest": {"sha256": entry.view.sha256},
-        "signer": entry.statement.key.person,
+        "signer": signer,
         "role": "human",
         "signedAt": _offset(entry.view.declared_at),
     }
