@@ -105,7 +105,10 @@ class Edit:
     `path` is absolute (text, as the agent gave it, resolved against its working directory).
     `text` is the new text as the model sent it; `model` the model that sent it, where known.
     `at` is when the answer was complete (wire) or the tool ran (reports). `echoed` are numbers
-    (from 1) of lines of `text` that had stood in an earlier request of the session.
+    (from 1) of lines of `text` that had stood in an earlier request of the session. `replaces`
+    is the text in whose place `text` goes, for tools that replace a piece of a file (None when
+    not known or when the tool writes whole lines); with `every` wherever it stands. `until` is
+    when the agent's next request of the same conversation began: by then the tool was done.
     """
 
     path: str
@@ -116,6 +119,9 @@ class Edit:
     at: str | None = None
     call_id: str | None = None
     echoed: tuple[int, ...] = ()
+    replaces: str | None = None
+    every: bool = False
+    until: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,10 @@ class AgentReport:
     `instructions` are the files that the agent says it loaded (absolute paths). `wire` are the
     writes that the model asked for on the wire, `wire_complete` says that the gateway saw every
     request of the session (no gap, no other way out known). `contradictions` are sentences on
-    what two channels say differently.
+    what two channels say differently. `known_calls` are the ids of all tool calls that the
+    agent's channels told of, failed ones too; empty when they carry no ids. `said` are keyed
+    digests of every line that stood in an answer outside of writes, made with `said_key` (hex);
+    they stay on this machine.
     """
 
     channels: tuple[str, ...] = ()
@@ -160,6 +169,9 @@ class AgentReport:
     wire: tuple[Edit, ...] = ()
     wire_complete: bool = False
     contradictions: tuple[str, ...] = ()
+    known_calls: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    said_key: str = ""
 
 
 @dataclass(frozen=True)
