@@ -45,14 +45,18 @@ def run(
         output.note("AGENTPROV_DISABLE=1: not recording")
         return _unrecorded(command)
     labels = tuple(_label(text) for text in label)
-    from agentprov.flows.run import Request
-    from agentprov.flows.run import run as record
+    from agentprov.flows.before import Before
     from agentprov.flows.world import World
 
     try:
         world = World.here()
+        before = Before(world)
+        # Most of us is loaded while git is at work.
+        from agentprov.flows.run import Request
+        from agentprov.flows.run import run as record
+
         request = Request(tuple(command), Path.cwd(), dict(os.environ), plan, labels)
-        outcome = record(world, request, lambda text: output.note(output.safe(text)))
+        outcome = record(world, request, lambda text: output.note(output.safe(text)), before)
     except AgentprovError as error:
         status = getattr(error, "status", None)
         if isinstance(error, CannotStart) and status in (126, 127):

@@ -13,10 +13,16 @@ def identity(git: Git) -> Repository:
 
     The origin is what the developer's own configuration says; nobody checked it.
     """
-    origin = git.text("config", "--get", "remote.origin.url", check=False)
+    return named(git, git.text("config", "--get", "remote.origin.url", check=False) or None)
+
+
+def named(git: Git, origin: str | None) -> Repository:
+    """Name the repository whose origin is known already."""
     uri = public_url(origin) if origin else None
     if uri is None:
-        roots = git.run("rev-list", "--max-parents=0", "--all", check=False).decode().split()
+        # Not --all: the roots of notes and of other tools' refs are nobody's first commits.
+        words = ("rev-list", "--max-parents=0", "--branches", "--tags", "--remotes")
+        roots = git.run(*words, check=False).decode().split()
         uri = "urn:agentprov:repository:" + (min(roots) if roots else "unborn")
     return Repository(uri, git.object_format)
 

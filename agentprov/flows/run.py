@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from agentprov.attest.descriptors import command_line
 from agentprov.errors import AgentprovError, CannotStart
+from agentprov.flows.before import Before
 from agentprov.flows.recording import Recording
-from agentprov.flows.repository import identity
+from agentprov.flows.repository import named
 from agentprov.flows.world import World
 from agentprov.formats import names
 from agentprov.formats.dropbox import Drop
@@ -76,20 +77,31 @@ class Outcome:
     report: AgentReport = field(default_factory=AgentReport)
 
 
-def run(world: World, request: Request, warn: Callable[[str], None]) -> Outcome:
+def run(
+    world: World, request: Request, warn: Callable[[str], None], before: Before | None = None
+) -> Outcome:
     """Record one run of an agent and give its exit status with what was recorded.
 
+    `before` is given by callers that had git started already.
     Everything that can refuse does so before the agent starts: raises CannotStart (exit 125),
     or its ExecFailed (126, 127) for a program that is not there. Once the agent runs nothing
     here stops it: failures become gaps and one warning each.
     """
+    before = before or Before(world)
+    try:
+        return _start(world, request, before).serve(warn)
+    finally:
+        before.close()
+
+
+def _start(world: World, request: Request, before: Before) -> _Live:
     digests = Digests()
     program = identify(
         request.argv[0], request.environment, request.cwd, request.argv[1:], digests=digests
     )
     session = _Setup(world, request, program, digests)
     try:
-        live = session.start()
+        return session.start(before)
     except BaseException as error:
         session.discard()
         if isinstance(error, CannotStart) or not isinstance(error, AgentprovError | OSError):
@@ -100,7 +112,6 @@ def run(world: World, request: Request, warn: Callable[[str], None]) -> Outcome:
                 hint="make room or permissions, or add --best-effort to run unrecorded",
             ) from error
         raise CannotStart(f"cannot record here: {error.message}", hint=error.hint) from error
-    return live.serve(warn)
 
 
 class _Setup:
@@ -117,13 +128,11 @@ class _Setup:
         self.directory = SessionDirectory(world.git.home, self.id)
         self.scratch: Path | None = None
 
-    def start(self) -> _Live:
+    def start(self, asked: Before) -> _Live:
         world, request = self.world, self.request
         plan = self._plan()
-        started = world.now()
-        refs = commits.ref_state(world.git)
-        world.git.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        before = snapshot.take(world.git, started, self.id)
+        started = asked.started
+        standing, before = asked.finish()
         self.directory = SessionDirectory.create(world.git.home, self.id)
         self.scratch = Path(tempfile.mkdtemp(prefix="agentprov-"))
         fallback = self.scratch / "spool"
@@ -152,7 +161,6 @@ class _Setup:
         adapter = adapter_for(request.argv[0], package.name if package else None)
         launch = adapter.prepare(context)
         journal = JournalWriter(self.directory.journal, world.clock)
-        head = world.git.resolve("HEAD")
         genesis = journal.append(
             "session-open",
             {
@@ -176,16 +184,16 @@ class _Setup:
             id=self.id,
             started=started,
             builder=names.LOCAL_WRAPPER,
-            repository=identity(world.git),
-            base_commit=head,
-            base_tree=world.git.text("rev-parse", "HEAD^{tree}") if head else None,
-            ref=world.git.text("symbolic-ref", "--quiet", "HEAD", check=False) or None,
+            repository=named(world.git, standing.origin),
+            base_commit=standing.head,
+            base_tree=standing.head_tree,
+            ref=standing.ref,
             platform=_platform(),
             agent=_not_yet(self.identity),
             command_line=tuple(command_line(request.argv)),
             plan=plan.ref if plan else None,
             labels=request.labels,
-            principal=world.git.text("config", "user.email", check=False) or None,
+            principal=standing.email,
             journal_genesis=sha256(genesis or b"").hexdigest(),
             gaps=tuple(gaps),
         )
@@ -194,8 +202,8 @@ class _Setup:
             baseline_tree=before.tree,
             phase="open",
             worktree=os.fsdecode(world.git.top),
-            tips=refs.tips,
-            reflogs=tuple(sorted(refs.reflogs.items())),
+            tips=standing.refs.tips,
+            reflogs=tuple(sorted(standing.refs.reflogs.items())),
         )
         if plan is not None:
             self.directory.add_record(plan.bundle)

@@ -30,14 +30,25 @@ class RefState:
     reflogs: Mapping[str, int] = field(default_factory=dict)
 
 
+class RefsAsked:
+    """A git process that lists branch tips; `finish` gives the state."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._tips = git.ask("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
+
+    def finish(self, head: str | None) -> RefState:
+        """Wait for it, and add HEAD's commit; raises GitFailed when refs cannot be listed."""
+        tips = set(self._tips.answer().decode().split())
+        if head:
+            tips.add(head)
+        return RefState(tuple(sorted(tips)), _reflog_sizes(self._git))
+
+
 def ref_state(git: Git) -> RefState:
-    """Read where refs stand now (two git processes at most)."""
-    out = git.run("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
-    tips = set(out.decode().split())
-    head = git.resolve("HEAD")
-    if head:
-        tips.add(head)
-    return RefState(tuple(sorted(tips)), _reflog_sizes(git))
+    """Read where refs stand now (two git processes, side by side)."""
+    asked = RefsAsked(git)
+    return asked.finish(git.resolve("HEAD"))
 
 
 def reflog_files(git: Git) -> list[Path]:
@@ -65,6 +76,8 @@ def new_commits(git: Git, since: RefState, *, known: Iterable[str] = ()) -> list
     Reads the tails of the HEAD reflogs, then asks git for commits that branches and HEAD reach
     now and did not reach then, less what remote-tracking branches hold. At most `MAX_FOUND`.
     """
+    if ref_state(git) == since:
+        return []
     seen = set(known)
     found: list[str] = []
     for path in reflog_files(git):

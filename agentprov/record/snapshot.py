@@ -76,8 +76,7 @@ class Taking:
         """Wait for git, hash what has changed, and give the snapshot; raises as `take` does."""
         git = self._git
         try:
-            for asked in (self._flags, self._tree, self._status):
-                asked.wait()
+            self._wait()
             lifted = _lift_hiding_flags(git, self._flags.answer())
             status = git.run(*_STATUS) if lifted else self._status.answer()
             gaps: list[Gap] = []
@@ -87,8 +86,17 @@ class Taking:
             tree = git.run(*_WRITE_TREE) if paths else self._tree.answer()
             return Snapshot(tree.decode().strip(), tuple(gaps))
         finally:
-            for left in (self._index, self._index.with_name(self._index.name + ".lock")):
-                left.unlink(missing_ok=True)
+            self.close()
+
+    def close(self) -> None:
+        """Remove the private index; called by `finish`, and instead of it."""
+        self._wait()
+        for left in (self._index, self._index.with_name(self._index.name + ".lock")):
+            left.unlink(missing_ok=True)
+
+    def _wait(self) -> None:
+        for asked in (self._flags, self._tree, self._status):
+            asked.wait()
 
 
 def _seed(git: Git, index: Path) -> None:
