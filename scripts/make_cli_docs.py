@@ -78,7 +78,7 @@ def _page(command: click.Command, name: str, parent: click.Context) -> str:
     lines = [f"# agentprov {name}", "", NOTE, "", *_help(command, context)]
     for child, below in _children(command, context):
         lines += [f"## {below.command_path}", "", *_help(child, below)]
-    links = [*SEE_ALSO[name], "[exit codes](../spec/exit-codes.md)"]
+    links = [*SEE_ALSO.get(name, []), "[exit codes](../spec/exit-codes.md)"]
     return "\n".join([*lines, "See also: " + ", ".join(links) + ".", ""])
 
 
