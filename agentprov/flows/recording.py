@@ -23,7 +23,7 @@ from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
 from agentprov.system.files import read_bounded
-from agentprov.system.git import CatFile, blobs_at, diff_tree, read_commit
+from agentprov.system.git import CatFile, blobs_at, diff_pairs, read_commit
 
 
 class Recording:
@@ -206,14 +206,14 @@ class Recording:
         return bound
 
     def _uncommitted(self, end_tree: str | None) -> list[bytes]:
-        if end_tree is None:
+        if end_tree is None or end_tree == self.state.baseline_tree:
             return []
-        since = {c.path for c in diff_tree(
-            self._git, self.state.baseline_tree, end_tree, renames=False
-        )}  # fmt: skip
-        head = self.world.git.resolve("HEAD") or self._git.empty_tree
-        open_ends = {c.path for c in diff_tree(self._git, head, end_tree, renames=False)}
-        return sorted(since & open_ends)
+        head = self._git.text("rev-parse", "--verify", "--quiet", "HEAD^{tree}", check=False)
+        since, open_ends = diff_pairs(
+            self._git,
+            [(self.state.baseline_tree, end_tree), (head or self._git.empty_tree, end_tree)],
+        )
+        return sorted({change.path for change in since} & {change.path for change in open_ends})
 
     def _still_open(self, pending: frozenset[bytes], bound: Sequence[Commit]) -> set[bytes]:
         """Drop paths whose session content is committed as it was, or is gone from disk."""
@@ -289,9 +289,9 @@ def edits_by_path(report: AgentReport, top: bytes) -> Mapping[bytes, Sequence[Ed
 
 
 def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) -> AgentReport:
-    """Keep the texts of writes only for paths whose content is not committed yet.
+    """Keep what a later commit may need: models, and writes to paths that are not committed yet.
 
-    What a model wrote stays on this machine, and no longer than a later commit may need it.
+    What a model wrote, and what else the agent said, stays no longer than that.
     """
     kept = {
         id(edit)
@@ -299,7 +299,13 @@ def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) 
         if path in open_ends
         for edit in edits
     }
-    return replace(report, edits=tuple(edit for edit in report.edits if id(edit) in kept))
+    return AgentReport(
+        channels=report.channels,
+        models=report.models,
+        edits=tuple(edit for edit in report.edits if id(edit) in kept),
+        wire=tuple(edit for edit in report.wire if id(edit) in kept),
+        wire_complete=report.wire_complete,
+    )
 
 
 def _why_not(report: AgentReport) -> str:

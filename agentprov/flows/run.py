@@ -385,6 +385,8 @@ class _Live:
 
     def _finish(self, status: int, warn: Callable[[str], None]) -> AgentReport:
         report = AgentReport()
+        # The agent is gone: git looks at what it left while we sum up.
+        taking = self._begin_last_snapshot()
         try:
             if self._watcher is not None:
                 seen = self._watcher.stop()
@@ -402,7 +404,7 @@ class _Live:
             found = self.recording.find()
             if found:
                 self.commits += self.recording.bind(found, report, during=True)
-            end_tree = self._last_snapshot(warn)
+            end_tree = self._last_snapshot(taking, warn)
             self.recording.close(
                 report,
                 outcome="completed",
@@ -416,12 +418,24 @@ class _Live:
             self._gap("recording-failed", f"{type(error).__name__}: {error}")
             warn(f"the session could not be closed: {error}; `agentprov doctor` says more")
         finally:
+            if isinstance(taking, snapshot.Taking):
+                taking.close()
             self.recording.journal.close()
         return report
 
-    def _last_snapshot(self, warn: Callable[[str], None]) -> str | None:
+    def _begin_last_snapshot(self) -> snapshot.Taking | OSError:
         try:
-            after = snapshot.take(self.world.git, self.world.now(), self.recording.directory.id)
+            return snapshot.Taking(self.world.git, self.world.now(), self.recording.directory.id)
+        except OSError as error:
+            return error
+
+    def _last_snapshot(
+        self, taking: snapshot.Taking | OSError, warn: Callable[[str], None]
+    ) -> str | None:
+        try:
+            if isinstance(taking, OSError):
+                raise taking
+            after = taking.finish()
         except (AgentprovError, OSError) as error:
             self._gap("last-snapshot-failed", str(error))
             warn(f"the work tree could not be compared after the run: {error}")
