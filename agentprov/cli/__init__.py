@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "run": ("run", "Run a coding agent and record it"),
     "log": ("log", "List commits with what is recorded of them"),
     "show": ("show", "Show what is recorded of one commit"),
+    "transcript": ("transcript", "Show what a session kept of its channels"),
     "verify": ("verify", "Verify commits, ranges or bundles"),
     "sync": ("sync", "Fetch, merge and push the records"),
     "mcp": ("mcp", "Serve the record to agents over MCP"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -13,6 +14,12 @@ from agentprov.cli.examples import examples
 from agentprov.errors import AgentprovError, CannotStart
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+class Kept(StrEnum):
+    """What a run may keep beside the record."""
+
+    transcript = "transcript"
 
 
 @app.command(
@@ -31,6 +38,12 @@ def run(
     label: list[str] = typer.Option(
         [], "--label", metavar="K=V", help="A label to sign with the session; repeatable."
     ),
+    keep: Kept | None = typer.Option(
+        None, "--keep", help="Keep the channels' text on this machine, redacted."
+    ),
+    encrypt: bool = typer.Option(
+        False, "--encrypt", help="Encrypt what --keep keeps to your own human key."
+    ),
     best_effort: bool = typer.Option(
         False, "--best-effort", help="Run the agent unrecorded when recording cannot start."
     ),
@@ -45,6 +58,8 @@ def run(
         output.note("AGENTPROV_DISABLE=1: not recording")
         return _unrecorded(command)
     labels = tuple(_label(text) for text in label)
+    if encrypt and keep is None:
+        raise click.UsageError("--encrypt needs --keep transcript")
     from agentprov.flows.before import Before
     from agentprov.flows.world import World
 
@@ -55,7 +70,15 @@ def run(
         from agentprov.flows.run import Request
         from agentprov.flows.run import run as record
 
-        request = Request(tuple(command), Path.cwd(), dict(os.environ), plan, labels)
+        request = Request(
+            tuple(command),
+            Path.cwd(),
+            dict(os.environ),
+            plan,
+            labels,
+            keep_transcript=keep is not None,
+            encrypt=encrypt,
+        )
         outcome = record(world, request, lambda text: output.note(output.safe(text)), before)
     except AgentprovError as error:
         status = getattr(error, "status", None)

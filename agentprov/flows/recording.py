@@ -293,9 +293,10 @@ def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) 
 
     What a model wrote, and what else the agent said, stays no longer than that.
     """
+    everything = replace(report, edits=(*report.edits, *report.wire))
     kept = {
         id(edit)
-        for path, edits in edits_by_path(report, top).items()
+        for path, edits in edits_by_path(everything, top).items()
         if path in open_ends
         for edit in edits
     }

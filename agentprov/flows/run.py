@@ -62,6 +62,8 @@ class Request:
     environment: Mapping[str, str]
     plan: Path | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    keep_transcript: bool = False
+    encrypt: bool = False
 
 
 @dataclass
@@ -404,6 +406,7 @@ class _Live:
             found = self.recording.find()
             if found:
                 self.commits += self.recording.bind(found, report, during=True)
+            self._keep_transcript()
             end_tree = self._last_snapshot(taking, warn)
             self.recording.close(
                 report,
@@ -422,6 +425,27 @@ class _Live:
                 taking.close()
             self.recording.journal.close()
         return report
+
+    def _keep_transcript(self) -> None:
+        request = self.setup.request
+        if not request.keep_transcript:
+            return
+        from agentprov.flows.transcript import keep
+
+        try:
+            kept = keep(
+                self.recording.directory,
+                self.spool.all,
+                request.environment,
+                self.world.home,
+                encrypt=request.encrypt,
+            )
+        except (AgentprovError, OSError) as error:
+            self._gap("transcript-not-kept", str(error))
+            return
+        self.recording.journal.append(
+            "transcript", {"redactions": dict(kept.redactions), "sha256": kept.sha256}
+        )
 
     def _begin_last_snapshot(self) -> snapshot.Taking | OSError:
         try:

@@ -29,6 +29,7 @@ KINDS = frozenset(
         "statement",
         "gap",
         "session-close",
+        "transcript",
     }
 )
 MAX_LINE_BYTES = 4 * 1024 * 1024
