@@ -34,6 +34,7 @@ SEE_ALSO = {
         "[JSON](../spec/json-output.md)",
         "[in CI](../howto/ci.md)",
     ],
+    "transcript": ["[what is taken out](../spec/redaction.md)", "[agents](../howto/agents.md)"],
     "sync": ["[refs](../spec/refs.md)"],
     "mcp": ["[the MCP server](../../mcp_server/README.md)"],
     "drain": ["[where things lie](../spec/layout.md)"],
