@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),
 }
+_GARBAGE_THRESHOLD = 20_000
 
 
 class LazyGroup(TyperGroup):
@@ -105,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status; prints errors, raises nothing."""
+    # Loading makes many lasting objects; looking through them again and again costs milliseconds.
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     for stream in (sys.stdout, sys.stderr):
         _tolerate_odd_text(stream)
     try:
