@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 def taking_in(world: World) -> None:
     """Bind what waits, quietly; a failure is one line on stderr and stops no reading."""
-    from agentprov.flows.drain import drain, waiting
+    from agentprov.flows.waiting import waiting
 
     if not waiting(world.git):
         return
+    from agentprov.flows.drain import drain
+
     try:
         for failure in drain(world, output.note).failures:
             output.note(f"not taken in: {output.safe(failure)}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput
 from agentprov.flows.recording import Recording
+from agentprov.flows.waiting import waiting
 from agentprov.flows.world import World
 from agentprov.record import snapshot
 from agentprov.record.journal import JournalWriter
@@ -31,17 +32,6 @@ class Drained:
     bound: list[str] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-
-
-def waiting(git: Git) -> bool:
-    """Say whether anything may have to be taken in."""
-    for name in ("live", "pending", "spool"):
-        try:
-            if any(not entry.startswith(".") for entry in os.listdir(git.home / name)):
-                return True
-        except OSError:
-            continue
-    return False
 
 
 def drain(world: World, progress: Callable[[str], None] | None = None) -> Drained:

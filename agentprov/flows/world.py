@@ -11,12 +11,12 @@ from agentprov.formats import bundle
 from agentprov.formats.envelope import pae
 from agentprov.formats.names import PAYLOAD_TYPE
 from agentprov.formats.statement import Statement
-from agentprov.ports import Clock, Signer, Store
 from agentprov.system import places
 from agentprov.system.clock import SystemClock, rfc3339
 from agentprov.system.git import Git
 
 if TYPE_CHECKING:
+    from agentprov.ports import Clock, Signer, Store
     from agentprov.store.notes import NotesStore
 
 

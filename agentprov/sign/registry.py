@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_to_bytes
 
 from agentprov.errors import KeyUnusable, UsageError
-from agentprov.ports import Signer
 from agentprov.sign import file_key
+
+if TYPE_CHECKING:
+    from agentprov.ports import Signer
 
 Purpose = Literal["human", "recorder"]
 PURPOSES: tuple[Purpose, ...] = ("human", "recorder")

@@ -9,16 +9,19 @@ costs three git processes. docs/spec/refs.md is the page.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agentprov.errors import Busy, GitFailed
 from agentprov.formats.names import NOTES_REF
-from agentprov.ports import Clock
 from agentprov.store import lines, objects
 from agentprov.store.notes_tree import NotesTree, anchor_of, require_anchor
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
 from agentprov.system.git import CatFile, Git, parse_commit
+
+if TYPE_CHECKING:
+    from agentprov.ports import Clock
 
 IDENTITY = "agentprov <agentprov@localhost>"
 LOCK_SECONDS = 60.0
