@@ -76,7 +76,7 @@ def tap_for(
 
     The relay calls `request_head` on it next.
     """
-    from agentprov.record.gateway import exchange  # noqa: PLC0415 - parsers load on first use
+    from agentprov.record.gateway import exchange  # parsers load on first use
 
     return exchange.tap_for(method, path, headers, context)
 
