@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from typing import Any, Literal
 
 from agentprov.errors import MalformedInput
@@ -50,7 +51,7 @@ class Exchange:
     `complete` is True only when the answer's own end was seen; the client may not have used any
     other. `served` is what the answer itself names as its model, never a copy of `requested`.
     `parameters` are sampling and limit settings as decimal or plain text. `prompt_lines` are
-    keyed digests (16 hex digits) of distinctive lines that stood in the request, for telling
+    keyed digests (`line_mac`) of distinctive lines that stood in the request, for telling
     what a model echoed. `request_mac` and `answer_mac` are keyed digests of the bodies as sent.
     """
 
@@ -78,6 +79,15 @@ class Exchange:
     request_mac: str = ""
     answer_mac: str = ""
     why: str | None = None
+
+
+def line_mac(key: bytes, line: str) -> str:
+    """Give the keyed digest of a line, 16 hex digits; blanks at its ends do not count.
+
+    `key` is the session's secret, at most 64 bytes: without it a short line could be guessed.
+    """
+    content = line.strip().encode("utf-8", "surrogatepass")
+    return blake2b(content, key=key, digest_size=8).hexdigest()
 
 
 def encode(exchange: Exchange) -> bytes:
