@@ -56,6 +56,9 @@ def run(
     """
     if os.environ.get("AGENTPROV_DISABLE") == "1":
         output.note("AGENTPROV_DISABLE=1: not recording")
+        from agentprov.flows.disabled import tell
+
+        tell(Path.cwd())
         return _unrecorded(command)
     labels = tuple(_label(text) for text in label)
     if encrypt and keep is None:

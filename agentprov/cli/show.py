@@ -43,6 +43,9 @@ def show(
     return 0
 
 
+_ROLES = {"instruction": "reads", "settings": "config", "mcp-configuration": "config"}
+
+
 def _print(found: Mapping[str, Any]) -> None:
     output.line(f"commit {found['commit']}  {found['coverage']}")
     for session in found["sessions"]:
@@ -78,7 +81,8 @@ def _print_session(session: Mapping[str, Any]) -> None:
     for server in session["mcpServers"]:
         output.line(f"  mcp     {safe(server['name'])}  {_digest(server['digest'])}")
     for item in session["instructions"]:
-        output.line(f"  {item['role'][:7]:7} {safe(item['path'])}  {_digest(item['digest'])}")
+        word = _ROLES.get(item["role"], item["role"])
+        output.line(f"  {word:7} {safe(item['path'])}  {_digest(item['digest'])}")
     for gap in session["gaps"]:
         detail = f": {safe(gap['detail'])}" if gap["detail"] else ""
         output.line(f"  gap     {safe(gap['why'])}{detail}")

@@ -18,7 +18,7 @@ from agentprov.flows.world import World
 from agentprov.record import snapshot
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory
-from agentprov.record.spool import Spool
+from agentprov.record.spool import DISABLED, Spool
 from agentprov.system.files import locked
 from agentprov.system.git import Git
 
@@ -52,7 +52,8 @@ def drain(world: World, progress: Callable[[str], None] | None = None) -> Draine
                 result.failures.append(f"{name}: {error}")
         outside = Spool((world.git.home / "spool",))
         outside.new()
-        outside.clear()
+        # That recording was switched off is for the next session's record to say.
+        outside.clear(but=DISABLED)
     return result
 
 

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -40,9 +41,10 @@ from agentprov.record.executable import Digests, Identity, identify
 from agentprov.record.journal import JournalWriter
 from agentprov.record.materials import digest_materials, resolve_mcp
 from agentprov.record.session import SessionDirectory, State
-from agentprov.record.spool import Dropped, Spool
+from agentprov.record.spool import Dropped, Spool, stood_aside
 from agentprov.record.watcher import Summary, Watcher
 from agentprov.system import places
+from agentprov.system.clock import rfc3339
 from agentprov.system.process import Running, spawn
 from agentprov.system.process_table import carrying, start_time
 from agentprov.system.signals import unsignalled
@@ -180,6 +182,9 @@ class _Setup:
         ]
         if others:
             gaps.append(Gap("another-session-is-live", started, started, ", ".join(others)))
+        for item in stood_aside(world.git.home / "spool"):
+            at = rfc3339(datetime.fromtimestamp(item.at_ns / 1e9, UTC))
+            gaps.append(Gap("recording-was-disabled", at, at, "AGENTPROV_DISABLE=1"))
         if os.environ.get("AGENTPROV_SESSION"):
             gaps.append(Gap("nested-run", started, started, os.environ["AGENTPROV_SESSION"][:64]))
         facts = Session(

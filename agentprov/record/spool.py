@@ -16,6 +16,7 @@ from agentprov.errors import MalformedInput
 from agentprov.formats import dropbox
 
 MAX_DROPS = 200_000
+DISABLED = "disabled"
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,18 @@ class Spool:
                 continue
         return count
 
-    def clear(self) -> None:
-        """Remove every drop that was read; what cannot be removed stays."""
+    def clear(self, *, but: str | None = None) -> None:
+        """Remove every drop that was read, except events called `but`; what cannot be stays."""
         for item in self.all:
-            item.path.unlink(missing_ok=True)
+            if but is None or item.drop.event != but:
+                item.path.unlink(missing_ok=True)
         self.all = []
+
+
+def stood_aside(directory: Path) -> list[Dropped]:
+    """Give, and take away, the drops by which hooks said that they were switched off."""
+    spool = Spool((directory,))
+    found = [item for item in spool.new() if item.drop.event == DISABLED]
+    for item in found:
+        item.path.unlink(missing_ok=True)
+    return found

@@ -481,9 +481,12 @@ def _quote_alternate(path: Path) -> str:
 
 
 def _words(stderr: bytes) -> str:
-    text = stderr.decode("utf-8", "replace").strip()
-    last = text.splitlines()[-1] if text else "no message"
-    return last.removeprefix("fatal: ").removeprefix("error: ")
+    """Give git's own reason: what it calls fatal or an error, else its last line."""
+    lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines()]
+    reasons = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+    chosen = reasons[:2] or [line for line in lines if line][-1:]
+    words = [line.removeprefix("fatal: ").removeprefix("error: ") for line in chosen]
+    return "; ".join(words) or "no message"
 
 
 def _require_success(arguments: Sequence[str | bytes], status: int, stderr: bytes) -> None:

@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 
 
 _ASK = "Ask whoever recorded this for the original record, and find out who changed it."
-_FETCH = "Fetch the records (`git fetch origin refs/notes/agentprov`), or ask who recorded it."
+_FETCH = "Fetch the records (`agentprov sync --no-push`), or ask who recorded it."
 _RECORDER = "Do not trust this recorder's key until it is known how this came to be signed."
 
 CATALOGUE: Mapping[str, Kind] = {
@@ -41,7 +41,7 @@ CATALOGUE: Mapping[str, Kind] = {
     "basis-above-cap": Kind(14, "error", _RECORDER),
     "signature-invalid": Kind(11, "error", _ASK),
     "signer-unknown": Kind(
-        17, "error", "If you know this key to be good, add it with `agentprov trust add`."
+        17, "error", "If you know this key to be good, add it to .agentprov/trust.yaml."
     ),
     "signer-role": Kind(
         17, "error", "Have it signed by somebody who holds the role, or change trust.yaml."
@@ -52,6 +52,9 @@ CATALOGUE: Mapping[str, Kind] = {
     "commit-differs": Kind(12, "error", _RECORDER),
     "change-differs": Kind(12, "error", _RECORDER),
     "content-differs": Kind(12, "error", _RECORDER),
+    "changed-since-recorded": Kind(
+        12, "error", "Compare the two commits; have this one recorded, or reviewed by a person."
+    ),
     "presentation-differs": Kind(
         12, "error", "Have the plan signed again by someone who reads it."
     ),

@@ -79,7 +79,7 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
     elif isinstance(view, CloseView):
         times = (view.started, view.finished)
     if isinstance(view, OpenView | CloseView) and view.gaps:
-        _remark(entry, "session-gaps", f"{view.gaps} stretches or things were not seen")
+        _remark(entry, "session-gaps", f"the recorder was blind to something, {view.gaps} times")
     for time in times:
         if instant(time) > as_of + CLOCK_SLACK:
             entry.blame("time-in-future", f"it speaks of {time}, which is still to come")

@@ -169,7 +169,7 @@ def test_a_changed_byte_is_caught(session: Session) -> None:
     answer = agentprov("verify", "HEAD", "--json", cwd=top)
     assert answer.status == 12
     codes = {finding["code"] for finding in answer.json()["findings"]}
-    assert "content-differs" in codes
+    assert "changed-since-recorded" in codes
 
 
 def test_no_key_prompt_or_reply_is_in_any_record(session: Session) -> None:

@@ -362,3 +362,15 @@ def test_what_a_model_wrote_is_kept_no_longer_than_it_is_needed(
     agentprov("drain", cwd=repository.top)
     assert changes(generations(repository)[0])["open.txt"]["ranges"][0]["origin"] == "model"
     assert b"sauce" not in kept()
+
+
+def test_a_run_that_was_switched_off_is_a_gap_in_the_next_record(repository: Repository) -> None:
+    assert agentprov("init", cwd=repository.top).status == 0
+    assert run(repository, "echo a > a", AGENTPROV_DISABLE="1") == 0
+    agentprov("drain", cwd=repository.top)
+    assert run(repository, "echo b > b; git add b; git commit -qm b") == 0
+    (opened,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "open"]
+    assert [gap["why"] for gap in opened["predicate"]["gaps"]] == ["recording-was-disabled"]
+    assert run(repository, "echo c > c; git add c; git commit -qm c") == 0
+    (opened,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "open"]
+    assert "gaps" not in opened["predicate"]

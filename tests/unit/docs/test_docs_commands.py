@@ -13,8 +13,6 @@ from support import documents
 from support.documents import TOP, CommandLine
 
 SHOWN = [line for page in documents.pages() for line in documents.command_lines(page)]
-# Pages of others may name a command that a later version brings.
-LATER = {"trust"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -50,8 +48,6 @@ def generator() -> ModuleType:
     ids=[f"{line.page}: {line.text}".encode("ascii", "replace").decode() for line in SHOWN],
 )
 def test_a_command_line_of_a_page_parses(line: CommandLine) -> None:
-    if line.text.split()[0] in LATER:
-        pytest.skip("not built yet")
     documents.parse(line.text, whole=line.whole)
 
 

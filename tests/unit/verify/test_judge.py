@@ -404,7 +404,7 @@ def test_a_copy_on_a_commit_with_other_bytes_says_which_bytes_differ() -> None:
     changed = Story(files=(replace(FILES[0], after=b"print('bye')\n"), *FILES[1:])).tell().commit()
     other = replace(changed, oid=made_up("other", 40), trailers=())
     judgement = judge(TOLD.lines(), [other], anchor=other.oid)
-    assert {"record-of-another-commit", "content-differs"} <= codes(judgement)
+    assert {"record-of-another-commit", "changed-since-recorded"} <= codes(judgement)
     assert judgement.verdict.exit_code == 12
 
 
