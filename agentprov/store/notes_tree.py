@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentprov.errors import GitFailed, MalformedInput
 from agentprov.store import lines, objects
@@ -46,6 +46,7 @@ class NotesTree:
     reader: CatFile
     format: ObjectFormat
     root: str | None
+    _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict, repr=False)
 
     def find(self, anchor: str) -> set[bytes]:
         """Give the lines of one note, from every depth at which it stands."""
@@ -88,11 +89,14 @@ class NotesTree:
             entries[name.encode()] = Entry(TREE_MODE, self._write(start, inner, level + 1, new))
         return new.add("tree", objects.format_tree(entries))
 
-    def _tree(self, oid: str) -> dict[bytes, Entry]:
-        found = self.reader.get(oid)
-        if found is None or found[0] != "tree":
-            raise GitFailed(f"the notes tree {oid} is missing from this repository")
-        return objects.parse_tree(found[1], self.format)
+    def _tree(self, oid: str) -> Mapping[bytes, Entry]:
+        # Many notes share the few trees above them.
+        if oid not in self._read:
+            found = self.reader.get(oid)
+            if found is None or found[0] != "tree":
+                raise GitFailed(f"the notes tree {oid} is missing from this repository")
+            self._read[oid] = objects.parse_tree(found[1], self.format)
+        return self._read[oid]
 
     def _blob(self, oid: str) -> bytes:
         found = self.reader.get(oid)
