@@ -247,10 +247,14 @@ def commit_facts(git: Git, reader: CatFile, oids: Iterable[str]) -> list[CommitF
     cannot be said.
     """
     commits: list[CommitObject] = []
+    signers: dict[str, bytes] = {}
     for oid in dict.fromkeys(oids):
         found = reader.get(oid)
         if found is not None and found[0] == "commit":
             commits.append(parse_commit(oid, found[1]))
+            signer = _signer(found[1])
+            if signer is not None:
+                signers[oid] = signer
     trees = {commit.oid: commit.tree for commit in commits}
     pairs = []
     for commit in commits:
@@ -276,9 +280,26 @@ def commit_facts(git: Git, reader: CatFile, oids: Iterable[str]) -> list[CommitF
             },
             sha256_of=content,
             trailers=session_trailers(commit.message),
+            signed_by=signers.get(commit.oid),
         )
         for commit, changes in zip(commits, diff_pairs(git, pairs), strict=True)
     ]
+
+
+def _signer(content: bytes) -> bytes | None:
+    """Give the public key whose SSH signature on a commit is good; nothing about whose it is."""
+    if b"\ngpgsig" not in content:
+        return None
+    from agentprov.formats.ssh_signature import of_commit
+
+    try:
+        found = of_commit(content)
+    except MalformedInput:
+        return None
+    if found is None:
+        return None
+    good = KeyVerifier().verify(found.spki, found.message, found.signature)
+    return found.spki if good else None
 
 
 def _tree_of(reader: CatFile, parent: str, child: str) -> str:
