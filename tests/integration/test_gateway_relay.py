@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from support.gateways import certified, drops, gateway_to, port_and_path, resident
-from support.wire_host import Line, WireHost, connect, read_all, read_exactly, read_until
+from support.wire_host import Line, WireHost, connect, read_all, read_exactly, read_until, tunnel_to
 
 KEY = b"sk-ant-api03-PLANTED-KEY"
 SSE = [b'event: a\ndata: {"n": %d}\n\n' % number for number in range(3)]
@@ -535,29 +535,9 @@ def test_ipv6_hosts_are_reached(tmp_path: Path) -> None:
         assert b"\r\nHost: [::1]:%d\r\n" % host.port in host.lines[0].received
 
 
-def _tunnel_to(port: int, status: bytes = b"200 OK") -> Callable[[Line], None]:
-    """A company's proxy: takes CONNECT and joins the connection with one to a loopback port."""
-
-    def play(line: Line) -> None:
-        line.read_head()
-        line.send(b"HTTP/1.1 " + status + b"\r\nVia: proxy\r\n\r\n")
-        with connect(port) as inner:
-
-            def back() -> None:
-                while data := inner.recv(65536):
-                    line.socket.sendall(data)
-
-            thread = threading.Thread(target=back, daemon=True)
-            thread.start()
-            while data := line.socket.recv(65536):
-                inner.sendall(data)
-
-    return play
-
-
 def test_the_users_proxy_stands_before_the_host_and_tls_goes_through_it(tmp_path: Path) -> None:
     ca, context = certified(tmp_path, "model.invalid")
-    with WireHost(_plays(OK), tls=context) as host, WireHost(_tunnel_to(host.port)) as proxy:
+    with WireHost(_plays(OK), tls=context) as host, WireHost(tunnel_to(host.port)) as proxy:
         environment = {
             "HTTPS_PROXY": f"http://ada:pa55@127.0.0.1:{proxy.port}",
             "SSL_CERT_FILE": str(ca),

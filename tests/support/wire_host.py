@@ -164,4 +164,24 @@ def read_until(client: socket.socket, ending: bytes) -> bytes:
     return bytes(data)
 
 
-__all__ = ["Line", "WireHost", "connect", "read_all", "read_exactly", "read_until"]
+def tunnel_to(port: int) -> Callable[[Line], None]:
+    """Play a company's proxy: takes CONNECT and joins the connection with one to a loopback port."""
+
+    def play(line: Line) -> None:
+        line.read_head()
+        line.send(b"HTTP/1.1 200 OK\r\nVia: proxy\r\n\r\n")
+        with connect(port) as inner:
+
+            def back() -> None:
+                while data := inner.recv(65536):
+                    line.socket.sendall(data)
+
+            thread = threading.Thread(target=back, daemon=True)
+            thread.start()
+            while data := line.socket.recv(65536):
+                inner.sendall(data)
+
+    return play
+
+
+__all__ = ["Line", "WireHost", "connect", "read_all", "read_exactly", "read_until", "tunnel_to"]
