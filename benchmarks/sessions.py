@@ -25,7 +25,7 @@ for step in range(steps):
     with place.open("a") as stream:
         stream.writelines(f"value_{step}_{n} = {chance.random()}\\n" for n in range(40))
     run("git", "status", "--short")
-    run("grep", "-rl", "value_1_", "work")
+    run("grep", "-rl", "value_0_", "work")
     run(sys.executable, "-c", "sum(i * i for i in range(600000))")
     if step % 6 == 5:
         run("git", "add", "-A")
