@@ -93,10 +93,10 @@ def anthropic_messages(
         prefix = "toolu_s"
         if in_subagent:
             prefix, script = _delegated(script, history)
-        number = _next_turn(script, history, prefix)
+        number = next_turn(script, history, prefix)
         name = f"{prefix}{number}"
         blocks = []
-        for index, step in enumerate(_steps(script, number)):
+        for index, step in enumerate(steps(script, number)):
             if isinstance(step, Say):
                 blocks.append({"type": "text", "text": step.text})
             else:
@@ -158,9 +158,9 @@ def openai_responses(
     if in_subagent:
         prefix, script = _delegated(script, history)
         prefix = prefix.replace("toolu", "call")
-    number = _next_turn(script, history, prefix)
+    number = next_turn(script, history, prefix)
     items: list[dict[str, Any]] = []
-    for index, step in enumerate(_steps(script, number)):
+    for index, step in enumerate(steps(script, number)):
         tail = f"{prefix.removeprefix('call_')}{number}x{index}"
         if isinstance(step, Say):
             content = [{"type": "output_text", "text": step.text, "annotations": []}]
@@ -200,16 +200,18 @@ def openai_responses(
     yield {"type": "response.completed", "response": done}
 
 
-def _steps(script: Sequence[Any], number: int) -> tuple[Any, ...]:
+def steps(script: Sequence[Any], number: int) -> tuple[Any, ...]:
+    """Give what the model does in one turn; behind the script's end it is finished."""
     if number >= len(script):
         return (Say(FINISHED),)
     turn = script[number]
     return turn if isinstance(turn, tuple) else (turn,)
 
 
-def _next_turn(script: Sequence[Any], history: str, prefix: str) -> int:
+def next_turn(script: Sequence[Any], history: str, prefix: str) -> int:
+    """Give the number of the first turn that the conversation, as JSON, does not show yet."""
     for number in range(len(script)):
-        for index, step in enumerate(_steps(script, number)):
+        for index, step in enumerate(steps(script, number)):
             shown = (
                 f": {json.dumps(step.text)}"
                 if isinstance(step, Say)
@@ -222,7 +224,7 @@ def _next_turn(script: Sequence[Any], history: str, prefix: str) -> int:
 
 def _delegated(script: Sequence[Any], history: str) -> tuple[str, Sequence[Any]]:
     for number, _ in enumerate(script):
-        for index, step in enumerate(_steps(script, number)):
+        for index, step in enumerate(steps(script, number)):
             if isinstance(step, Delegate) and json.dumps(step.prompt)[1:-1] in history:
                 return f"toolu_d{number}x{index}s", step.script
     return "toolu_d", ()
@@ -313,7 +315,7 @@ def _hunk(step: Edit, before: Sequence[Any]) -> list[str]:
 def _written(path: str, before: Sequence[Any]) -> str | None:
     text: str | None = None
     for number in range(len(before)):
-        for step in _steps(before, number):
+        for step in steps(before, number):
             if isinstance(step, Write) and step.path == path:
                 text = step.text
             elif isinstance(step, Edit) and step.path == path and text is not None:

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from support import model_dialects
+from support import chat_dialect, google_dialect, model_dialects
 from support.model_dialects import Delegate, Edit, McpCall, Read, Say, Shell, Step, Write
 
 Turn = Step | tuple[Step, ...]
+GOOGLE = (":generateContent", ":streamGenerateContent")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Request:
     path: str
     headers: dict[str, str]
     body: Any = None
+
+    @property
+    def model(self) -> str:
+        """Give the requested model; Gemini's dialect names it in the path."""
+        place = self.path.partition("?")[0]
+        if place.endswith(GOOGLE):
+            return place.rpartition("/")[2].partition(":")[0]
+        return str(self.body["model"])
 
 
 @dataclass
@@ -112,17 +121,52 @@ class _Handler(BaseHTTPRequestHandler):
                 served=self.owner.served,
                 in_subagent="x-openai-subagent" in self.headers,
             )
+        elif path.endswith("/chat/completions") and isinstance(body, dict):
+            self._keep(body)
+            whole = chat_dialect.completion(
+                self.owner.script, body, root=self.owner.root, served=self.owner.served
+            )
+            self._whole_or_stream(whole, body.get("stream") is True, chat_dialect.chunks)
+            return
+        elif path.endswith(GOOGLE) and isinstance(body, dict):
+            self._keep(body)
+            whole = google_dialect.content(
+                self.owner.script,
+                body,
+                requested=path.rpartition("/")[2].partition(":")[0],
+                root=self.owner.root,
+                served=self.owner.served,
+            )
+            self._whole_or_stream(whole, path.endswith(GOOGLE[1]), google_dialect.chunks)
+            return
         else:
             self._keep(None)
             self._answer(404, b'{"error": {"message": "nothing here"}}')
             return
+        self._stream(
+            f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events
+        )
+
+    def _whole_or_stream(
+        self,
+        whole: dict[str, Any],
+        stream: bool,
+        chunks: Callable[[dict[str, Any]], Iterator[bytes]],
+    ) -> None:
+        if stream:
+            self._stream(chunks(whole))
+        else:
+            self._answer(200, json.dumps(whole).encode())
+
+    def _stream(self, events: Iterable[bytes]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
-        self.send_header("request-id", f"req_script_{len(self.owner.requests)}")
+        # Anthropic's name for it, and everybody else's.
+        for header in ("request-id", "x-request-id"):
+            self.send_header(header, f"req_script_{len(self.owner.requests)}")
         self.end_headers()
-        for event in events:
-            data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+        for data in events:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.write(b"0\r\n\r\n")
 

@@ -19,22 +19,37 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 COMPLETE = "installed"
 API_KEY = "sk-scripted-0000"
-KEY_NAMES = {"claude-code": "ANTHROPIC_API_KEY", "codex": "CODEX_API_KEY"}
+KEY_NAMES = {
+    "claude-code": "ANTHROPIC_API_KEY",
+    "codex": "CODEX_API_KEY",
+    "gemini-cli": "GEMINI_API_KEY",
+    "opencode": "SCRIPTED_API_KEY",
+    "pi": "SCRIPTED_API_KEY",
+    "qwen-code": "OPENAI_API_KEY",
+}
 
 
 @dataclass(frozen=True)
 class Package:
-    """An agent's npm package, pinned, and the program that it installs."""
+    """An npm package, pinned, the program that it installs, and the node that it needs."""
 
     name: str
     version: str
     program: str
+    node: tuple[int, int] = (20, 0)
 
 
-PACKAGES = {
+AGENTS = {
     "claude-code": Package("@anthropic-ai/claude-code", "2.1.330", "claude"),
     "codex": Package("@openai/codex", "0.169.0", "codex"),
+    "gemini-cli": Package("@google/gemini-cli", "0.61.0", "gemini"),
+    "opencode": Package("opencode-ai", "1.18.33", "opencode"),
+    "pi": Package("@earendil-works/pi-coding-agent", "0.87.1", "pi", (22, 19)),
+    "qwen-code": Package("@qwen-code/qwen-code", "0.24.4", "qwen", (22, 0)),
 }
+NODE = Package("node", "22.23.3", "node")
+# The two whose whole chain, from plan to verdict, is played through.
+PACKAGES = {name: AGENTS[name] for name in ("claude-code", "codex")}
 
 
 class AgentMissing(Exception):
@@ -47,7 +62,25 @@ def install(name: str) -> Path:
     Safe to call from several processes at once. Raises AgentMissing where there is no node or
     npm, or npm fails; on CI (``CI=true``) that is a RuntimeError, so that a test cannot skip.
     """
-    package = PACKAGES[name]
+    return _installed_program(name, AGENTS[name])
+
+
+def node_folder(name: str) -> Path | None:
+    """Give the folder of a newer node for an agent that this machine's is too old for."""
+    wanted = AGENTS[name].node
+    if wanted <= (20, 0) or wanted <= _node_version():
+        return None
+    return _installed_program("node", NODE).parent
+
+
+def _node_version() -> tuple[int, int]:
+    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
+    major, _, rest = done.stdout.strip().removeprefix("v").partition(".")
+    minor = rest.partition(".")[0]
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+
+
+def _installed_program(name: str, package: Package) -> Path:
     root = Path(os.environ.get("AGENTPROV_TEST_AGENTS") or TOP / ".cache" / "agents")
     prefix = root / f"{name}-{package.version}"
     program = prefix / "node_modules" / ".bin" / package.program
@@ -116,55 +149,148 @@ def configure(
     if not isinstance(servers, Mapping):
         raise TypeError("mcp maps names to commands")
     program = str(install(name))
-    if name == "claude-code":
-        return _claude(program, home, endpoint_url, extra.get("model"), servers, arguments), {
-            **environment,
-            "ANTHROPIC_BASE_URL": endpoint_url,
-            "CLAUDE_CONFIG_DIR": str(home / ".claude"),
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            "DISABLE_AUTOUPDATER": "1",
-            "DISABLE_TELEMETRY": "1",
-            "DISABLE_ERROR_REPORTING": "1",
-            # Claude refuses to skip permissions for root unless it is told it is in a sandbox.
-            "IS_SANDBOX": "1",
-        }
-    _codex_settings(home / ".codex", endpoint_url, extra.get("model"), servers)
-    prefix = [
-        program,
-        "exec",
-        "--dangerously-bypass-approvals-and-sandbox",
-        "--disable",
-        "plugins",
-        "--disable",
-        "apps",
-        *arguments,
-    ]
-    return prefix, {**environment, "CODEX_HOME": str(home / ".codex")}
+    newer = node_folder(name)
+    if newer is not None:
+        environment["PATH"] = f"{newer}{os.pathsep}{environment['PATH']}"
+    words, variables = _CONFIGURE[name](home, endpoint_url, extra.get("model"), servers)
+    # Some take the prompt as the value of their last option.
+    last = [words.pop()] if words and words[-1] == "-p" and name in _PROMPT_BEHIND else []
+    return [program, *words, *arguments, *last], {**environment, **variables}
 
 
-def _claude(
-    program: str,
-    home: Path,
-    endpoint_url: str,
-    model: object,
-    servers: Mapping[str, list[str]],
-    arguments: list[str],
-) -> list[str]:
+Configured = tuple[list[str], dict[str, str]]
+Servers = Mapping[str, list[str]]
+
+
+def _claude(home: Path, endpoint_url: str, model: object, servers: Servers) -> Configured:
     settings = home / ".claude"
     settings.mkdir(exist_ok=True)
-    state = {
-        "hasCompletedOnboarding": True,
-        "mcpServers": {
-            server: {"type": "stdio", "command": command[0], "args": list(command[1:])}
-            for server, command in servers.items()
-        },
-    }
+    state = {"hasCompletedOnboarding": True, "mcpServers": _stdio(servers)}
     (settings / ".claude.json").write_text(json.dumps(state))
     (settings / "settings.json").write_text(json.dumps({"includeCoAuthoredBy": False}))
-    words = [program, "-p", "--permission-mode", "bypassPermissions"]
+    words = ["-p", "--permission-mode", "bypassPermissions"]
     if model:
         words += ["--model", str(model)]
-    return [*words, *arguments]
+    return words, {
+        "ANTHROPIC_BASE_URL": endpoint_url,
+        "CLAUDE_CONFIG_DIR": str(settings),
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        # Claude refuses to skip permissions for root unless it is told it is in a sandbox.
+        "IS_SANDBOX": "1",
+    }
+
+
+def _codex(home: Path, endpoint_url: str, model: object, servers: Servers) -> Configured:
+    _codex_settings(home / ".codex", endpoint_url, model, servers)
+    words = ["exec", "--dangerously-bypass-approvals-and-sandbox"]
+    words += ["--disable", "plugins", "--disable", "apps"]
+    return words, {"CODEX_HOME": str(home / ".codex")}
+
+
+def _gemini(home: Path, endpoint_url: str, model: object, servers: Servers) -> Configured:
+    folder = home / ".gemini"
+    folder.mkdir(exist_ok=True)
+    settings = {
+        "general": {"enableAutoUpdate": False},
+        "privacy": {"usageStatisticsEnabled": False},
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "mcpServers": _stdio(servers),
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    words = ["--approval-mode", "yolo", *(["-m", str(model)] if model else []), "-p"]
+    return words, {
+        "GOOGLE_GEMINI_BASE_URL": endpoint_url,
+        "GEMINI_CLI_TRUST_WORKSPACE": "true",
+    }
+
+
+def _qwen(home: Path, endpoint_url: str, model: object, servers: Servers) -> Configured:
+    folder = home / ".qwen"
+    folder.mkdir(exist_ok=True)
+    settings = {
+        "general": {"enableAutoUpdate": False},
+        "privacy": {"usageStatisticsEnabled": False},
+        "security": {"auth": {"selectedType": "openai"}},
+        "mcpServers": _stdio(servers),
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    return ["--approval-mode", "yolo", "-p"], {
+        "OPENAI_BASE_URL": endpoint_url + "/v1",
+        "OPENAI_MODEL": str(model or CHAT_MODEL),
+    }
+
+
+def _opencode(home: Path, endpoint_url: str, model: object, servers: Servers) -> Configured:
+    folder = home / ".config" / "opencode"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = str(model or CHAT_MODEL)
+    settings = {
+        "autoupdate": False,
+        "share": "disabled",
+        "provider": {
+            "scripted": {
+                "npm": "@ai-sdk/openai-compatible",
+                "name": "Scripted",
+                "options": {"baseURL": endpoint_url + "/v1", "apiKey": "{env:SCRIPTED_API_KEY}"},
+                "models": {name: {"name": name, "limit": {"context": 100_000, "output": 8_000}}},
+            }
+        },
+        "model": f"scripted/{name}",
+        "small_model": f"scripted/{name}",
+        "permission": {"*": "allow"},
+        "mcp": {
+            server: {"type": "local", "command": command} for server, command in servers.items()
+        },
+    }
+    (folder / "opencode.json").write_text(json.dumps(settings))
+    return ["run"], {
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+        # It fetches a package for its own plug-ins; nobody answers there, so it goes on at once.
+        "npm_config_registry": "http://127.0.0.1:9",
+        "npm_config_fetch_retries": "0",
+    }
+
+
+def _pi(home: Path, endpoint_url: str, model: object, servers: Servers) -> Configured:
+    if servers:
+        raise ValueError("pi speaks to no MCP servers")
+    folder = home / ".pi" / "agent"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = str(model or CHAT_MODEL)
+    provider = {
+        "baseUrl": endpoint_url + "/v1",
+        "api": "openai-completions",
+        "apiKey": "$SCRIPTED_API_KEY",
+        "models": [{"id": name}],
+    }
+    (folder / "models.json").write_text(json.dumps({"providers": {"scripted": provider}}))
+    words = ["-p", "--provider", "scripted", "--model", name]
+    return words, {"PI_OFFLINE": "1", "PI_TELEMETRY": "0", "PI_SKIP_VERSION_CHECK": "1"}
+
+
+CHAT_MODEL = "scripted-model"
+_PROMPT_BEHIND = ("gemini-cli", "qwen-code")
+_CONFIGURE = {
+    "claude-code": _claude,
+    "codex": _codex,
+    "gemini-cli": _gemini,
+    "opencode": _opencode,
+    "pi": _pi,
+    "qwen-code": _qwen,
+}
+
+
+def _stdio(servers: Servers) -> dict[str, dict[str, object]]:
+    return {
+        server: {"type": "stdio", "command": command[0], "args": list(command[1:])}
+        for server, command in servers.items()
+    }
 
 
 def _codex_settings(
