@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ground import Ground, git_events
-from measure import Case, Sample, Table, at_most_added, at_most_times, process, run_cases
+from measure import Case, Failed, Sample, Table, at_most_added, at_most_times, process, run_cases
 
 from agentprov.record.session import SessionDirectory
 from agentprov.system.process_table import start_time
@@ -48,7 +48,7 @@ class _Commits:
         cpu = self._commit(("git",), None).cpu
         while not ref.exists() or ref.read_bytes() == before:
             if time.perf_counter() - begun > 60:
-                raise SystemExit("no note was written within a minute of the commit")
+                raise Failed("no note was written within a minute of the commit")
             time.sleep(0.001)
         wall = (time.perf_counter() - begun) * 1000
         self.settle()

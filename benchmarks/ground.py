@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from measure import Failed
+
 PYTHON = sys.executable
 AGENTPROV = (PYTHON, "-I", "-m", "agentprov")
 _LINES = 40
@@ -56,12 +58,12 @@ class Ground:
         return quick if self.quick else full
 
     def run(self, *argv: str, cwd: Path, input: bytes | None = None) -> bytes:
-        """Run a program untimed and give its stdout; stops everything when it fails."""
+        """Run a program untimed and give its stdout; raises Failed."""
         done = subprocess.run(
             argv, cwd=cwd, env=self.env, input=input, capture_output=True, check=False
         )
         if done.returncode:
-            raise SystemExit(f"{' '.join(argv)}: {done.stderr.decode('utf-8', 'replace')}")
+            raise Failed(f"{' '.join(argv)}: {done.stderr.decode('utf-8', 'replace')}")
         return done.stdout
 
     def repository(self, name: str, files: int) -> Path:

@@ -29,6 +29,10 @@ class Sample:
 Case = Callable[[], Sample]
 
 
+class Failed(Exception):
+    """What was to be measured did not do its work; its time would be worth nothing."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table; `ratio` and `added` compare with the figure's first case.
@@ -220,8 +224,7 @@ def process(
 ) -> Sample:
     """Time one process from start to end; its output goes nowhere.
 
-    Raises SystemExit when it ends with another status than the expected one: a figure of
-    something that failed is worth nothing.
+    Raises Failed when it ends with another status than the expected one.
     """
     read, write = os.pipe()
     if input:
@@ -236,7 +239,7 @@ def process(
         wall = time.perf_counter() - begun
     child.returncode = os.waitstatus_to_exitcode(raw)
     if status is not None and child.returncode != status:
-        raise SystemExit(f"{' '.join(argv)}: status {child.returncode}, expected {status}")
+        raise Failed(f"{' '.join(argv)}: status {child.returncode}, expected {status}")
     return Sample(wall * 1000, (usage.ru_utime + usage.ru_stime) * 1000)
 
 
@@ -258,7 +261,7 @@ def first_byte(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Sam
     os.close(read)
     child.returncode = os.waitstatus_to_exitcode(raw)
     if child.returncode != 0:
-        raise SystemExit(f"{' '.join(argv)}: status {child.returncode}")
+        raise Failed(f"{' '.join(argv)}: status {child.returncode}")
     return Sample(wall * 1000, (usage.ru_utime + usage.ru_stime) * 1000)
 
 

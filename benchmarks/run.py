@@ -19,7 +19,7 @@ import starts
 import trees
 import verifying
 from ground import Ground, machine
-from measure import Table
+from measure import Failed, Table
 
 FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "commit": commits.commit,
@@ -58,7 +58,10 @@ def main() -> int:
             continue
         rows, facts, notes = len(table.rows), len(table.facts), len(table.notes)
         with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
-            figure(Ground(Path(place).resolve(), chosen.quick, chosen.minute), table)
+            try:
+                figure(Ground(Path(place).resolve(), chosen.quick, chosen.minute), table)
+            except Failed as failure:
+                table.note(f"{name}: not measured: {failure}")
         part = Table()
         part.rows, part.facts = table.rows[rows:], table.facts[facts:]
         print()

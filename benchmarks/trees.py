@@ -6,7 +6,17 @@ import shutil
 from pathlib import Path
 
 from ground import AGENTPROV, PYTHON, Ground, program
-from measure import Case, Table, Target, at_most_times, first_byte, inside, process, run_cases
+from measure import (
+    Case,
+    Failed,
+    Table,
+    Target,
+    at_most_times,
+    first_byte,
+    inside,
+    process,
+    run_cases,
+)
 
 from agentprov.record import snapshot
 from agentprov.system.git import Git
@@ -67,7 +77,13 @@ def run_true(ground: Ground, table: Table) -> None:
         out.mkdir()
         cases: dict[str, Case] = {}
         for name, argv in rivals.items():
-            cases[name] = _case([word.replace("OUT", str(out)) for word in argv], top, ground)
+            case = _case([word.replace("OUT", str(out)) for word in argv], top, ground)
+            try:
+                case()
+            except Failed as failure:
+                table.note(f"{name} did not work here, not compared: {failure}")
+                continue
+            cases[name] = case
         cases["agentprov run -- true"] = _case([*AGENTPROV, "run", "-q", "--", "true"], top, ground)
         half = Target("< 0.5x wall", lambda row: (row.ratio or 9) < 0.5)
         targets = {"agentprov run -- true": half} if "witness run" in cases else {}
