@@ -1,0 +1,266 @@
+"""Which file a path means to another process: its root, directory and descriptors, not ours.
+
+A place is told by the directory's device and inode plus the last name, so that renamed parents,
+symbolic links, bind mounts and mount namespaces do not hide it; a file that exists also by its
+own device, inode and birth time, since inodes are used again at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import stat
+import struct
+from dataclasses import dataclass
+
+from agentprov.system.attribution.seccomp import libc
+
+AT_FDCWD = -100
+_OPENAT2 = 437
+_O_PATH = 0o10000000
+_NO_MAGICLINKS, _BENEATH, _IN_ROOT = 0x02, 0x08, 0x10
+_NOFOLLOW, _EMPTY_PATH = 0x100, 0x1000
+_STATX_MASK, _STATX_BTIME = 0x7FF | 0x800, 0x800
+_STATX = struct.Struct("=IIQIIIHxxQQQQ")
+_BIRTH_AT, _DEVICE_AT = 80, 136
+_MAX_LINKS = 40
+_PROC_MAGIC = 0x9FA0
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+# Names that mean something else to every process that reads them.
+_OWN = re.compile(
+    rb"/proc/(?:self|thread-self|(\d+))(?:/task/\d+)?/(fd/\d+|cwd|root)(?:/(.*))?"
+    rb"|/dev/(fd/\d+|stdin|stdout|stderr)(?:/(.*))?",
+    re.DOTALL,
+)
+_STANDARD = {b"stdin": b"fd/0", b"stdout": b"fd/1", b"stderr": b"fd/2"}
+
+
+class Unresolved(Exception):
+    """A path whose meaning could not be found out; the call may succeed all the same."""
+
+
+@dataclass(frozen=True)
+class FileId:
+    """A file as such, whatever its names: device, inode, birth (ns since epoch, 0 unknown)."""
+
+    device: int
+    inode: int
+    birth: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a name stands.
+
+    `path` is absolute as this process sees it, without symbolic links. `parent` is (device,
+    inode) of the directory, None when it does not exist. `file` and `mode` (st_mode) are those
+    of what stands there, None and 0 when nothing does.
+    """
+
+    path: bytes
+    parent: tuple[int, int] | None
+    file: FileId | None = None
+    mode: int = 0
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    ]
+
+
+_statx_room = ctypes.create_string_buffer(256)
+
+
+def identify(directory: int, name: bytes, *, follow: bool = False) -> tuple[FileId, int] | None:
+    """Give (file, st_mode) of a name below an open directory; None when nothing is there.
+
+    An empty name means the descriptor itself. Raises OSError for all but absence.
+    """
+    flags = (0 if follow else _NOFOLLOW) | (0 if name else _EMPTY_PATH)
+    done = libc().statx(directory, name, flags, _STATX_MASK, _statx_room)
+    if done != 0:
+        code = ctypes.get_errno()
+        if code in _ABSENT:
+            return None
+        raise OSError(code, os.strerror(code))
+    fields = _STATX.unpack_from(_statx_room)
+    seconds, nanoseconds = struct.unpack_from("=qI", _statx_room, _BIRTH_AT)
+    major, minor = struct.unpack_from("=II", _statx_room, _DEVICE_AT)
+    birth = seconds * 10**9 + nanoseconds if fields[0] & _STATX_BTIME else 0
+    return FileId(os.makedev(major, minor), fields[7], birth), fields[6]
+
+
+def _openat2(directory: int, path: bytes, resolve: int) -> int:
+    how = _OpenHow(_O_PATH | os.O_CLOEXEC, 0, resolve)
+    for _ in range(32):
+        done = libc().syscall(
+            ctypes.c_long(_OPENAT2), ctypes.c_long(directory), ctypes.c_char_p(path),
+            ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)),
+        )  # fmt: skip
+        if done >= 0:
+            return int(done)
+        # EAGAIN: something was renamed while ".." was followed.
+        if ctypes.get_errno() != errno.EAGAIN:
+            break
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def find(pid: int, path: bytes, directory: int, *, follow: bool) -> Place:
+    """Say which place a path names for a thread; `directory` is its descriptor or AT_FDCWD.
+
+    With `follow`, symbolic links in the last component are followed even where they dangle.
+    Raises Unresolved.
+    """
+    process = f"/proc/{pid}".encode()
+    own = _OWN.fullmatch(path)
+    if own is not None:
+        return _of_own(process, own, follow)
+    place = b"%b/%b" % (process, _base(path, directory))
+    try:
+        base = os.open(place, _O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return Place(b"?/" + path, None)
+        raise Unresolved(f"{os.strerror(error.errno or 0)}") from error
+    try:
+        return _walk(process, base, path, follow)
+    finally:
+        os.close(base)
+
+
+def _base(path: bytes, directory: int) -> bytes:
+    if path.startswith(b"/"):
+        return b"root"
+    return b"cwd" if directory == AT_FDCWD else b"fd/%d" % directory
+
+
+def _of_own(process: bytes, own: re.Match[bytes], follow: bool) -> Place:
+    pid, inside, rest, device, device_rest = own.groups()
+    if pid is not None:
+        process = b"/proc/" + pid
+    what = inside if inside is not None else _STANDARD.get(device, device)
+    rest = rest if inside is not None else device_rest
+    try:
+        base = os.open(process + b"/" + what, _O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unresolved(os.strerror(error.errno or 0)) from error
+    try:
+        return _walk(process, base, rest, follow) if rest else _opened(base)
+    finally:
+        os.close(base)
+
+
+def descriptor(pid: int, number: int) -> Place:
+    """Say which file a descriptor of another process is. Raises Unresolved."""
+    try:
+        base = os.open(f"/proc/{pid}/fd/{number}", _O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unresolved(os.strerror(error.errno or 0)) from error
+    try:
+        return _opened(base)
+    finally:
+        os.close(base)
+
+
+def _opened(base: int) -> Place:
+    found = identify(base, b"")
+    if found is None:
+        raise Unresolved("gone")
+    path = _name_of(base)
+    if not path.startswith(b"/"):
+        return Place(path, None, *found)
+    parent = identify(AT_FDCWD, os.path.dirname(path), follow=True)
+    return Place(path, _pair(parent), *found)
+
+
+def _pair(found: tuple[FileId, int] | None) -> tuple[int, int] | None:
+    return None if found is None else (found[0].device, found[0].inode)
+
+
+def _walk(process: bytes, base: int, path: bytes, follow: bool) -> Place:
+    current, opened = base, False
+    try:
+        for _ in range(_MAX_LINKS):
+            head, name = os.path.split(path.rstrip(b"/"))
+            if name in (b"", b".", b".."):
+                return _directory(process, current, path)
+            try:
+                parent = _open_directory(process, current, path, head)
+            except OSError as error:
+                if error.errno in _ABSENT:
+                    return Place(os.path.normpath(os.path.join(_name_of(current), path)), None)
+                raise Unresolved(os.strerror(error.errno or 0)) from error
+            if opened:
+                os.close(current)
+            current, opened = parent, True
+            found = identify(parent, name)
+            where = Place(
+                os.path.join(_name_of(parent), name),
+                _pair(identify(parent, b"")),
+                *(found or (None, 0)),
+            )
+            if not (follow and stat.S_ISLNK(where.mode)):
+                return where
+            if _on_proc(parent):
+                raise Unresolved("a name under /proc, behind a link")
+            path = os.readlink(name, dir_fd=parent)
+            if path.startswith(b"/"):
+                own = _OWN.fullmatch(path)
+                if own is not None:
+                    return _of_own(process, own, follow)
+                os.close(current)
+                current = os.open(process + b"/root", _O_PATH | os.O_CLOEXEC)
+        raise Unresolved("too many links")
+    except OSError as error:
+        raise Unresolved(os.strerror(error.errno or 0)) from error
+    finally:
+        if opened:
+            os.close(current)
+
+
+def _directory(process: bytes, base: int, path: bytes) -> Place:
+    try:
+        inner = _open_directory(process, base, path, path or b".")
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return Place(os.path.normpath(os.path.join(_name_of(base), path)), None)
+        raise
+    try:
+        return _opened(inner)
+    finally:
+        os.close(inner)
+
+
+def _open_directory(process: bytes, base: int, path: bytes, head: bytes) -> int:
+    if path.startswith(b"/"):
+        return _openat2(base, head or b"/", _IN_ROOT | _NO_MAGICLINKS)
+    try:
+        return _openat2(base, head or b".", _BENEATH | _NO_MAGICLINKS)
+    except OSError as error:
+        # It leaves the directory. Absolute links mean the same to us only in the same root.
+        if error.errno != errno.EXDEV or not _same_root(process):
+            raise
+    return _openat2(base, head, _NO_MAGICLINKS)
+
+
+def _same_root(process: bytes) -> bool:
+    theirs, ours = os.stat(process + b"/root"), os.stat("/")
+    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino) and os.readlink(
+        process + b"/ns/mnt"
+    ) == os.readlink(b"/proc/self/ns/mnt")
+
+
+def _name_of(opened: int) -> bytes:
+    return os.readlink(b"/proc/self/fd/%d" % opened)
+
+
+def _on_proc(directory: int) -> bool:
+    room = ctypes.create_string_buffer(256)
+    if libc().fstatfs(directory, room) != 0:
+        return False
+    return bool(struct.unpack_from("@l", room)[0] == _PROC_MAGIC)
