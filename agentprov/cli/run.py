@@ -16,6 +16,14 @@ from agentprov.errors import AgentprovError, CannotStart
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
+class Gateway(StrEnum):
+    """Whether to stand between the agent and its model."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
 class Kept(StrEnum):
     """What a run may keep beside the record."""
 
@@ -37,6 +45,11 @@ def run(
     ),
     label: list[str] = typer.Option(
         [], "--label", metavar="K=V", help="A label to sign with the session; repeatable."
+    ),
+    gateway: Gateway = typer.Option(
+        Gateway.auto,
+        "--gateway",
+        help="Watch the model's wire: where known to work, or refuse to start, or never.",
     ),
     keep: Kept | None = typer.Option(
         None, "--keep", help="Keep the channels' text on this machine, redacted."
@@ -70,7 +83,7 @@ def run(
         world = World.here()
         before = Before(world)
         # Most of us is loaded while git is at work.
-        from agentprov.flows.run import Request
+        from agentprov.flows.request import Request
         from agentprov.flows.run import run as record
 
         request = Request(
@@ -81,6 +94,7 @@ def run(
             labels,
             keep_transcript=keep is not None,
             encrypt=encrypt,
+            gateway=gateway.value,
         )
         outcome = record(world, request, lambda text: output.note(output.safe(text)), before)
     except AgentprovError as error:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from agentprov.errors import MalformedInput
 from agentprov.formats import canonical, frozen
+from agentprov.formats.facts import Gap
 
 CHANNEL = "gateway"
 EVENT = "exchange"
@@ -101,3 +102,11 @@ def decode(payload: bytes) -> Exchange:
     if not isinstance(value, dict):
         raise MalformedInput("exchange: not an object")
     return frozen.from_plain(Exchange, value)
+
+
+def decode_gap(payload: bytes) -> Gap:
+    """Read a gap that the gateway dropped; raises MalformedInput."""
+    value: Any = canonical.parse(payload, what="gateway gap")
+    if not isinstance(value, dict):
+        raise MalformedInput("gateway gap: not an object")
+    return frozen.from_plain(Gap, value)

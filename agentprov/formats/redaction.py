@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import quote
 
 MIN_VALUE = 8
@@ -84,7 +85,7 @@ class Redactor:
         for known in self._known:
             text = known.sub(lambda _: self._mark("known-value"), text)
         for kind, pattern in _PATTERNS:
-            text = pattern.sub(lambda match, kind=kind: self._replaced(kind, match), text)
+            text = pattern.sub(partial(self._replaced, kind), text)
         return text
 
     def redact_value(self, value: object) -> object:

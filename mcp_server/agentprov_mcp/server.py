@@ -16,7 +16,8 @@ from mcp.types import ToolAnnotations
 
 import agentprov
 from agentprov.errors import AgentprovError
-from agentprov.flows.drain import drain, waiting
+from agentprov.flows.drain import drain
+from agentprov.flows.waiting import waiting
 from agentprov.flows.world import World
 
 INSTRUCTIONS = (

@@ -1,0 +1,334 @@
+"""The recorder while an agent runs, and the closing of its session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from agentprov.errors import AgentprovError
+from agentprov.flows.recording import Recording
+from agentprov.flows.request import Outcome, Request
+from agentprov.flows.vantages import Wire
+from agentprov.formats.dropbox import Drop
+from agentprov.formats.facts import AgentReport, Commit, Gap, Material, McpServer, PlanRef
+from agentprov.ports import AgentAdapter, Launch, LaunchContext
+from agentprov.record import commits, snapshot
+from agentprov.record.executable import Digests, Identity
+from agentprov.record.materials import digest_materials, resolve_mcp
+from agentprov.record.spool import Dropped, Spool
+from agentprov.record.watcher import Summary, Watcher
+from agentprov.system.process import Running, spawn
+from agentprov.system.process_table import carrying
+from agentprov.system.signals import unsignalled
+
+TICK_SECONDS = 0.2
+
+
+class Opened(Protocol):
+    """What the recorder needs of the set-up that opened the session."""
+
+    request: Request
+    identity: Identity
+    digests: Digests
+    wire: Wire | None
+
+    def discard(self) -> None:
+        """Take everything back: the agent could not be started."""
+        ...
+
+
+class Live:
+    """The recorder while the agent runs, and the closing of the session after it."""
+
+    def __init__(
+        self,
+        setup: Opened,
+        recording: Recording,
+        adapter: AgentAdapter,
+        context: LaunchContext,
+        launch: Launch,
+        fallback: Path,
+        gaps: list[Gap],
+    ) -> None:
+        self.setup = setup
+        self.identity = setup.identity
+        self.wire = setup.wire
+        self.recording = recording
+        self.adapter = adapter
+        self.context = context
+        self.launch = launch
+        self.gaps = gaps
+        self.spool = Spool((recording.directory.spool, fallback))
+        self.world = recording.world
+        self.commits: list[Commit] = []
+        self._reflogs = self._reflog_state()
+        self._prompted = False
+        self._watcher: Watcher | None = None
+        self._pid: int | None = None
+        self._beside = threading.Thread(target=self._look_beside, daemon=True)
+        self._steering: tuple[Sequence[Material], Sequence[McpServer]] = ((), ())
+        self._steering_failure: str | None = None
+
+    def serve(self, warn: Callable[[str], None]) -> Outcome:
+        """Start the agent, record it to its end, and close the session."""
+        environment = {**self.context.environment, **self.launch.environment}
+        try:
+            child = spawn(self.launch.argv, environment, self.context.cwd)
+        except AgentprovError:
+            self.recording.journal.close()
+            self.setup.discard()
+            raise
+        self._pid = child.pid
+        self.identity.observe(child.pid)
+        self.identity.start_hashing()
+        with unsignalled():
+            self._beside.start()
+        status = child.wait(self._tick, TICK_SECONDS)
+        self._note_tick_failure(child, warn)
+        report = self._finish(status, warn)
+        shutil.rmtree(self.context.scratch, ignore_errors=True)
+        return Outcome(
+            status=status,
+            session=self.recording.directory.id,
+            commits=self.commits,
+            gaps=self.gaps,
+            uncommitted=len(self.recording.directory.pending()),
+            agent=self.recording.state.session.agent,
+            report=report,
+        )
+
+    def _look_beside(self) -> None:
+        """Digest what steers the agent while it is already at work."""
+        try:
+            pairs = self.adapter.materials(self.context)
+            materials = digest_materials(pairs, self.context.top, self.context.home)
+            servers = resolve_mcp(
+                self.adapter.mcp_servers(self.context),
+                self.context.cwd,
+                self.context.environment,
+                digests=self.setup.digests,
+            )
+            self._steering = (materials, servers)
+        except (AgentprovError, OSError, ValueError) as error:
+            self._steering_failure = str(error)
+
+    def _tick(self) -> None:
+        if self._pid is not None:
+            self.identity.observe(self._pid)
+        if self._watcher is None:
+            # Not before the first tick: a command that is over by then needs no watching, and
+            # an agent's own start is not slowed.
+            self._watcher = Watcher(
+                self.world.git.top, self.world.clock, ignore=(self.world.git.home,)
+            )
+            self._watcher.start()
+        self._note_gaps(self.wire.check() if self.wire else ())
+        fresh = self._take_drops()
+        reflogs = self._reflog_state()
+        prompted = any(item.drop.channel == "git" for item in fresh)
+        ready = self.identity.hashed and not self._beside.is_alive()
+        self._prompted = self._prompted or prompted or reflogs != self._reflogs
+        if self._prompted and ready:
+            self._prompted = False
+            self._reflogs = reflogs
+            self._open()
+            found = self.recording.find()
+            if found:
+                self._note_touched(self._watcher.so_far())
+                self.commits += self.recording.bind(found, self._report(), during=True)
+
+    def _take_drops(self) -> list[Dropped]:
+        fresh = self.spool.new()
+        for item in fresh:
+            self.recording.journal.append(
+                "drop",
+                {
+                    "channel": item.drop.channel,
+                    "event": item.drop.event,
+                    "sha256": sha256(item.drop.payload).hexdigest(),
+                    "size": len(item.drop.payload),
+                },
+            )
+        return fresh
+
+    def _note_touched(self, seen: Summary) -> None:
+        self.recording.touched = {
+            path: (times.first, times.last) for path, times in seen.paths.items()
+        }
+
+    def _open(self) -> None:
+        """Say what runs and what steers it, and sign that as the session's opening."""
+        state = self.recording.state
+        if state.open_sha256 is not None:
+            return
+        agent = self.identity.finish()
+        self._beside.join()
+        if self._steering_failure is not None:
+            self._gap("configuration-not-read", self._steering_failure)
+        materials, servers = self._steering
+        session = replace(
+            state.session,
+            agent=agent,
+            materials=tuple(materials),
+            mcp_servers=tuple(servers),
+            gaps=tuple(self.gaps),
+        )
+        self.recording.state = replace(state, session=session)
+        self.recording.journal.append(
+            "agent-identified",
+            {"name": agent.name, "sha256": agent.sha256 or "", "purl": agent.purl or ""},
+        )
+        self.recording.open()
+
+    def _report(self) -> AgentReport:
+        drops: list[Drop] = [item.drop for item in self.spool.all]
+        report = self.adapter.report(self.context, drops, self._pid)
+        return self.wire.seen(report, drops) if self.wire else report
+
+    def _finish(self, status: int, warn: Callable[[str], None]) -> AgentReport:
+        report = AgentReport()
+        # The agent is gone: git looks at what it left while we sum up.
+        taking = self._begin_last_snapshot()
+        try:
+            self._note_gaps(self.wire.stop() if self.wire else ())
+            if self._watcher is not None:
+                seen = self._watcher.stop()
+                self._note_touched(seen)
+                self._note_gaps(seen.gaps)
+            self._take_drops()
+            report = self._report()
+            self._open()
+            self._note_gaps(report.gaps)
+            self._note_bad_drops()
+            self._plan_was_read(report)
+            self._note_survivors()
+            found = self.recording.find()
+            if found:
+                self.commits += self.recording.bind(found, report, during=True)
+            self._keep_transcript()
+            end_tree = self._last_snapshot(taking, warn)
+            self.recording.close(
+                report,
+                outcome="completed",
+                exit_status=status,
+                end_tree=end_tree,
+                gaps=self.gaps,
+            )
+            self.spool.clear()
+        except Exception as error:  # noqa: BLE001  the agent's own status must come through
+            # The next command finds the session open without a recorder and closes it.
+            self._gap("recording-failed", f"{type(error).__name__}: {error}")
+            warn(f"the session could not be closed: {error}; `agentprov doctor` says more")
+        finally:
+            if isinstance(taking, snapshot.Taking):
+                taking.close()
+            self.recording.journal.close()
+        return report
+
+    def _keep_transcript(self) -> None:
+        request = self.setup.request
+        if not request.keep_transcript:
+            return
+        from agentprov.flows.transcript import keep
+
+        try:
+            kept = keep(
+                self.recording.directory,
+                self.spool.all,
+                request.environment,
+                self.world.home,
+                encrypt=request.encrypt,
+            )
+        except (AgentprovError, OSError) as error:
+            self._gap("transcript-not-kept", str(error))
+            return
+        self.recording.journal.append(
+            "transcript", {"redactions": dict(kept.redactions), "sha256": kept.sha256}
+        )
+
+    def _begin_last_snapshot(self) -> snapshot.Taking | OSError:
+        try:
+            return snapshot.Taking(self.world.git, self.world.now(), self.recording.directory.id)
+        except OSError as error:
+            return error
+
+    def _last_snapshot(
+        self, taking: snapshot.Taking | OSError, warn: Callable[[str], None]
+    ) -> str | None:
+        try:
+            if isinstance(taking, OSError):
+                raise taking
+            after = taking.finish()
+        except (AgentprovError, OSError) as error:
+            self._gap("last-snapshot-failed", str(error))
+            warn(f"the work tree could not be compared after the run: {error}")
+            return None
+        self._note_gaps(after.gaps)
+        self.recording.journal.append("snapshot", {"tree": after.tree})
+        return after.tree
+
+    def _note_bad_drops(self) -> None:
+        cut_off = self.spool.unfinished()
+        if cut_off:
+            self._gap("drops-cut-off", f"{cut_off} payloads of hooks are not whole")
+        for defect in self.spool.defects:
+            self._gap("drop-unreadable", defect)
+
+    def _note_survivors(self) -> None:
+        """Say which processes of the session still run: what they write later is not its own."""
+        left = carrying("AGENTPROV_SESSION", self.recording.directory.id)
+        if left:
+            names_of = sorted({process.name for process in left})
+            self._gap("processes-outlived-the-agent", f"{len(left)}: {', '.join(names_of)}")
+
+    def _plan_was_read(self, report: AgentReport) -> None:
+        """Record whether the agent read the signed bytes, and whether the plan file moved."""
+        request = self.context.environment.get("AGENTPROV_PLAN")
+        plan: PlanRef | None = self.recording.state.session.plan
+        if request is None or plan is None:
+            return
+        given = Path(request)
+        with contextlib.suppress(OSError):
+            if sha256(given.read_bytes()).hexdigest() != plan.sha256:
+                self._gap("plan-copy-changed")
+        original = self.context.top / plan.name
+        seen = {os.path.realpath(path) for path in report.read_paths}
+        if os.path.realpath(given) in seen:
+            return
+        if os.path.realpath(original) in seen:
+            with contextlib.suppress(OSError):
+                if sha256(original.read_bytes()).hexdigest() == plan.sha256:
+                    return
+            self._gap("plan-changed-during-session")
+            return
+        self._gap("plan-not-seen-read")
+
+    def _note_tick_failure(self, child: Running, warn: Callable[[str], None]) -> None:
+        if child.tick_failure is not None:
+            self._gap("recorder-stumbled", str(child.tick_failure))
+            warn(f"recording stumbled: {child.tick_failure}")
+
+    def _note_gaps(self, gaps: Iterable[Gap]) -> None:
+        """Journal gaps that others found, each once."""
+        known = {(gap.why, gap.detail) for gap in self.gaps}
+        for gap in gaps:
+            if (gap.why, gap.detail) not in known:
+                self._gap(gap.why, gap.detail)
+
+    def _gap(self, why: str, detail: str | None = None) -> None:
+        self.gaps.append(self.recording.gap(why, detail))
+
+    def _reflog_state(self) -> tuple[tuple[int, int], ...]:
+        found = []
+        for path in commits.reflog_files(self.recording.world.git):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((status.st_size, status.st_mtime_ns))
+        return tuple(found)

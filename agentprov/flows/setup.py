@@ -1,0 +1,191 @@
+"""All that happens before the agent's first instruction."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentprov.attest.descriptors import command_line
+from agentprov.flows.before import Before
+from agentprov.flows.live import Live
+from agentprov.flows.recording import Recording
+from agentprov.flows.repository import named
+from agentprov.flows.request import Request
+from agentprov.flows.vantages import Wire
+from agentprov.flows.world import World
+from agentprov.formats import names
+from agentprov.formats.facts import Agent, Gap, Session
+from agentprov.ports import LaunchContext
+from agentprov.record.agents.registry import UNKNOWN, adapter_for
+from agentprov.record.executable import Digests, Identity
+from agentprov.record.journal import JournalWriter
+from agentprov.record.session import SessionDirectory, State
+from agentprov.record.spool import stood_aside
+from agentprov.system import places
+from agentprov.system.clock import rfc3339
+from agentprov.system.process_table import start_time
+
+if TYPE_CHECKING:
+    from agentprov.flows.plan import CheckedPlan
+
+
+class Setup:
+    """One session in the making; `discard` takes back what a refusal left half done."""
+
+    def __init__(
+        self, world: World, request: Request, identity: Identity, digests: Digests
+    ) -> None:
+        self.world = world
+        self.request = request
+        self.identity = identity
+        self.digests = digests
+        self.id = str(uuid.uuid4())
+        self.directory = SessionDirectory(world.git.home, self.id)
+        self.scratch: Path | None = None
+        self.wire: Wire | None = None
+
+    def start(self, asked: Before) -> Live:
+        """Set the session up and give the recorder that serves it; raises what refuses it."""
+        world, request = self.world, self.request
+        plan = self._plan()
+        started = asked.started
+        standing, before = asked.finish()
+        self.directory = SessionDirectory.create(world.git.home, self.id)
+        self.scratch = Path(tempfile.mkdtemp(prefix="agentprov-"))
+        fallback = self.scratch / "spool"
+        fallback.mkdir(mode=0o700)
+        spool_script = self.scratch / "spool.sh"
+        spool_script.write_bytes(files("agentprov_hooks").joinpath("spool.sh").read_bytes())
+        environment = {
+            **request.environment,
+            "AGENTPROV_SESSION": self.id,
+            "AGENTPROV_SPOOL": str(self.directory.spool),
+            "AGENTPROV_SPOOL_FALLBACK": str(fallback),
+        }
+        if plan is not None:
+            environment["AGENTPROV_PLAN"] = str(self._private_plan(plan.content))
+        context = LaunchContext(
+            argv=request.argv,
+            cwd=request.cwd,
+            top=world.git.top,
+            home=places.user_home(request.environment),
+            environment=environment,
+            scratch=self.scratch,
+            spool_script=spool_script,
+            started=started,
+        )
+        package = self.identity.package
+        adapter = adapter_for(request.argv[0], package.name if package else None)
+        wire = Wire(adapter, context)
+        launch = wire.set_up(request.gateway, self.directory.spool, adapter.prepare(context))
+        self.wire = wire
+        journal = JournalWriter(self.directory.journal, world.clock)
+        genesis = journal.append(
+            "session-open",
+            {
+                "baselineTree": before.tree,
+                "plan": plan.ref.statement_sha256 if plan else "",
+                "session": self.id,
+                "worktree": names.path_label(os.fsencode(world.git.top)),
+            },
+        )
+        gaps = [*before.gaps, *(Gap(why, started, started) for why in launch.gaps)]
+        if wire.why_not is not None and (adapter is not UNKNOWN or request.gateway != "auto"):
+            gaps.append(Gap("not-on-the-wire", started, started, wire.why_not))
+        others = [
+            other.id
+            for other in SessionDirectory.said_live(world.git.home)
+            if other.id != self.id and other.is_live()
+        ]
+        if others:
+            gaps.append(Gap("another-session-is-live", started, started, ", ".join(others)))
+        for item in stood_aside(world.git.home / "spool"):
+            at = rfc3339(datetime.fromtimestamp(item.at_ns / 1e9, UTC))
+            gaps.append(Gap("recording-was-disabled", at, at, "AGENTPROV_DISABLE=1"))
+        if os.environ.get("AGENTPROV_SESSION"):
+            gaps.append(Gap("nested-run", started, started, os.environ["AGENTPROV_SESSION"][:64]))
+        facts = Session(
+            id=self.id,
+            started=started,
+            builder=names.LOCAL_WRAPPER,
+            repository=named(world.git, standing.origin),
+            base_commit=standing.head,
+            base_tree=standing.head_tree,
+            ref=standing.ref,
+            platform=_platform(),
+            agent=_not_yet(self.identity),
+            command_line=tuple(command_line(request.argv)),
+            plan=plan.ref if plan else None,
+            labels=request.labels,
+            principal=standing.email,
+            journal_genesis=sha256(genesis or b"").hexdigest(),
+            gaps=tuple(gaps),
+        )
+        state = State(
+            session=facts,
+            baseline_tree=before.tree,
+            phase="open",
+            worktree=os.fsdecode(world.git.top),
+            tips=standing.refs.tips,
+            reflogs=tuple(sorted(standing.refs.reflogs.items())),
+        )
+        if plan is not None:
+            self.directory.add_record(plan.bundle)
+        self.directory.save(state)
+        self.directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
+        recording = Recording(world, self.directory, state, journal)
+        for gap in gaps:
+            recording.gap(gap.why, gap.detail, gap.start)
+        return Live(self, recording, adapter, context, launch, fallback, list(gaps))
+
+    def _plan(self) -> CheckedPlan | None:
+        if self.request.plan is None:
+            return None
+        from agentprov.flows.plan import check
+
+        return check(self.world, self.request.plan)
+
+    def _private_plan(self, content: bytes) -> Path:
+        """Hand the signed bytes to the agent as a file nobody else writes (DESIGN section 9)."""
+        assert self.scratch is not None
+        assert self.request.plan is not None
+        place = self.scratch / self.request.plan.name
+        place.write_bytes(content)
+        place.chmod(0o400)
+        return place
+
+    def discard(self) -> None:
+        """Remove what a refused start left behind."""
+        self.identity.close()
+        if self.wire is not None:
+            self.wire.stop()
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        self.directory.clear_live()
+        shutil.rmtree(self.directory.path, ignore_errors=True)
+
+
+def _not_yet(identity: Identity) -> Agent:
+    """Name the agent as far as it is known before anything was hashed."""
+    return Agent(
+        name=identity.name,
+        command=identity.command,
+        place=identity.place,
+        sha256=None,
+        basis="observed",
+        chain=identity.chain,
+        why="the recorder ended before it was hashed",
+    )
+
+
+def _platform() -> str:
+    import platform
+
+    return f"{platform.system().lower()}/{platform.machine().lower()}"
