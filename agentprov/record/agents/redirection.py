@@ -11,8 +11,21 @@ from agentprov.formats.facts import Edit
 from agentprov.ports import Launch, Upstream
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OFF_THE_WIRE = "off-the-wire"
 NO_SESSION = "the command starts no session"
 NO_KEY = "no API key is configured: a login of another kind only works first-hand"
+
+# Where providers answer that agents know by name and do not spell out.
+PUBLIC = {
+    "anthropic": "https://api.anthropic.com/v1",
+    "deepseek": "https://api.deepseek.com",
+    "google": "https://generativelanguage.googleapis.com/v1beta",
+    "groq": "https://api.groq.com/openai/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "openai": "https://api.openai.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "xai": "https://api.x.ai/v1",
+}
 
 
 def upstream_at(url: str, provider: str) -> Upstream:

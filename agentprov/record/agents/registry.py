@@ -10,9 +10,11 @@ from agentprov.ports import AgentAdapter
 from agentprov.record.agents.any_command import AnyCommand
 from agentprov.record.agents.claude_code import ClaudeCode
 from agentprov.record.agents.codex import Codex
+from agentprov.record.agents.opencode import OpenCode
+from agentprov.record.agents.pi import Pi
 from agentprov.record.agents.scripted import Scripted
 
-ADAPTERS: tuple[AgentAdapter, ...] = (ClaudeCode(), Codex(), Scripted())
+ADAPTERS: tuple[AgentAdapter, ...] = (ClaudeCode(), Codex(), OpenCode(), Pi(), Scripted())
 UNKNOWN: AgentAdapter = AnyCommand()
 
 
