@@ -7,7 +7,7 @@ the same statement whether a hook told us, a reflog did, or nobody looked until 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from agentprov.formats.quoting import quote, unquote
 from agentprov.record import commits, origins, snapshot
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
+from agentprov.record.origins import Circumstances, Moves
 from agentprov.record.session import SessionDirectory, State
+from agentprov.record.versions import Version, kept
+from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
 from agentprov.system.git import CatFile, blobs_at, diff_pairs, read_commit
 
@@ -30,7 +33,9 @@ class Recording:
     """One session's statements: opened once, one per commit, closed once.
 
     Owned by one process at a time: the recorder while it lives, afterwards whoever holds the
-    repository's lock. `touched` may be set to the times at which paths changed.
+    repository's lock. `touched` may be set to the times at which paths changed; with process
+    attribution `untouched_by_agent` to paths (git's) that the agent's processes provably never
+    opened for writing, `opened_by_agent` to the first and last time at which they did.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class Recording:
         self.journal = journal
         self._git = snapshot.private_git(world.git)
         self.touched: Mapping[bytes, tuple[str, str]] = {}
+        self.untouched_by_agent: frozenset[bytes] | None = None
+        self.opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
         self._passed_over: set[str] = set()
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
@@ -81,14 +88,16 @@ class Recording:
         """
         evidence = Evidence(
             baseline_tree=self.state.baseline_tree,
-            edits=edits_by_path(report, os.fsencode(self.world.git.top)),
-            why_not=_why_not(report),
+            edits=writes_by_path(report.edits, self._top),
+            wire=writes_by_path(report.wire, self._top),
             limited_to=limited_to,
             end_tree=None if during else self.state.end_tree,
             by_command=self._by_command(report),
+            circumstances=self._circumstances(report),
         )
         bound = []
         with self._git.cat_file() as reader:
+            evidence = replace(evidence, versions_of=self._versions(reader))
             for oid in oids:
                 commit = describe(
                     self._git,
@@ -109,6 +118,40 @@ class Recording:
     def _by_command(self, report: AgentReport) -> frozenset[bytes]:
         kept = frozenset(label_path(label) for label in self.state.by_command)
         return kept | origins.within_commands(self.touched, report.commands)
+
+    @property
+    def _top(self) -> bytes:
+        return os.fsencode(self.world.git.top)
+
+    def _circumstances(self, report: AgentReport) -> Circumstances:
+        return Circumstances(
+            commands=report.commands,
+            wire_complete=report.wire_complete,
+            followed=self.state.followed,
+            alone=self._alone(),
+            said=said_of(report),
+            untouched_by_agent=self.untouched_by_agent,
+            opened_by_agent=self.opened_by_agent,
+            elsewhere=Moves((*report.wire, *(() if report.wire_complete else report.edits))),
+            why_not=_why_not(report),
+        )
+
+    def _versions(
+        self, reader: CatFile
+    ) -> Callable[[Collection[bytes]], Mapping[bytes, Sequence[Version]]]:
+        def read(blob: str) -> bytes | None:
+            found = reader.get(blob)
+            return found[1] if found is not None else None
+
+        return lambda paths: kept(self.directory.versions, read, paths)
+
+    def _alone(self) -> bool:
+        """Say whether no other session was live in this repository at any time of this one."""
+        if self.state.phase != "open":
+            return self.state.alone
+        if any(gap.why == "another-session-is-live" for gap in self.state.session.gaps):
+            return False
+        return not self.directory.others_began_since(self.state.session.started)
 
     def _bind_one(self, commit: Commit, report: AgentReport) -> None:
         self.open()
@@ -178,6 +221,7 @@ class Recording:
             self.world.store.add({self.state.anchor: [line]})
         after = commits.ref_state(self.world.git)
         self._step(
+            alone=self._alone(),
             phase="closed" if outcome == "completed" else "incomplete",
             end_tree=end_tree,
             report=_without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
@@ -275,11 +319,11 @@ def _lines(reader: CatFile, blob: str | None) -> set[bytes]:
     return set(found.content.split(b"\n")) if found and found.content is not None else set()
 
 
-def edits_by_path(report: AgentReport, top: bytes) -> Mapping[bytes, Sequence[Edit]]:
-    """Group reported writes by the git path they went to; writes elsewhere are left out."""
+def writes_by_path(edits: Sequence[Edit], top: bytes) -> Mapping[bytes, Sequence[Edit]]:
+    """Group writes by the git path they went to; writes elsewhere are left out."""
     real_top = os.path.realpath(top)
     grouped: dict[bytes, list[Edit]] = {}
-    for edit in report.edits:
+    for edit in edits:
         place = os.fsencode(edit.path)
         folder, name = os.path.split(place)
         real = os.path.join(os.path.realpath(folder), name)
@@ -293,10 +337,9 @@ def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) 
 
     What a model wrote, and what else the agent said, stays no longer than that.
     """
-    everything = replace(report, edits=(*report.edits, *report.wire))
     kept = {
         id(edit)
-        for path, edits in edits_by_path(everything, top).items()
+        for path, edits in writes_by_path((*report.edits, *report.wire), top).items()
         if path in open_ends
         for edit in edits
     }
@@ -306,6 +349,8 @@ def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) 
         edits=tuple(edit for edit in report.edits if id(edit) in kept),
         wire=tuple(edit for edit in report.wire if id(edit) in kept),
         wire_complete=report.wire_complete,
+        said=report.said if open_ends else (),
+        said_key=report.said_key if open_ends else "",
     )
 
 

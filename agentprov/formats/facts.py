@@ -153,8 +153,8 @@ class AgentReport:
     request of the session (no gap, no other way out known). `contradictions` are sentences on
     what two channels say differently. `known_calls` are the ids of all tool calls that the
     agent's channels told of, failed ones too; empty when they carry no ids. `said` are keyed
-    digests of every line that stood in an answer outside of writes, made with `said_key` (hex);
-    they stay on this machine.
+    digests of every line that stood in an answer and when it first did, made with `said_key`
+    (hex); they stay on this machine.
     """
 
     channels: tuple[str, ...] = ()
@@ -170,7 +170,7 @@ class AgentReport:
     wire_complete: bool = False
     contradictions: tuple[str, ...] = ()
     known_calls: tuple[str, ...] = ()
-    said: tuple[str, ...] = ()
+    said: tuple[tuple[str, str], ...] = ()
     said_key: str = ""
 
 

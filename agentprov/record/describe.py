@@ -8,12 +8,14 @@ the work tree (THREATS 45).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentprov.formats.facts import Change, Commit, Edit, LineRange, Operation
 from agentprov.formats.quoting import unquote
 from agentprov.record import origins
+from agentprov.record.origins import Account, Circumstances
+from agentprov.record.versions import Version, instant
 from agentprov.system.git import CatFile, CommitObject, Git, RawChange, diff_tree, read_commit
 
 _PATCH_OPTIONS = (
@@ -29,21 +31,52 @@ MAX_TEXT_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a session knows about changes: its first snapshot and the reported writes.
+    """What a session knows about changes: its first snapshot, versions and writes.
 
-    `edits` maps raw git paths to the writes reported for them, in time order. `why_not` is the
-    reason given for added lines that no write accounts for. `limited_to`, when given, are the
-    only paths that can have come out of the session (a finished session's open ends).
-    `end_tree` is the last snapshot of a finished session: lines added after it are not its own.
-    `by_command` are paths that changed only while a command that the agent ran was running.
+    `edits` maps raw git paths to the writes reported for them, `wire` to those that answers on
+    the wire asked for, each in time order. `versions_of` gives what files held in between.
+    `limited_to`, when given, are the only paths that can have come out of the session (a
+    finished session's open ends). `end_tree` is the last snapshot of a finished session: lines
+    added after it are not its own. `by_command` are paths that changed only while a command
+    that the agent ran was running. `circumstances` hold for all paths.
     """
 
     baseline_tree: str
     edits: Mapping[bytes, Sequence[Edit]] = field(default_factory=dict)
-    why_not: str = "no-model-text"
+    wire: Mapping[bytes, Sequence[Edit]] = field(default_factory=dict)
+    versions_of: Callable[[Collection[bytes]], Mapping[bytes, Sequence[Version]]] = lambda _: {}
     limited_to: frozenset[bytes] | None = None
     end_tree: str | None = None
     by_command: frozenset[bytes] = frozenset()
+    circumstances: Circumstances = field(default_factory=Circumstances)
+
+    def account(self, reader: CatFile, raw: RawChange, versions: _Versions) -> Account:
+        """Put together what is known of one changed path, under its old name too."""
+        names = [raw.path]
+        if raw.status == "R" and raw.old_path:
+            names.insert(0, raw.old_path)
+        seen = [
+            version
+            for name in names
+            for version in versions.get(name, ())
+            if version.content is not None or name == raw.path
+        ]
+        return Account(
+            path=raw.path,
+            before=_at(reader, self.baseline_tree, names[0]),
+            versions=sorted(seen, key=lambda version: instant(version.at)),
+            reported=[edit for name in names for edit in self.edits.get(name, ())],
+            wire=[edit for name in names for edit in self.wire.get(name, ())],
+            by_command=raw.path in self.by_command,
+        )
+
+
+_Versions = Mapping[bytes, Sequence[Version]]
+
+
+def _at(reader: CatFile, tree: str, path: bytes) -> bytes:
+    found = reader.get(f"{tree}:{os.fsdecode(path)}") if b"\n" not in path else None
+    return found[1] if found is not None and found[0] == "blob" else b""
 
 
 def describe(
@@ -76,11 +109,15 @@ def describe(
     added = _added(git, parents[0], oid) if mine else {}
     added_since = _added(git, evidence.baseline_tree, oid) if mine else {}
     added_after = _added(git, evidence.end_tree, oid) if mine and evidence.end_tree else {}
+    versions = evidence.versions_of(
+        {name for change in mine for name in (change.path, change.old_path) if name}
+    )
     changes = [
         _change(
             reader,
             change,
             evidence,
+            versions,
             _Lines(
                 added.get(change.path, []),
                 _numbers(added_since.get(change.path, [])),
@@ -123,7 +160,9 @@ def _numbers(spans: Sequence[tuple[int, int]]) -> frozenset[int]:
     return frozenset(number for start, end in spans for number in range(start, end + 1))
 
 
-def _change(reader: CatFile, raw: RawChange, evidence: Evidence, lines: _Lines) -> Change:
+def _change(
+    reader: CatFile, raw: RawChange, evidence: Evidence, versions: _Versions, lines: _Lines
+) -> Change:
     op: Operation = _OPERATIONS.get(raw.status, "modify")
     if raw.status == "M" and raw.old_blob == raw.new_blob:
         op = "mode"
@@ -149,9 +188,8 @@ def _change(reader: CatFile, raw: RawChange, evidence: Evidence, lines: _Lines) 
                 "before-session": _numbers(lines.by_commit) - lines.since_start,
                 "after-session": lines.after_end,
             },
-            evidence.edits.get(raw.path, ()),
-            why_not=evidence.why_not,
-            by_command=raw.path in evidence.by_command,
+            evidence.account(reader, raw, versions),
+            evidence.circumstances,
         )
     return Change(
         path=raw.path,

@@ -8,16 +8,19 @@ paths (as git quotes them) whose session content is not committed yet. docs/spec
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from agentprov.errors import MalformedInput
 from agentprov.formats import canonical, frozen
 from agentprov.formats.facts import AgentReport, Session
+from agentprov.formats.journal import MAX_LINE_BYTES
 from agentprov.record.commits import RefState
 from agentprov.system.files import atomic_write
 from agentprov.system.process import alive
@@ -29,7 +32,9 @@ STATE_VERSION = 1
 class State:
     """What is known of a session so far, enough for another process to go on with it.
 
-    `by_command` are the labels of paths that changed only while a command of the agent ran.
+    `by_command` are the labels of paths that changed only while a command of the agent ran;
+    `followed` says that the contents of changed files were kept from the start without a gap,
+    `alone` that no other session was live in the repository until this one closed.
     """
 
     session: Session
@@ -46,6 +51,8 @@ class State:
     tips: tuple[str, ...] = ()
     reflogs: tuple[tuple[str, int], ...] = ()
     by_command: tuple[str, ...] = ()
+    followed: bool = False
+    alone: bool = True
 
     @property
     def refs(self) -> RefState:
@@ -63,6 +70,7 @@ class SessionDirectory:
         self.journal = self.path / "journal.jsonl"
         self.spool = self.path / "spool"
         self.records = self.path / "records.jsonl"
+        self.versions = self.path / "versions.jsonl"
         self._state = self.path / "state.json"
         self._next = self.path / "next"
         self._live = home / "live" / session_id
@@ -89,6 +97,24 @@ class SessionDirectory:
         for name in names:
             if not name.startswith("."):
                 yield cls(home, name)
+
+    def others_began_since(self, started: str) -> bool:
+        """Say whether another session of this repository opened at or after a time (RFC 3339)."""
+        since = datetime.fromisoformat(started)
+        try:
+            entries = list(os.scandir(self.home / "sessions"))
+        except OSError:
+            return False
+        for entry in entries:
+            place = os.path.join(entry.path, self.journal.name)
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                if entry.name == self.id or os.stat(place).st_mtime < since.timestamp():
+                    continue
+                with open(place, "rb") as stream:
+                    opened = json.loads(stream.readline(MAX_LINE_BYTES))["at"]
+                if datetime.fromisoformat(opened) >= since:
+                    return True
+        return False
 
     def save(self, state: State) -> None:
         """Write the state aside and put it in place."""

@@ -1,9 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
-from agentprov.record.origins import added_lines, ranges, within_commands
+from agentprov.record import origins
+from agentprov.record.origins import Account, Circumstances, added_lines, within_commands
 
 ALL = "no-model-text"
+
+
+def ranges(
+    content: bytes,
+    added: Sequence[tuple[int, int]],
+    outside: Mapping[str, frozenset[int]],
+    edits: Sequence[Edit],
+    *,
+    why_not: str,
+    by_command: bool = False,
+) -> tuple[LineRange, ...]:
+    """Judge a file of which there are reports only: no wire, no versions."""
+    account = Account(b"f", reported=edits, by_command=by_command)
+    return origins.ranges(content, added, outside, account, Circumstances(why_not=why_not))
 
 
 def _edit(text: str, model: str = "m") -> Edit:
@@ -62,7 +79,11 @@ def test_the_later_edit_names_the_model() -> None:
 def test_one_edit_does_not_account_for_a_repeated_line_twice() -> None:
     content = b"x = compute()\ny = 1\nx = compute()\n"
     found = ranges(content, [(1, 3)], {}, [_edit("x = compute()\n")], why_not=ALL)
-    assert [r.origin for r in found] == ["model", "unknown"]
+    assert [(r.origin, r.why) for r in found] == [
+        ("unknown", "repeated-line"),
+        ("unknown", ALL),
+        ("unknown", "repeated-line"),
+    ]
 
 
 WINDOW = CommandWindow("2026-01-01T00:00:10Z", "2026-01-01T00:00:20Z", "reported")

@@ -1,0 +1,182 @@
+"""Finds the lines of a model's text among the new lines of a file.
+
+A run of lines counts if it holds something distinctive or is the whole file; where it could
+stand in several places and the text accounts for fewer, none of them is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+
+from agentprov.formats.facts import Edit
+from agentprov.record.transforms import is_distinctive
+
+_MAX_PLACES = 64
+_MAX_SLIDE = 8
+
+
+@dataclass
+class Text:
+    """The lines of one write that are still to be found; `used` are those that were."""
+
+    edit: Edit
+    keys: Sequence[bytes]
+    at: datetime | None = None
+    used: set[int] = field(default_factory=set)
+    echoed: frozenset[bytes] = frozenset()
+
+    @property
+    def spent(self) -> bool:
+        """Say whether every line was found."""
+        return len(self.used) >= len(self.keys)
+
+
+class Places:
+    """The new lines of one version of a file that nobody has claimed yet."""
+
+    def __init__(self, keys: Sequence[bytes], fresh: Sequence[int]) -> None:
+        self.keys = keys
+        self.free = set(fresh)
+        self.ambiguous: set[int] = set()
+        self._by_key: dict[bytes, list[int]] = {}
+        for index in fresh:
+            self._by_key.setdefault(keys[index], []).append(index)
+
+    def has(self, key: bytes) -> bool:
+        """Say whether a new line has this key."""
+        return key in self._by_key
+
+    def coverage(self, text: Text) -> int:
+        """Count the distinctive lines of a text that are new here."""
+        return sum(1 for key in text.keys if key in self._by_key and is_distinctive(key))
+
+    def claim(self, text: Text, peers: Sequence[Text], least: int = 1) -> Iterator[int]:
+        """Claim runs of a text, of at least `least` lines; give their indexes in the file.
+
+        `peers` are all texts that may account for the same lines, this one among them.
+        """
+        index = 0
+        while index < len(text.keys):
+            starts, length = self._longest(text, index)
+            if not length:
+                index += 1
+                continue
+            run = text.keys[index : index + length]
+            if length >= least and self._counts(run):
+                if len(starts) > 1 and not _accounted(run, len(starts), text, peers):
+                    for start in starts:
+                        self.ambiguous.update(range(start, start + length))
+                else:
+                    for step in range(length):
+                        text.used.add(index + step)
+                        self.free.discard(starts[0] + step)
+                        yield starts[0] + step
+            index += length
+
+    def _counts(self, run: Sequence[bytes]) -> bool:
+        return len(run) == len(self.keys) or any(is_distinctive(line) for line in run)
+
+    def _longest(self, text: Text, index: int) -> tuple[list[int], int]:
+        """Give where the longest run from `index` may stand, and its length."""
+        best: list[int] = []
+        longest = 0
+        if index in text.used:
+            return best, longest
+        for start in self._by_key.get(text.keys[index], ())[:_MAX_PLACES]:
+            length = 0
+            while (
+                index + length < len(text.keys)
+                and index + length not in text.used
+                and start + length in self.free
+                and self.keys[start + length] == text.keys[index + length]
+            ):
+                length += 1
+            if length > longest:
+                best, longest = [start], length
+            elif length and length == longest:
+                best.append(start)
+        return best, longest
+
+    def slide(self, texts: Sequence[Text]) -> Iterator[tuple[int, Text]]:
+        """Claim blocks that hold a text's lines when shifted over equal neighbours.
+
+        A block of new lines between equal lines can be read in several ways; the text says
+        which one was meant, and the file is the same.
+        """
+        for begin, end in self._blocks():
+            if not any(index in self.free for index in range(begin, end)):
+                continue
+            for shift in _shifts(self.keys, begin, end):
+                block = list(self.keys[begin + shift : end + shift])
+                if not any(is_distinctive(line) for line in block):
+                    break
+                left = [index for index in range(begin, end) if index in self.free]
+                for text in texts:
+                    if _take(text, block, len(left)):
+                        self.free.difference_update(left)
+                        yield from ((index, text) for index in left)
+                        break
+                else:
+                    continue
+                break
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        numbers = sorted(index for places in self._by_key.values() for index in places)
+        if not numbers:
+            return
+        begin = numbers[0]
+        for before, after in pairwise(numbers):
+            if after != before + 1:
+                yield begin, before + 1
+                begin = after
+        yield begin, numbers[-1] + 1
+
+
+def _shifts(keys: Sequence[bytes], begin: int, end: int) -> Iterator[int]:
+    shift = 0
+    while shift < _MAX_SLIDE and begin - shift > 0 and keys[begin - shift - 1] == keys[
+        end - shift - 1
+    ]:  # fmt: skip
+        shift += 1
+        yield -shift
+    shift = 0
+    while shift < _MAX_SLIDE and end + shift < len(keys) and keys[begin + shift] == keys[
+        end + shift
+    ]:  # fmt: skip
+        shift += 1
+        yield shift
+
+
+def _take(text: Text, block: Sequence[bytes], count: int) -> bool:
+    """Use up a place of a text that holds the block and has `count` unused lines there."""
+    for index, key in enumerate(text.keys):
+        span = set(range(index, index + len(block)))
+        if (
+            key == block[0]
+            and list(text.keys[index : index + len(block)]) == block
+            and len(span - text.used) >= count
+        ):
+            text.used |= span
+            return True
+    return False
+
+
+def _accounted(run: Sequence[bytes], ties: int, text: Text, peers: Sequence[Text]) -> bool:
+    if text.edit.every:
+        return True
+    copies = 0
+    wanted = list(run)
+    for peer in peers:
+        for index, key in enumerate(peer.keys):
+            if (
+                key == wanted[0]
+                and index not in peer.used
+                and list(peer.keys[index : index + len(wanted)]) == wanted
+            ):
+                copies += 1
+                if copies >= ties:
+                    return True
+    return False

@@ -1,0 +1,202 @@
+"""What files of the work tree held in between: their content each time that they changed.
+
+A snapshot tells what a session began and ended with; only the versions in between tell *when*
+a line first stood in a file. Contents go into the session's private git objects, beside those
+of the snapshots; times into ``versions.jsonl`` of the session's directory. Optional like the
+file events that drive it: it never raises, and says as gaps what it left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import new as new_hash
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Literal
+
+from agentprov.formats.names import label_path, path_label
+from agentprov.system.files import atomic_write
+
+MAX_VERSION_BYTES = 1024 * 1024
+MAX_VERSIONS_OF_PATH = 256
+MAX_TOTAL_BYTES = 256 * 1024 * 1024
+_STOP_SECONDS = 2.0
+
+
+def instant(time: str) -> datetime:
+    """Read one of our own times; a time without an offset counts as UTC."""
+    parsed = datetime.fromisoformat(time)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One content of a file: the change to it was noticed at `since`, it was read by `at`.
+
+    `content` is None where the file was gone, no file, or too large to keep.
+    """
+
+    since: str
+    at: str
+    content: bytes | None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    path: bytes
+    since: str
+    at: str
+    blob: str | None
+
+
+class Versions:
+    """Keeps the contents of changed files while a session runs.
+
+    Hand `noticed` to whatever hears of changes; it returns at once. `now` gives RFC 3339.
+    """
+
+    def __init__(
+        self,
+        top: Path,
+        objects: Path,
+        place: Path,
+        now: Callable[[], str],
+        object_format: Literal["sha1", "sha256"] = "sha1",
+    ) -> None:
+        self._top = os.fsencode(top)
+        self._objects = objects
+        self._place = place
+        self._now = now
+        self._format = object_format
+        self._queue: SimpleQueue[tuple[bytes, str] | None] = SimpleQueue()
+        self._entries: list[_Entry] = []
+        self._counts: dict[bytes, int] = {}
+        self._last: dict[bytes, str | None] = {}
+        self._total = 0
+        self._left_out: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, name="agentprov-versions", daemon=True)
+
+    def start(self) -> None:
+        """Begin reading in the background; without it, `settle` does the reading."""
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
+
+    def noticed(self, path: bytes, moment: str) -> None:
+        """Take note that a path (git's, relative to the top) changed at this time."""
+        self._queue.put((path, moment))
+
+    def settle(self) -> None:
+        """Read what is still waiting to be read, in the caller's thread."""
+        with contextlib.suppress(Empty):
+            while (item := self._queue.get_nowait()) is not None:
+                self._read(*item)
+
+    def stop(self) -> None:
+        """End the background reading, after what is waiting."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join(_STOP_SECONDS)
+        self.settle()
+
+    def left_out(self) -> Mapping[str, int]:
+        """Give reasons for which versions were not kept, and how often."""
+        return dict(self._left_out)
+
+    def _serve(self) -> None:
+        while (item := self._queue.get()) is not None:
+            self._read(*item)
+
+    def _read(self, path: bytes, moment: str) -> None:
+        with self._lock:
+            try:
+                self._read_one(path, moment)
+            except (OSError, ValueError) as error:
+                self._miss(f"unreadable: {type(error).__name__}")
+
+    def _read_one(self, path: bytes, moment: str) -> None:
+        if path == b".git" or path.startswith(b".git/") or b"/.git/" in path:
+            return
+        if self._counts.get(path, 0) >= MAX_VERSIONS_OF_PATH:
+            self._miss("too many versions of one file")
+            return
+        content = self._content(os.path.join(self._top, path))
+        at = self._now()
+        blob = self._store(content) if content is not None else None
+        if path in self._last and self._last[path] == blob:
+            return
+        self._last[path] = blob
+        self._counts[path] = self._counts.get(path, 0) + 1
+        entry = _Entry(path, moment, at, blob)
+        self._entries.append(entry)
+        line = json.dumps([path_label(path), moment, at, blob], separators=(",", ":"))
+        descriptor = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as stream:
+            stream.write(line.encode() + b"\n")
+
+    def _content(self, place: bytes) -> bytes | None:
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            descriptor = os.open(place, flags | getattr(os, "O_BINARY", 0))
+        except OSError:
+            return None
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            content = stream.read(MAX_VERSION_BYTES + 1)
+        if len(content) > MAX_VERSION_BYTES:
+            self._miss("too large")
+            return None
+        if self._total + len(content) > MAX_TOTAL_BYTES:
+            self._miss("too much in all")
+            return None
+        self._total += len(content)
+        return content
+
+    def _miss(self, why: str) -> None:
+        self._left_out[why] = self._left_out.get(why, 0) + 1
+
+    def _store(self, content: bytes) -> str:
+        whole = b"blob %d\0" % len(content) + content
+        oid = new_hash(self._format, whole, usedforsecurity=False).hexdigest()
+        place = self._objects / oid[:2] / oid[2:]
+        if not place.exists():
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            atomic_write(place, zlib.compress(whole, 1), fsync=False)
+        return oid
+
+
+def kept(
+    place: Path, read: Callable[[str], bytes | None], paths: Iterable[bytes]
+) -> dict[bytes, list[Version]]:
+    """Give the kept versions of some paths, in the order in which they were read.
+
+    `place` is the session's ``versions.jsonl``, `read` gives the content of a blob. Lines and
+    blobs that cannot be read are left out.
+    """
+    wanted = set(paths)
+    found: dict[bytes, list[Version]] = {}
+    for entry in _entries(place):
+        if entry.path in wanted:
+            content = read(entry.blob) if entry.blob else None
+            found.setdefault(entry.path, []).append(Version(entry.since, entry.at, content))
+    return found
+
+
+def _entries(place: Path) -> Iterator[_Entry]:
+    try:
+        lines = place.read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError):
+            label, since, at, blob = json.loads(line)
+            yield _Entry(label_path(label), since, at, blob)
