@@ -60,7 +60,9 @@ class Part:
         self.pieces = 0
 
     def add(self, piece: str) -> None:
-        """Add a piece."""
+        """Add a piece; an empty one is none."""
+        if not piece:
+            return
         self._budget.take(len(piece))
         self._text.write(piece)
         self.pieces += 1

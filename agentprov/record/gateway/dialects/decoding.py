@@ -1,8 +1,8 @@
 """Takes the content coding off a body, piece by piece and in bounded memory.
 
-gzip and deflate come with Python; br needs the package `brotli`, zstd Python 3.14 or the package
-`zstandard`. Without them the body is passed on as ever and the exchange says what was not
-decodable here.
+gzip and deflate come with Python; br needs the package `brotli` (1.2 or newer), zstd Python 3.14
+or the package `zstandard`. Without them the body is passed on as ever and the exchange says what
+was not decodable here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from agentprov.errors import MalformedInput
 PIECE = 256 * 1024
 MAX_DECODED_BYTES = 512 * 1024 * 1024
 _MAX_CODINGS = 3
-# Decoders that cannot bound their output get so little at once that it stays bounded.
 _SIP = 512
+_MAX_WINDOW = 2**27
 
 
 class Decoder(Protocol):
@@ -128,18 +128,39 @@ class _Zlib:
             yield piece
 
 
-class _Sips:
-    def __init__(self, name: str, decompress: Any) -> None:
-        self._name = name
-        self._decompress = decompress
+class _Brotli:
+    def __init__(self, module: Any) -> None:
+        self._object = module.Decompressor()
+        self._error = module.error
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        for start in range(0, len(data), _SIP):
-            # Each package has an error of its own.
+        while not self._object.is_finished():
             try:
-                piece = bytes(self._decompress(data[start : start + _SIP]))
-            except Exception as error:
-                raise MalformedInput(f"damaged {self._name} body") from error
+                piece = self._object.process(data, output_buffer_limit=PIECE)
+            except self._error as error:
+                raise MalformedInput("damaged br body") from error
+            data = b""
+            # The limit is one that the package may overstep by a block.
+            for place in range(0, len(piece), PIECE):
+                yield piece[place : place + PIECE]
+            # It may accept more input while it still holds output.
+            if not piece and self._object.can_accept_more_data():
+                return
+
+
+class _PackagedZstd:
+    def __init__(self, module: Any) -> None:
+        decompressor = module.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+        self._object = decompressor.decompressobj(read_across_frames=True)
+        self._error = module.ZstdError
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        # This package does not bound its output; what one sip can become is bounded.
+        for start in range(0, len(data), _SIP):
+            try:
+                piece = self._object.decompress(data[start : start + _SIP])
+            except self._error as error:
+                raise MalformedInput("damaged zstd body") from error
             for place in range(0, len(piece), PIECE):
                 yield piece[place : place + PIECE]
 
@@ -168,10 +189,11 @@ class _StandardZstd:
 
 
 def _brotli() -> Decoder:
-    module = _optional("brotli") or _optional("brotlicffi")
-    if module is None:
+    module = _optional("brotli")
+    # Before 1.2 the package could not bound its output.
+    if module is None or not hasattr(module.Decompressor, "can_accept_more_data"):
         raise MalformedInput("br not decodable here")
-    return _Sips("br", module.Decompressor().process)
+    return _Brotli(module)
 
 
 def _zstd() -> Decoder:
@@ -181,8 +203,7 @@ def _zstd() -> Decoder:
     package = _optional("zstandard")
     if package is None:
         raise MalformedInput("zstd not decodable here")
-    decompressor = package.ZstdDecompressor(max_window_size=2**27)
-    return _Sips("zstd", decompressor.decompressobj(read_across_frames=True).decompress)
+    return _PackagedZstd(package)
 
 
 def _optional(name: str) -> Any:

@@ -79,7 +79,8 @@ class ResponsesAnswer(AnswerReader):
         elif kind in _WHOLES:
             self.after_end()
             item = self._item(value)
-            if item.pieces.pieces and item.pieces.text != value.get(_WHOLES[kind]):
+            whole = wire_json.whole_characters(wire_json.text(value.get(_WHOLES[kind])))
+            if item.pieces.pieces and item.pieces.text != whole:
                 self.fault(_DIFFER)
         elif kind == "response.output_item.added":
             self._add(value, wire_json.index(value.get("output_index")))
