@@ -15,6 +15,16 @@ import agentprov
 from agentprov.formats.facts import Agent, FileDigest, Gap, Material, McpServer, ModelUse
 
 _LONG_FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_ABOUT_PATHS = frozenset(
+    {
+        "drop-unreadable",
+        "nested-repository",
+        "not-hashed-too-large",
+        "special-file",
+        "submodule-changed-inside",
+        "unreadable",
+    }
+)
 _SHORT_FLAG = re.compile(r"-[A-Za-z0-9?]")
 
 
@@ -133,5 +143,21 @@ def model_uri(provider: str, served: str) -> str:
 
 
 def gaps(facts: Iterable[Gap]) -> list[Mapping[str, Any]]:
-    """Give the stretches to which the recorder was blind."""
-    return [present(why=gap.why, start=gap.start, end=gap.end, detail=gap.detail) for gap in facts]
+    """Give the stretches to which the recorder was blind, each once.
+
+    A detail that names a path stays in the journal: what was never committed is not published
+    (DESIGN section 9).
+    """
+    found: list[Mapping[str, Any]] = []
+    for gap in facts:
+        value = present(why=gap.why, start=gap.start, end=gap.end, detail=_published(gap))
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _published(gap: Gap) -> str | None:
+    detail = gap.detail
+    if detail is None or gap.why in _ABOUT_PATHS or re.search(r"[/\\]", detail):
+        return None
+    return detail[:200]

@@ -91,17 +91,27 @@ def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
             {"path": item["name"], "role": item["role"], "digest": item.get("digest")}
             for item in opened.get("materials", [])
         ],
-        "gaps": [
-            {"from": _offset(g.get("start")), "to": _offset(g.get("end")), "why": g["why"],
-             "detail": g.get("detail")}
-            for g in [*opened.get("gaps", []), *closed.get("gaps", [])]
-        ],
+        "gaps": _gaps([*opened.get("gaps", []), *closed.get("gaps", [])]),
         "files": [
             _file(change, digests)
             for part in parts
             for change in _predicate(part)["runDetails"]["metadata"]["agentprov_changes"]
         ],
     }  # fmt: skip
+
+
+def _gaps(gaps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give gaps, each once: those known at the start stand in both statements."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for gap in gaps:
+        value = {
+            "from": _offset(gap.get("start")),
+            "to": _offset(gap.get("end")),
+            "why": gap["why"],
+            "detail": gap.get("detail"),
+        }
+        found.setdefault((value["from"], value["why"], value["detail"]), value)
+    return list(found.values())
 
 
 def _predicate(entry: Entry) -> Mapping[str, Any]:

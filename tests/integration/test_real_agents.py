@@ -40,6 +40,7 @@ pytestmark = pytest.mark.agents
 @dataclass
 class Session:
     agent: str
+    gateway: str
     repository: Repository
     answer: Answer
     program: Path
@@ -51,7 +52,12 @@ def agent(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def session(agent: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+def gateway() -> str:
+    return "auto"
+
+
+@pytest.fixture
+def session(agent: str, gateway: str, tmp_path: Path, home: Path) -> Session:
     """One real session under a signed plan, in a repository that was initialised."""
     try:
         program = install(agent)
@@ -76,8 +82,8 @@ def session(agent: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPa
         kept = {k: v for k, v in os.environ.items() if k.startswith(("AGENTPROV_", "GIT_CONFIG"))}
         done = subprocess.run(
             [
-                sys.executable, "-m", "agentprov", "run", "--plan", "PLAN.md", "--",
-                *prefix, "do what PLAN.md says",
+                sys.executable, "-m", "agentprov", "run", "--plan", "PLAN.md",
+                "--gateway", gateway, "--", *prefix, "do what PLAN.md says",
             ],
             cwd=repository.top,
             env={**environment, **kept},
@@ -87,7 +93,7 @@ def session(agent: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPa
             check=False,
         )  # fmt: skip
     answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
-    return Session(agent, repository, answer, program)
+    return Session(agent, gateway, repository, answer, program)
 
 
 def shown(session: Session) -> dict[str, Any]:
@@ -130,7 +136,17 @@ def test_the_chain_of_a_real_agents_commit_holds_and_names_everything(session: S
     assert server["digest"] == {"sha256": hashlib.sha256(LABNOTES.read_bytes()).hexdigest()}
 
 
-def test_the_model_is_named_at_the_basis_that_the_agent_allows(session: Session) -> None:
+def test_on_the_wire_the_served_model_is_seen_beside_the_requested_one(session: Session) -> None:
+    models = shown(session)["models"]
+    assert [(m["served"], m["requested"], m["basis"]) for m in models] == [
+        (SERVED, REQUESTED[session.agent], "intercepted")
+    ]
+
+
+@pytest.mark.parametrize("gateway", ["off"])
+def test_without_the_gateway_the_model_is_named_as_far_as_the_agent_says(
+    session: Session,
+) -> None:
     models = shown(session)["models"]
     if session.agent == "claude-code":
         # Claude keeps what was served beside what it asked for.
@@ -142,6 +158,9 @@ def test_the_model_is_named_at_the_basis_that_the_agent_allows(session: Session)
         (only,) = models
         assert only["served"] is None
         assert REQUESTED[session.agent] in only["claim"]
+    assert [gap["why"] for gap in shown(session)["gaps"]] == ["not-on-the-wire"]
+    lines = shown(session)["files"]
+    assert {r["basis"] for file in lines for r in file["ranges"]} <= {"reported", "observed"}
 
 
 def test_whether_the_plan_was_read_is_on_record(session: Session) -> None:
@@ -153,7 +172,7 @@ def test_lines_that_the_model_sent_and_lines_of_a_command_are_told_apart(
 ) -> None:
     files = {file["path"]: file for file in shown(session)["files"]}
     assert files["src/app.py"]["origins"]["model"] == 2
-    assert {r["basis"] for r in files["src/app.py"]["ranges"]} == {"reported"}
+    assert {r["basis"] for r in files["src/app.py"]["ranges"]} == {"intercepted"}
     assert files["notes.txt"]["origins"] == {
         "model": 0, "command": 1, "human": 0, "agent": 0, "unknown": 0,
     }  # fmt: skip
