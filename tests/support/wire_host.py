@@ -165,7 +165,7 @@ def read_until(client: socket.socket, ending: bytes) -> bytes:
 
 
 def tunnel_to(port: int) -> Callable[[Line], None]:
-    """Play a company's proxy: takes CONNECT and joins the connection with one to a loopback port."""
+    """Play a company's proxy: takes CONNECT and joins it with a connection to a loopback port."""
 
     def play(line: Line) -> None:
         line.read_head()

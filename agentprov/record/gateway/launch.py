@@ -27,7 +27,7 @@ from agentprov.record.gateway import orders as orders_format
 from agentprov.record.gateway import proxies
 from agentprov.record.gateway.door import PREFIX, PROXY_USER, Route, route_to
 from agentprov.record.gateway.orders import Orders
-from agentprov.record.gateway.watch import timestamp
+from agentprov.record.gateway.tap_thread import as_text
 from agentprov.system.companion import Companion
 from agentprov.system.files import atomic_write
 from agentprov.system.loopback import address_of, listen
@@ -117,7 +117,7 @@ class Gateway:
         self._gaps: list[Gap] = []
         self._stopping = threading.Event()
         self._heard_at = time.monotonic()
-        self._alive_at = timestamp()
+        self._alive_at = as_text(time.time_ns())
         self._ready = threading.Event()
         self._relay: Companion | None = None
         self._keeper = threading.Thread(target=self._keep, name="gateway", daemon=True)
@@ -235,7 +235,7 @@ class Gateway:
                     return "gateway-hung"
                 continue
             if said:
-                self._heard_at, self._alive_at = now, timestamp()
+                self._heard_at, self._alive_at = now, as_text(time.time_ns())
                 if _READY in said:
                     self._ready.set()
                 if _LOST in said:
@@ -245,7 +245,9 @@ class Gateway:
         return "gateway-died"
 
     def _gap(self, why: str, detail: str) -> None:
-        self._gaps.append(Gap(why=why, start=self._alive_at, end=timestamp(), detail=detail))
+        self._gaps.append(
+            Gap(why=why, start=self._alive_at, end=as_text(time.time_ns()), detail=detail)
+        )
 
     # --- proxy mode
 

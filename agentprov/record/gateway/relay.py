@@ -36,6 +36,8 @@ from agentprov.record.gateway.watch import Ledger, Watched
 _LINGER = 5.0
 # How long a client that was refused may go on sending, seconds.
 _LISTEN_ON = 2.0
+# How often to see whether taps have caught up, seconds.
+_LOOK_AGAIN = 0.005
 
 
 @dataclass
@@ -89,6 +91,7 @@ class Client(asyncio.Protocol):
         self._answers_blind = False
         self._reset_when_flushed = False
         self._deaf = False
+        self._taps_full = False
 
     # --- the transport's callbacks
 
@@ -102,6 +105,7 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        self._house.ledger.taps.mark()
         self._held = self._held + data if self._held else data
         self._advance()
 
@@ -111,6 +115,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._house.connections.discard(self)
         self._transport = None
+        self._house.ledger.taps.mark()
         self._end_all()
         if self._host is not None:
             self._host.leave(exc)
@@ -126,13 +131,13 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._host is not None:
-            self._host.hold_back(True)
+            self._host.hold_back("client", True)
 
     def resume_writing(self) -> None:
         if self._reset_when_flushed:
             self._reset()
         elif self._host is not None:
-            self._host.hold_back(False)
+            self._host.hold_back("client", False)
 
     # --- from the agent to the model
 
@@ -234,6 +239,8 @@ class Client(asyncio.Protocol):
         self._sending.watched.request_body(pieces)
         if self._body.done:
             self._request_done()
+        if not self._taps_full and self._house.ledger.taps.full:
+            self._wait_for_taps()
 
     def _request_done(self) -> None:
         assert self._sending is not None
@@ -247,7 +254,7 @@ class Client(asyncio.Protocol):
 
     def _regulate(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            if self._busy or self._host_full:
+            if self._busy or self._host_full or self._taps_full:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
@@ -258,12 +265,27 @@ class Client(asyncio.Protocol):
         """Pass on what the host sent, then look at it."""
         if self._transport is None:
             return
+        taps = self._house.ledger.taps
+        taps.mark()
         self._transport.write(data)
         try:
             while data and not self._answers_blind:
                 data = self._look(data)
         except MalformedInput:
             self._go_blind()
+        if taps.full and not self._taps_full:
+            self._wait_for_taps()
+
+    def _wait_for_taps(self) -> None:
+        """Read nothing more while too much waits to be looked at."""
+        full = self._house.ledger.taps.full
+        if full:
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._wait_for_taps)
+        if self._host is not None:
+            self._host.hold_back("taps", full)
+        if full != self._taps_full:
+            self._taps_full = full
+            self._regulate()
 
     def _look(self, data: bytes) -> bytes:
         if self._answer_body is None and not self._answer_head:
@@ -325,6 +347,7 @@ class Client(asyncio.Protocol):
         if host is not self._host:
             return
         self._host = None
+        self._house.ledger.taps.mark()
         self._when_quiet = None
         if exc is None and self._answer_body and self._answer_body.kind == "until-close":
             self._answered(cut=False)
@@ -423,6 +446,7 @@ class Host(asyncio.Protocol):
         self._client = client
         self._transport: asyncio.Transport | None = None
         self._left = False
+        self._slow: set[str] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -451,10 +475,11 @@ class Host(asyncio.Protocol):
         if self._transport is not None and data:
             self._transport.write(data)
 
-    def hold_back(self, full: bool) -> None:
-        """Stop, or go on, reading from the host, because the agent reads more slowly."""
+    def hold_back(self, why: str, full: bool) -> None:
+        """Stop, or go on, reading from the host, because somebody else reads more slowly."""
+        (self._slow.add if full else self._slow.discard)(why)
         if self._transport is not None and not self._transport.is_closing():
-            (self._transport.pause_reading if full else self._transport.resume_reading)()
+            (self._transport.pause_reading if self._slow else self._transport.resume_reading)()
 
     def leave(self, exc: Exception | None) -> None:
         """Close, because the client has gone: what it sent still goes out unless it broke off."""

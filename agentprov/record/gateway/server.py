@@ -31,6 +31,7 @@ LOST = b"L"
 BEAT_SECONDS = 1.0
 # How long an orphan waits for its agent to come back, seconds.
 _ORPHAN_SECONDS = 120
+_SWITCH_SECONDS = 0.0001
 _MAX_ORDERS = 4 * 1024 * 1024
 
 
@@ -53,8 +54,14 @@ async def _serve(given: Orders) -> None:
     loop = asyncio.get_running_loop()
     # A connection's traceback may hold what passed through it.
     loop.set_exception_handler(lambda _loop, _context: None)
+    # Taps run beside the loop, which must get the interpreter back quickly: each byte that waits
+    # for it is a byte that the agent waits for.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     ledger = Ledger(
-        Path(given.spool), bytes.fromhex(given.key), given.first_number, lambda: say(LOST)
+        Path(given.spool),
+        bytes.fromhex(given.key),
+        given.first_number,
+        lambda: say(LOST),
     )
     house = House(
         Door(given.port, given.routes, given.password, given.known),
@@ -71,12 +78,14 @@ async def _serve(given: Orders) -> None:
     while not control.stopped.done():
         await asyncio.wait([control.stopped], timeout=BEAT_SECONDS)
         say(ALIVE)
+        ledger.check()
     if not control.stopped.result():
         await _go_on_alone(house)
     server.close()
     for client in list(house.connections):
         client.dismiss()
     await asyncio.sleep(0)
+    ledger.finish()
 
 
 async def _go_on_alone(house: House) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from agentprov.formats import dropbox
 from agentprov.formats.exchange import Exchange, decode
+from agentprov.record.gateway import watch
 from agentprov.record.gateway.door import Route
 from agentprov.record.gateway.framing import Headers
 from agentprov.record.gateway.tap import Tap, TapContext
@@ -65,7 +66,7 @@ def ledger(spool: Path, lost: list[int], fails_at: str = "", taps: list[Clumsy] 
             taps.append(tap)
         return tap
 
-    return Ledger(spool, b"key", 5_000_000, lambda: lost.append(1), choose)
+    return Ledger(spool, b"key", 5_000_000, lambda: lost.append(1), factory=choose)
 
 
 def play(kept: Ledger, path: bytes = b"/v1/messages") -> None:
@@ -76,6 +77,7 @@ def play(kept: Ledger, path: bytes = b"/v1/messages") -> None:
     watched.response_body([b"c"])
     watched.end(cut=False)
     watched.end(cut=True)
+    kept.finish()
 
 
 def drops(spool: Path) -> list[dropbox.Drop]:
@@ -119,6 +121,23 @@ def test_a_drop_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     lost: list[int] = []
     play(ledger(tmp_path / "gone", lost))
     assert lost == [1]
+
+
+def test_an_answer_that_is_too_large_is_not_read_on_and_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MAX_READ_BYTES", 4)
+    taps: list[Clumsy] = []
+    kept = ledger(tmp_path, [], taps=taps)
+    watched = kept.watch(ROUTE, b"POST", b"/v1/messages", [])
+    for piece in (b"abcd", b"e", b"f"):
+        watched.response_body([piece])
+    watched.end(cut=False)
+    kept.finish()
+    by_event = {drop.event: drop.payload for drop in drops(tmp_path)}
+    assert json.loads(by_event["gap"])["why"] == "gateway-answer-too-large"
+    assert not decode(by_event["exchange"]).complete
+    assert taps[0].heard.count("response_body") == 1
 
 
 def test_a_closed_ledger_watches_and_writes_nothing(tmp_path: Path) -> None:
