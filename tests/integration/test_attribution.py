@@ -51,6 +51,24 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return static_c(tmp_path_factory.mktemp("c"))
 
 
+ROOT = Path(tree.__file__).resolve().parents[3]
+
+
+def available_to_nobody(program: str) -> bool:
+    """Say whether a user without rights can run a program and import ours."""
+    try:
+        done = subprocess.run(
+            [program, "-c", "import agentprov.system.attribution.tree"],
+            env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            user=65534,
+            capture_output=True,
+            check=False,
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
 def shell(script: str, top: Path, scratch: Path) -> Ran:
     return attribute("sh", "-c", script, top=top, scratch=scratch)
 
@@ -590,3 +608,115 @@ def test_what_is_known_can_be_asked_in_the_middle(top: Path, scratch: Path) -> N
     assert os.fsencode(top / "second") not in middle.paths
     assert middle.complete
     assert ran.named() == {"first", "second"}
+
+
+def test_where_only_ancestors_may_read_the_recorder_lends_its_eyes(
+    top: Path, scratch: Path, writer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "_only_ancestors_read", lambda: True)
+    lent: list[bool] = []
+    lend = tree.memory.lend
+    monkeypatch.setattr(tree.memory, "lend", lambda end: lent.append(lend(end)) or lent[-1])
+    ran = attribute(writer, "burst", 500, top=top, scratch=scratch)
+    assert ran.named() == {f"f{i:05d}" for i in range(500)}
+    assert ran.attributed.complete
+    assert len(lent) >= 500
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody without rights")
+def test_nothing_of_it_needs_rights_and_closed_memory_is_a_gap(tmp_path: Path) -> None:
+    python3 = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if python3 is None or not available_to_nobody(python3):
+        pytest.skip("nobody can run Python here")
+    for name in ("s1", "s2", "top"):
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, 65534, 65534)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    hide = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); open(chr(97), chr(119))"
+    script = """
+import os, sys
+from pathlib import Path
+from agentprov.system.attribution.tree import Attribution
+first, second, hide = sys.argv[1:]
+for scratch, argv in (
+    (first, ["sh", "-c", "echo x > open; echo y > /etc/not-allowed"]),
+    (second, [sys.executable, "-c", hide]),
+):
+    attribution = Attribution.start(Path(scratch))
+    attribution.spawn(argv, dict(os.environ), Path.cwd()).wait(attribution.check)
+    answer = attribution.stop()
+    print(answer.complete, len(answer.paths), *[gap.detail for gap in answer.gaps])
+"""
+    done = subprocess.run(
+        [python3, "-c", script, tmp_path / "s1", tmp_path / "s2", hide],
+        cwd=tmp_path / "top",
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    )
+    first, second = done.stdout.splitlines()
+    assert first == "True 2"
+    assert second.startswith("False 0 the memory of python3")
+    assert (tmp_path / "top" / "a").exists()
+
+
+def test_a_sandbox_that_mounts_the_tree_elsewhere_hides_nothing(top: Path, scratch: Path) -> None:
+    elsewhere = top.parent / "elsewhere"
+    elsewhere.mkdir()
+    (top / "old").write_text("x")
+    (top / "mine").write_text("x")
+    inner = f"mount --bind {top} {elsewhere} && cd {elsewhere} && echo 1 > new && echo 2 >> old"
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces")
+    ran = attribute("unshare", "-Urm", "sh", "-c", inner, top=top, scratch=scratch)
+    assert ran.status == 0
+    assert ran.untouched("new", "old", "mine") == {"mine"}
+
+
+def test_a_creation_that_a_sandbox_refused_is_no_gap(top: Path, scratch: Path) -> None:
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces")
+    inner = f"mount --bind -o ro {top} {top} && cd {top} && ! echo x 2>/dev/null > refused"
+    ran = attribute("unshare", "-Urm", "sh", "-c", inner, top=top, scratch=scratch)
+    assert not (top / "refused").exists()
+    assert ran.attributed.complete, ran.attributed.gaps
+
+
+def test_a_created_file_that_an_outsider_takes_away_at_once_is_no_proof_for_others(
+    top: Path, scratch: Path
+) -> None:
+    """Whatever was done with it, it may be the changed file that is asked about."""
+    taken = threading.Event()
+
+    def take(attribution: Attribution) -> None:
+        # The agent stands still between creating a file and anybody's next look at it.
+        pid = kill_active(attribution, signal.SIGSTOP)
+        (top / "go").touch()
+        os.kill(pid, signal.SIGCONT)
+
+    def snatch() -> None:
+        while not taken.is_set():
+            for number in range(200):
+                try:
+                    (top / f"f{number}").rename(top.parent / f"taken{number}")
+                except FileNotFoundError:
+                    continue
+
+    thread = threading.Thread(target=snatch)
+    thread.start()
+    script = "until [ -e go ]; do :; done; i=0; while [ $i -lt 200 ]; do : > f$i; i=$((i+1)); done"
+    try:
+        ran = attribute("sh", "-c", ": > first;" + script, top=top, scratch=scratch, meanwhile=take)
+    finally:
+        taken.set()
+        thread.join()
+    assert len(list(top.parent.glob("taken*"))) > 0
+    os.rename(top.parent / "taken0", top / "elsewhere")
+    assert "elsewhere" not in {os.fsdecode(path) for path in ran.judged("elsewhere").paths}

@@ -14,7 +14,7 @@ import os
 import struct
 
 from agentprov.system.attribution import resolve
-from agentprov.system.attribution.memory import read
+from agentprov.system.attribution.memory import Memory
 from agentprov.system.attribution.seccomp import Notification
 
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
@@ -25,7 +25,8 @@ _LISTENING = "0A"
 class Contacts:
     """Remembers what the tree bound, and tells contacts outside from those inside."""
 
-    def __init__(self, mark: bytes) -> None:
+    def __init__(self, mark: bytes, memory: Memory) -> None:
+        self._memory = memory
         self._mark = mark
         self._bound: set[str] = set()
 
@@ -36,7 +37,7 @@ class Contacts:
         `bound` the call is a bind, which is only remembered. Raises Fault, Unreadable, Unresolved.
         """
         size = min(waiting.arguments[2] & 0xFFFFFFFF, 128)
-        address = self._address(waiting, read(waiting.pid, waiting.arguments[1], size))
+        address = self._address(waiting, self._memory.read(waiting.pid, waiting.arguments[1], size))
         if address is None:
             return None
         if bound:

@@ -20,6 +20,7 @@ from agentprov.system.clock import rfc3339
 OPENED = "w"  # opened for writing, or truncated
 CREATED = "c"  # opened for writing where no file was
 IDENTIFIED = "i"  # the file that was created there
+VOID = "x"  # nothing was created there after all
 REMOVED = "r"
 RENAMED = "m"  # a file got or lost this name
 MOVED = "d"  # a directory got or lost this name
@@ -110,7 +111,7 @@ class Attributed:
 
 
 _TOUCHING = frozenset((OPENED, CREATED, REMOVED, RENAMED, MOVED, NAMED, MODE, AGAIN))
-_LOSING = frozenset((REMOVED, RENAMED, MOVED))
+_SETTLING = frozenset((IDENTIFIED, VOID, REMOVED, RENAMED, MOVED))
 
 
 def read(data: bytes) -> Attributed:
@@ -147,7 +148,7 @@ class _Sums:
             self._files.add(item.file)
         if item.kind == CREATED and item.parent is not None:
             self._fresh.add(item.path)
-        elif item.kind in _LOSING or item.kind == IDENTIFIED:
+        elif item.kind in _SETTLING:
             self._fresh.discard(item.path)
         if item.kind == MOVED:
             self._moved_paths.add(item.path)

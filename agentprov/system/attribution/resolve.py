@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentprov.system.attribution.seccomp import libc
 
@@ -56,13 +56,15 @@ class Place:
 
     `path` is absolute as this process sees it, without symbolic links. `parent` is (device,
     inode) of the directory, None when it does not exist. `file` and `mode` (st_mode) are those
-    of what stands there, None and 0 when nothing does.
+    of what stands there, None and 0 when nothing does. `directory` is a descriptor of the
+    directory where `find` was to hold it, else -1.
     """
 
     path: bytes
     parent: tuple[int, int] | None
     file: FileId | None = None
     mode: int = 0
+    directory: int = -1
 
 
 class _OpenHow(ctypes.Structure):
@@ -110,16 +112,18 @@ def _openat2(directory: int, path: bytes, resolve: int) -> int:
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def find(pid: int, path: bytes, directory: int, *, follow: bool) -> Place:
+def find(pid: int, path: bytes, directory: int, *, follow: bool, hold: bool = False) -> Place:
     """Say which place a path names for a thread; `directory` is its descriptor or AT_FDCWD.
 
     With `follow`, symbolic links in the last component are followed even where they dangle.
-    Raises Unresolved.
+    With `hold`, where nothing stands there, the answer holds the directory open for the caller
+    to close: what appears there later can be found whatever mounts are in between. Raises
+    Unresolved.
     """
     process = f"/proc/{pid}".encode()
     own = _OWN.fullmatch(path)
     if own is not None:
-        return _of_own(process, own, follow)
+        return _of_own(process, own, follow, hold)
     place = b"%b/%b" % (process, _base(path, directory))
     try:
         base = os.open(place, _O_PATH | os.O_CLOEXEC)
@@ -128,7 +132,7 @@ def find(pid: int, path: bytes, directory: int, *, follow: bool) -> Place:
             return Place(b"?/" + path, None)
         raise Unresolved(f"{os.strerror(error.errno or 0)}") from error
     try:
-        return _walk(process, base, path, follow)
+        return _walk(process, base, path, follow, hold)
     finally:
         os.close(base)
 
@@ -139,7 +143,7 @@ def _base(path: bytes, directory: int) -> bytes:
     return b"cwd" if directory == AT_FDCWD else b"fd/%d" % directory
 
 
-def _of_own(process: bytes, own: re.Match[bytes], follow: bool) -> Place:
+def _of_own(process: bytes, own: re.Match[bytes], follow: bool, hold: bool) -> Place:
     pid, inside, rest, device, device_rest = own.groups()
     if pid is not None:
         process = b"/proc/" + pid
@@ -150,7 +154,7 @@ def _of_own(process: bytes, own: re.Match[bytes], follow: bool) -> Place:
     except OSError as error:
         raise Unresolved(os.strerror(error.errno or 0)) from error
     try:
-        return _walk(process, base, rest, follow) if rest else _opened(base)
+        return _walk(process, base, rest, follow, hold) if rest else _opened(base)
     finally:
         os.close(base)
 
@@ -182,7 +186,7 @@ def _pair(found: tuple[FileId, int] | None) -> tuple[int, int] | None:
     return None if found is None else (found[0].device, found[0].inode)
 
 
-def _walk(process: bytes, base: int, path: bytes, follow: bool) -> Place:
+def _walk(process: bytes, base: int, path: bytes, follow: bool, hold: bool) -> Place:
     current, opened = base, False
     try:
         for _ in range(_MAX_LINKS):
@@ -205,14 +209,15 @@ def _walk(process: bytes, base: int, path: bytes, follow: bool) -> Place:
                 *(found or (None, 0)),
             )
             if not (follow and stat.S_ISLNK(where.mode)):
-                return where
+                held = hold and found is None
+                return replace(where, directory=os.dup(parent)) if held else where
             if _on_proc(parent):
                 raise Unresolved("a name under /proc, behind a link")
             path = os.readlink(name, dir_fd=parent)
             if path.startswith(b"/"):
                 own = _OWN.fullmatch(path)
                 if own is not None:
-                    return _of_own(process, own, follow)
+                    return _of_own(process, own, follow, hold)
                 os.close(current)
                 current = os.open(process + b"/root", _O_PATH | os.O_CLOEXEC)
         raise Unresolved("too many links")

@@ -16,12 +16,13 @@ import socket
 import stat
 import sys
 import time
+from dataclasses import dataclass, replace
 
 from agentprov.system.attribution import calls, ledger, resolve
 from agentprov.system.attribution.calls import Call
 from agentprov.system.attribution.contacts import Contacts
 from agentprov.system.attribution.ledger import Entry
-from agentprov.system.attribution.memory import Fault, Unreadable, read_number, read_text
+from agentprov.system.attribution.memory import Borrowed, Fault, Memory, Unreadable
 from agentprov.system.attribution.resolve import Place, Unresolved
 from agentprov.system.attribution.seccomp import Listener, Notification
 from agentprov.system.attribution.shared import ACTIVE, BLIND, HANDLED, Shared
@@ -35,19 +36,32 @@ _MAX_FRESH = 256
 _MAX_TRIES = 2
 
 
+@dataclass
+class _Fresh:
+    """A file that is about to be created: its record, its directory, when that last changed."""
+
+    item: Entry
+    directory: int
+    changed: int
+    tries: int = 0
+
+
 class Supervisor:
     """Answers for one listener. `mark` is a variable that processes of the tree carry."""
 
-    def __init__(self, listener: Listener, shared: Shared, book: int, mark: bytes) -> None:
+    def __init__(
+        self, listener: Listener, shared: Shared, book: int, mark: bytes, memory: Memory
+    ) -> None:
         self._listener = listener
         self._shared = shared
         self._book = book
         self._known: dict[tuple[object, ...], list[int]] = {}
         self._again: dict[tuple[object, ...], Entry] = {}
-        self._fresh: dict[bytes, tuple[Entry, int]] = {}
+        self._fresh: dict[bytes, _Fresh] = {}
         self._size = os.fstat(book).st_size
         self._tables = {arch: calls.by_number(arch) for arch in calls.NUMBERS}
-        self._contacts = Contacts(mark)
+        self._memory = memory
+        self._contacts = Contacts(mark, memory)
         self._flushed = time.monotonic()
         self.blind = False
 
@@ -131,12 +145,18 @@ class Supervisor:
             directory = _signed(waiting.arguments[name.directory])
         if name.path is None:
             return resolve.descriptor(waiting.pid, directory)
-        path = read_text(waiting.pid, waiting.arguments[name.path])
+        path = self._memory.text(waiting.pid, waiting.arguments[name.path])
         if not path:
             return None
-        place = resolve.find(waiting.pid, path, directory, follow=follow)
+        place = resolve.find(
+            waiting.pid, path, directory, follow=follow, hold=call.kind in _CREATING
+        )
         # The ids that /proc was read by may have become another process's meanwhile.
-        return place if self._listener.waits(waiting) else None
+        if self._listener.waits(waiting):
+            return place
+        if place.directory >= 0:
+            os.close(place.directory)
+        return None
 
     def _renamed(self, call: Call, waiting: Notification) -> None:
         old = self._place(call, waiting, 0, follow=False)
@@ -149,12 +169,19 @@ class Supervisor:
         self._note(kind, waiting, new)
 
     def _named(self, call: Call, waiting: Notification) -> None:
-        if call.kind == "open-how" and not _flags(call, waiting) & calls.WRITE_FLAGS:
+        if call.kind == "open-how" and not self._flags(call, waiting) & calls.WRITE_FLAGS:
             return
         kind = _KINDS[call.kind]
         place = self._place(call, waiting, 0, follow=kind in (ledger.OPENED, ledger.MODE))
         if place is None:
             return
+        try:
+            self._judge(kind, call, waiting, place)
+        finally:
+            if place.directory >= 0:
+                os.close(place.directory)
+
+    def _judge(self, kind: str, call: Call, waiting: Notification, place: Place) -> None:
         other = place.mode and not (
             stat.S_ISREG(place.mode) or stat.S_ISLNK(place.mode) or kind == ledger.REMOVED
         )
@@ -163,9 +190,22 @@ class Supervisor:
             return
         if place.path.startswith(_NO_FILES):
             return
-        if kind == ledger.OPENED and place.file is None and _creates(call, waiting):
+        if (
+            kind == ledger.OPENED
+            and place.file is None
+            and self._flags(call, waiting) & calls.O_CREAT
+        ):
             kind = ledger.CREATED
         self._note(kind, waiting, place)
+        if kind == ledger.CREATED and place.directory >= 0:
+            self._expect(waiting, place)
+
+    def _flags(self, call: Call, waiting: Notification) -> int:
+        if call.flags is None:
+            return calls.O_CREAT if call.kind == "create" else 0
+        if call.kind == "open-how":
+            return self._memory.number(waiting.pid, waiting.arguments[call.flags])
+        return waiting.arguments[call.flags]
 
     def _note(self, kind: str, waiting: Notification, place: Place) -> None:
         now = time.time_ns()
@@ -182,18 +222,30 @@ class Supervisor:
             self._known.clear()
         self._write(item.encode())
         self._known[key] = [0, now]
-        if kind == ledger.CREATED:
-            # What stands there soon, an outsider may move elsewhere: know it by itself too.
-            self._fresh[item.path] = (item, 0)
-        elif kind in (ledger.REMOVED, ledger.RENAMED):
-            self._fresh.pop(item.path, None)
+        if kind in (ledger.REMOVED, ledger.RENAMED):
+            self._settle(item.path)
+
+    def _expect(self, waiting: Notification, place: Place) -> None:
+        """What stands there soon, an outsider may move elsewhere: know it by itself too."""
+        self._settle(place.path)
+        item = ledger.entry(ledger.IDENTIFIED, time.time_ns(), waiting.pid, place)
+        kept = os.dup(place.directory)
+        self._fresh[place.path] = _Fresh(item, kept, os.fstat(kept).st_mtime_ns)
+
+    def _settle(self, path: bytes) -> None:
+        known = self._fresh.pop(path, None)
+        if known is not None:
+            os.close(known.directory)
 
     def _miss(self, waiting: Notification, reason: str) -> None:
         self._note(ledger.MISSED, waiting, Place(reason.encode("utf-8", "replace"), None))
 
-    def flush(self) -> None:
-        """Write down what may wait: repeated calls, and files that were created meanwhile."""
-        out = [self._identified()]
+    def flush(self, *, last: bool = False) -> None:
+        """Write down what may wait: repeated calls, and files that were created meanwhile.
+
+        With `last` nobody will look again for a file that is not there yet.
+        """
+        out = [self._identified(last)]
         for key, item in self._again.items():
             counted = self._known[key]
             kind = ledger.MISSED if item.kind == ledger.MISSED else ledger.AGAIN
@@ -206,20 +258,20 @@ class Supervisor:
             self._write(b"".join(out))
         self._flushed = time.monotonic()
 
-    def _identified(self) -> bytes:
-        out, later = [], {}
-        for path, (item, tries) in self._fresh.items():
-            try:
-                found = resolve.identify(resolve.AT_FDCWD, path)
-            except OSError:
-                continue
+    def _identified(self, last: bool) -> bytes:
+        out = []
+        for path, fresh in list(self._fresh.items()):
+            item = fresh.item
+            found = resolve.identify(fresh.directory, os.path.basename(path))
             if found is not None:
-                known = Entry(ledger.IDENTIFIED, item.at, item.pid, item.parent, found[0], 1, path)
-                out.append(known.encode())
-            elif tries < _MAX_TRIES:
-                later[path] = (item, tries + 1)
-        self._fresh = later
-        return b"".join(out)
+                out.append(replace(item, file=found[0]))
+            elif fresh.tries < _MAX_TRIES and not last:
+                fresh.tries += 1
+                continue
+            elif _never_created(fresh):
+                out.append(replace(item, kind=ledger.VOID))
+            self._settle(path)
+        return b"".join(item.encode() for item in out)
 
     def due(self) -> bool:
         """Say whether it is time to flush although calls keep coming."""
@@ -258,20 +310,16 @@ _KINDS = {
 }
 
 
+_CREATING = ("open", "open-how", "create")
 # Regular to look at, yet what is written there is an order to the kernel.
 _NO_FILES = (b"/proc/", b"/sys/")
 
 
-def _flags(call: Call, waiting: Notification) -> int:
-    if call.flags is None:
-        return calls.O_CREAT if call.kind == "create" else 0
-    if call.kind == "open-how":
-        return read_number(waiting.pid, waiting.arguments[call.flags])
-    return waiting.arguments[call.flags]
-
-
-def _creates(call: Call, waiting: Notification) -> bool:
-    return bool(_flags(call, waiting) & calls.O_CREAT)
+def _never_created(fresh: _Fresh) -> bool:
+    """Say whether the call must have failed: a sandbox or missing rights were in its way."""
+    if os.fstat(fresh.directory).st_mtime_ns == fresh.changed:
+        return True
+    return not os.access(b"/proc/self/fd/%d" % fresh.directory, os.W_OK)
 
 
 def _signed(argument: int) -> int:
@@ -301,7 +349,7 @@ def _answer(supervisor: Supervisor, listener: int, control: socket.socket) -> No
         if state & select.POLLIN:
             supervisor.step()
         elif state:
-            supervisor.flush()
+            supervisor.flush(last=True)
             return
         if control.fileno() in events and not _asked(supervisor, control):
             poller.unregister(control.fileno())
@@ -313,9 +361,8 @@ def _asked(supervisor: Supervisor, control: socket.socket) -> bool:
         word = control.recv(64)
     except OSError:
         word = b""
-    if word in (b"flush", b"end", b""):
-        supervisor.flush()
-    if word in (b"end", b""):
+    supervisor.flush(last=word != b"flush")
+    if word != b"flush":
         supervisor.blind = True
     with contextlib.suppress(OSError):
         control.send(b"done")
@@ -353,12 +400,13 @@ def main() -> None:
     """Serve; argument 1 is the descriptor of the socket to the recorder."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     control = socket.socket(fileno=int(sys.argv[1]))
-    message, descriptors, _, _ = socket.recv_fds(control, 4096, 3)
-    if len(descriptors) != 3:
+    message, descriptors, _, _ = socket.recv_fds(control, 4096, 4)
+    if len(descriptors) < 3:
         return
     orders = json.loads(message)
     listener = Listener(descriptors[0], (shared := Shared(descriptors[1])).room)
-    supervisor = Supervisor(listener, shared, descriptors[2], orders["mark"].encode())
+    memory = Borrowed(socket.socket(fileno=descriptors[3])) if descriptors[3:] else Memory()
+    supervisor = Supervisor(listener, shared, descriptors[2], orders["mark"].encode(), memory)
     stuck = False
     if orders["before"]:
         stuck = _stand_by(shared, orders["before"], descriptors[0])

@@ -26,7 +26,7 @@ from pathlib import Path
 from agentprov.errors import CannotStart
 from agentprov.formats.facts import Gap
 from agentprov.system import process
-from agentprov.system.attribution import ledger, resolve, seccomp
+from agentprov.system.attribution import ledger, memory, resolve, seccomp
 from agentprov.system.attribution.ledger import Attributed
 from agentprov.system.attribution.shared import ACTIVE, BLIND, Shared
 from agentprov.system.clock import rfc3339
@@ -60,9 +60,17 @@ def available() -> str | None:
             scope = stream.read().strip()
     except OSError:
         return None
-    if scope != "0" and not _may_trace():
+    if scope not in ("0", "1") and not _may_trace():
         return f"kernel.yama.ptrace_scope is {scope}: reading what a write names is forbidden"
     return None
+
+
+def _only_ancestors_read() -> bool:
+    try:
+        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as stream:
+            return stream.read().strip() == "1" and not _may_trace()
+    except OSError:
+        return False
 
 
 def _may_trace() -> bool:
@@ -146,6 +154,7 @@ class Attribution:
         self._starts = 0
         self._stopped: Attributed | None = None
         self._relay: threading.Thread | None = None
+        self._lending = _only_ancestors_read()
         self._refusal: str | None = available()
 
     @classmethod
@@ -259,7 +268,14 @@ class Attribution:
         assert self._shared is not None
         assert self._book is not None
         orders = {"before": before, "blind": self._stopped is not None, "mark": self._mark}
-        supervisor.order(orders, (self._listener, self._shared.descriptor, self._book))
+        descriptors = [self._listener, self._shared.descriptor, self._book]
+        if not self._lending:
+            supervisor.order(orders, descriptors)
+            return
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, unsignalled():
+            threading.Thread(target=_lend, args=(mine,), daemon=True).start()
+            supervisor.order(orders, [*descriptors, theirs.fileno()])
 
     def _give_up(self, why: str) -> None:
         self._refusal = why
@@ -317,20 +333,18 @@ class Attribution:
         """
         if self._stopped is None:
             self.check()
-            for one in self._supervisors:
-                # One that ended by itself has told all: nobody is left in the tree.
-                one.ask(b"end")
-            self._stopped = self._read(ask=False)
+            self._stopped = self._read(b"end")
             self._let_go()
         return self._stopped
 
-    def _read(self, *, ask: bool = True) -> Attributed:
+    def _read(self, word: bytes = b"flush") -> Attributed:
         if self._book is None or self._listener is None or self._shared is None:
             return Attributed(gaps=tuple(self._gaps))
         active = self._shared.get(ACTIVE)
         for one in self._supervisors:
-            if ask and one.process.pid == active:
-                one.ask(b"flush")
+            # One that ended by itself has told all: nobody is left in the tree.
+            if one.process.pid == active:
+                one.ask(word)
         try:
             data = self._book_path.read_bytes()
         except OSError as error:
@@ -398,6 +412,12 @@ def _refusal(rest: bytes) -> str:
     if code == str(errno.EBUSY):
         return "a seccomp notifier is above us already (a run inside a run, or a sandbox)"
     return f"seccomp was refused: {text}"
+
+
+def _lend(borrower: socket.socket) -> None:
+    with borrower:
+        while memory.lend(borrower):
+            pass
 
 
 def _relay(listener: seccomp.Listener) -> None:
