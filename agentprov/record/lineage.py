@@ -16,6 +16,8 @@ from agentprov.record.transforms import is_distinctive
 
 _SMALL = 300
 _MAX_PLACES = 32
+_BLOCK = 3
+_TELLING_CHARACTERS = 20
 
 
 def carried(old: Sequence[bytes], new: Sequence[bytes]) -> list[int]:
@@ -106,18 +108,18 @@ class Lineage:
         self._next = len(keys)
         self._gone: dict[bytes, list[tuple[list[tuple[bytes, int]], int]]] = {}
 
-    def step(self, keys: Sequence[bytes]) -> tuple[list[int], list[int]]:
-        """Go on to the next version; give the indexes of its new lines, and of moved ones."""
+    def step(self, keys: Sequence[bytes]) -> list[int]:
+        """Go on to the next version; give the indexes of its new lines."""
         mapping = carried(self.keys, keys)
         self._retire(mapping)
         ids = [self.ids[old] if old >= 0 else -1 for old in mapping]
-        moved = self._return(keys, ids)
+        self._return(keys, ids)
         new = [index for index, identity in enumerate(ids) if identity < 0]
         for index in new:
             ids[index] = self._next
             self._next += 1
         self.keys, self.ids = list(keys), ids
-        return new, moved
+        return new
 
     def _retire(self, mapping: Sequence[int]) -> None:
         kept = set(mapping)
@@ -131,10 +133,9 @@ class Lineage:
                         self._gone.setdefault(key, []).append((block, place))
                 block = []
 
-    def _return(self, keys: Sequence[bytes], ids: list[int]) -> list[int]:
-        moved: list[int] = []
+    def _return(self, keys: Sequence[bytes], ids: list[int]) -> None:
         if not self._gone:
-            return moved
+            return
         present = {identity for identity in ids if identity >= 0}
         for index in range(len(keys)):
             if ids[index] >= 0:
@@ -143,12 +144,16 @@ class Lineage:
                 if block[place][1] in present:
                     continue
                 span = _span(keys, ids, index, block, place, present)
+                if len(span) < _BLOCK and not any(_is_telling(keys[at]) for at, _ in span):
+                    continue
                 for at, source in span:
                     ids[at] = block[source][1]
                     present.add(ids[at])
-                    moved.append(at)
                 break
-        return sorted(moved)
+
+
+def _is_telling(key: bytes) -> bool:
+    return len(key.strip()) >= _TELLING_CHARACTERS
 
 
 def _span(

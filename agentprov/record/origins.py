@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.formats.vocabulary import Basis, Origin
@@ -30,9 +31,10 @@ from agentprov.record.versions import Version, instant
 
 EVENT_DELAY = timedelta(milliseconds=250)
 TOOL_AFTERMATH = timedelta(seconds=2)
-TOOL_REPORT = timedelta(seconds=30)
+TOOL_REPORT = timedelta(seconds=1)
 MOVED_LINES = 3
 ONE_OF_A_KIND = 20
+_LARGE_PART = 4
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
@@ -82,6 +84,19 @@ class Moves:
     def __init__(self, edits: Iterable[Edit]) -> None:
         self._texts = list(edits)
         self._index: dict[bytes, list[Edit]] | None = None
+        self._pieces: frozenset[bytes] | None = None
+
+    def holds_part_of(self, line: bytes) -> bool:
+        """Say whether some write begins or ends with a piece of this line."""
+        if self._pieces is None:
+            ends = (
+                text.keys[place]
+                for text in map(_text, self._texts)
+                for place in (0, -1)
+                if text.keys
+            )
+            self._pieces = frozenset(end.strip() for end in ends if is_distinctive(end))
+        return any(piece in line for piece in self._pieces)
 
     def holding(self, keys: Iterable[bytes]) -> list[Edit]:
         """Give the writes that hold one of these lines; only telling ones are looked up."""
@@ -176,8 +191,12 @@ class _Step:
     places: Places
     since: datetime | None = None
     at: datetime | None = None
-    old: frozenset[int] = frozenset()
+    prior: frozenset[bytes] = frozenset()
     applied: set[int] = field(default_factory=set)
+
+    @cached_property
+    def present(self) -> frozenset[bytes]:
+        return frozenset(self.keys)
 
 
 class _Judge:
@@ -187,24 +206,19 @@ class _Judge:
         self.account = account
         self.about = circumstances
         self.notebook = is_notebook(account.path)
-        self.wire = [self._text(edit) for edit in account.wire]
-        self.reported = [self._text(edit) for edit in account.reported]
+        self.wire = [_text(edit, notebook=self.notebook) for edit in account.wire]
+        self.reported = [_text(edit, notebook=self.notebook) for edit in account.reported]
         self.claimed: dict[int, _Claim] = {}
         self.landed: list[tuple[datetime, Text]] = []
-
-    def _text(self, edit: Edit) -> Text:
-        keys = text_keys(edit, notebook=self.notebook)
-        echoed = frozenset(keys[n - 1] for n in edit.echoed if 0 < n <= len(keys))
-        return Text(edit, keys, instant(edit.at) if edit.at else None, echoed=echoed)
 
     def claims(self, content: bytes) -> list[_Claim]:
         """Give a claim for each line of what was committed."""
         start = file_keys(self.account.before, notebook=self.notebook)
         lineage = Lineage(start)
         steps = [step for step in self._steps(content, lineage) if step.places.free]
-        landing = self._landing_of_reports(steps)
+        landing = self._landing(steps)
         for number, step in enumerate(steps):
-            self._take_wire(step)
+            self._take_wire(step, number, landing)
             told = self._take_reported(step, number, landing)
             self._take_moved(step)
             for index in sorted(step.places.free | told.keys()):
@@ -233,38 +247,44 @@ class _Judge:
 
     @staticmethod
     def _step(lineage: Lineage, before: bytes, keys: list[bytes]) -> _Step:
-        new, moved = lineage.step(keys)
-        old = [index for index in moved if lineage.ids[index] < lineage.first]
-        places = Places(lineage.keys, sorted([*new, *old]))
-        old_ids = frozenset(lineage.ids[index] for index in old)
-        return _Step(before, lineage.keys, lineage.ids, places, old=old_ids)
+        prior = frozenset(lineage.keys)
+        places = Places(keys, lineage.step(keys))
+        return _Step(before, lineage.keys, lineage.ids, places, prior=prior)
 
-    def _take_wire(self, step: _Step) -> None:
+    def _take_wire(self, step: _Step, number: int, landing: Mapping[int, frozenset[int]]) -> None:
         """Claim lines that stand in an answer which was complete before they stood here."""
-        texts = [one for one in self.wire if not one.spent and _by(one.at, step.at)]
-        if not texts:
+        texts = [
+            one
+            for one in self.wire
+            if not one.spent and _by(one.at, step.at) and number in landing[id(one)]
+        ]
+        drafted = self._drafted(step)
+        if not (texts or drafted):
             return
-        drafted = self._drafted(step, texts)
+        used = {id(text): len(text.used) for text in texts}
         for text in [*drafted, *reversed(texts)]:
             self._say(step, text, step.places.claim(text, [*texts, *drafted]), "intercepted")
         for index, text in list(step.places.slide([*drafted, *texts])):
             self._say(step, text, [index], "intercepted")
-        for text in texts:
-            if text.used and step.at is not None:
-                self.landed.append((step.at, text))
+        if step.at is not None:
+            found = [text for text in texts if len(text.used) > used[id(text)]]
+            self.landed += [(step.at, text) for text in (*found, *drafted)]
 
-    def _drafted(self, step: _Step, texts: Sequence[Text]) -> list[Text]:
+    def _drafted(self, step: _Step) -> list[Text]:
         """Do the replacements that the model asked for, and give the whole lines they make."""
         draft = Draft.of(step.before)
         made: list[tuple[int, list[bytes]]] = []
-        for number, text in enumerate(texts):
-            if not text.edit.replaces:
+        for number, text in enumerate(self.wire):
+            if not text.edit.replaces or text.spent or not _by(text.at, step.at):
                 continue
             tried = draft.copy()
             if not tried.replace(text.edit, number):
                 continue
             runs = list(tried.runs(notebook=self.notebook))
-            fits = any(tag == number and any(map(step.places.has, keys)) for tag, keys in runs)
+            mine = [key for tag, keys in runs if tag == number for key in keys]
+            fits = _fits(step, [key for key in mine if is_distinctive(key)]) or (
+                bool(mine) and all(map(step.places.has, mine))
+            )
             # In a step that was seen, a write that left no trace was refused, or is done already.
             if fits or step.at is None:
                 draft, made = tried, runs
@@ -272,15 +292,13 @@ class _Judge:
                 step.applied.add(id(text))
                 text.used.update(range(len(text.keys)))
         return [
-            Text(texts[tag].edit, keys, texts[tag].at, echoed=texts[tag].echoed)
+            Text(self.wire[tag].edit, keys, self.wire[tag].at, echoed=self.wire[tag].echoed)
             for tag, keys in made
         ]
 
     def _say(self, step: _Step, text: Text, indexes: Iterable[int], basis: Basis) -> None:
         for index in list(indexes):
-            why = None
-            if step.ids[index] in step.old or step.keys[index] in text.echoed:
-                why = "echoed"
+            why = "echoed" if step.keys[index] in text.echoed else None
             if why and (step.at is None or not self.about.followed):
                 # It may have stood here before the answer, by another hand.
                 claim = _Claim("unknown", "observed", why=why)
@@ -288,27 +306,33 @@ class _Judge:
                 claim = _Claim("model", basis, text.edit.model, why)
             self.claimed[step.ids[index]] = claim
 
-    def _landing_of_reports(self, steps: Sequence[_Step]) -> dict[int, int]:
-        """Choose the step in which each reported write landed: the one with most of its lines."""
-        found: dict[int, int] = {}
+    def _landing(self, steps: Sequence[_Step]) -> dict[int, frozenset[int]]:
+        """Choose the steps in which each write landed: where most of its lines are new.
+
+        A person may type one line of a text that an agent is about to write, or wrote before.
+        Large parts count too: a file may be read while it is half written.
+        """
+        found: dict[int, frozenset[int]] = {}
+        asked = {text.edit.call_id: text.at for text in self.wire if text.edit.call_id}
+        for text in self.wire:
+            covers = _covers(text, [(n, s) for n, s in enumerate(steps) if _by(text.at, s.at)])
+            found[id(text)] = _best(covers, steps, text)
         for text in self.reported:
-            best = 0
-            for number, step in enumerate(steps):
-                cover = step.places.coverage(text) if _near(text.at, step) else 0
-                if cover and cover >= best:
-                    best = cover
-                    found[id(text)] = number
-            if not best:
-                whole = [n for n, step in enumerate(steps) if list(text.keys) == step.keys]
-                found[id(text)] = whole[-1] if whole else -1
+            began = asked.get(text.edit.call_id or "")
+            near = [
+                (number, step)
+                for number, step in enumerate(steps)
+                if _near(text.at, step, began) and not (step.at and self._in_command(step))
+            ]
+            found[id(text)] = frozenset([*_covers(text, near)][-1:])
         return found
 
     def _take_reported(
-        self, step: _Step, number: int, landing: Mapping[int, int]
+        self, step: _Step, number: int, landing: Mapping[int, frozenset[int]]
     ) -> dict[int, Text]:
         """Find lines that only the agent's own report accounts for; claim them off the wire."""
         told: dict[int, Text] = {}
-        texts = [one for one in self.reported if landing[id(one)] == number]
+        texts = [one for one in self.reported if number in landing[id(one)]]
         for text in reversed(texts):
             told.update((index, text) for index in step.places.claim(text, texts))
         if not self.about.wire_complete:
@@ -321,7 +345,7 @@ class _Judge:
             return
         telling = [step.keys[n] for n in step.places.free if len(step.keys[n]) >= ONE_OF_A_KIND]
         for edit in self.about.elsewhere.holding(telling):
-            text = self._text(edit)
+            text = _text(edit, notebook=self.notebook)
             if edit in self.account.wire or edit in self.account.reported or edit.echoed:
                 continue
             if _by(text.at, step.at):
@@ -331,12 +355,12 @@ class _Judge:
 
     def _rest(self, step: _Step, index: int, told: Text | None) -> _Claim:
         """Judge a line that no answer accounts for."""
-        if step.ids[index] in step.old:
-            return _Claim("unknown", "observed", why="before-session")
         line = step.keys[index]
         if told is not None:
             return self._reported_only(step, line, told)
         if self._is_humans(step):
+            if is_distinctive(line) and self._was_said(line, step.at):
+                return _Claim("unknown", "observed", why="said-in-an-answer")
             return _Claim("human", "observed")
         if index in step.places.ambiguous:
             return _Claim("unknown", "observed", why="repeated-line")
@@ -392,6 +416,10 @@ class _Judge:
         opened = (self.about.opened_by_agent or {}).get(self.account.path)
         return opened is not None and step.at < instant(opened[0])
 
+    def _was_said(self, line: bytes, by: datetime | None) -> bool:
+        moves = self.about.elsewhere
+        return self.about.said(line, by) or (moves is not None and moves.holds_part_of(line))
+
     def _in_command(self, step: _Step) -> bool:
         if step.since is None or step.at is None:
             return self.account.by_command and not self.wire and not self.reported
@@ -430,14 +458,61 @@ class _Judge:
         return False
 
 
+def _text(edit: Edit, *, notebook: bool = False) -> Text:
+    keys = text_keys(edit, notebook=notebook)
+    echoed = frozenset(keys[n - 1] for n in edit.echoed if 0 < n <= len(keys))
+    return Text(edit, keys, instant(edit.at) if edit.at else None, echoed=echoed)
+
+
 def _by(at: datetime | None, end: datetime | None) -> bool:
     return at is None or end is None or at <= end
 
 
-def _near(at: datetime | None, step: _Step) -> bool:
-    """Say whether a write that was reported as done at a time can have made this step."""
-    if at is None or step.since is None:
+def _covers(text: Text, steps: Iterable[tuple[int, _Step]]) -> dict[int, int]:
+    """Give the steps in which a write can have landed, and how many of its lines are new there."""
+    found: dict[int, int] = {}
+    telling = {key for key in text.keys if is_distinctive(key)}
+    for number, step in steps:
+        if not telling:
+            if list(text.keys) == step.keys:
+                found[number] = 1
+            continue
+        cover = step.places.coverage(text)
+        if cover and (step.at is None or _fits(step, telling)):
+            found[number] = cover
+    return found
+
+
+def _fits(step: _Step, lines: Iterable[bytes]) -> bool:
+    """Say whether most of the lines that were not there before this step are there after it.
+
+    A write puts all of its text into the file; a line or two may be a person's by chance.
+    """
+    missing = {*lines} - step.prior
+    return 0 < len(missing) <= 2 * len(missing & step.present)
+
+
+def _best(covers: Mapping[int, int], steps: Sequence[_Step], text: Text) -> frozenset[int]:
+    if text.edit.every or not covers:
+        return frozenset(covers)
+    best = max(covers.values())
+    same = [number for number, cover in covers.items() if cover == best]
+    parts = {number for number, cover in covers.items() if _LARGE_PART <= cover >= best / 2}
+    until = instant(text.edit.until) + EVENT_DELAY if text.edit.until else None
+    # The tool's own write is the last thing before the next request.
+    timely = [n for n in same if until is None or _by(steps[n].since, until)]
+    return frozenset({*parts, timely[-1] if timely and until else same[0]})
+
+
+def _near(at: datetime | None, step: _Step, began: datetime | None) -> bool:
+    """Say whether a write that was reported as done at a time can have made this step.
+
+    `began` is when the answer that asked for it was complete, where that is known.
+    """
+    if at is None or step.since is None or step.at is None:
         return True
+    if began is not None:
+        return began <= step.at and step.since <= at + EVENT_DELAY
     return at - TOOL_REPORT <= step.since <= at + EVENT_DELAY
 
 
