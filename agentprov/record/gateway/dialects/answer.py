@@ -39,7 +39,7 @@ class Answer:
 class Budget:
     """Counts characters over all parts of one answer; raises MalformedInput beyond the bound."""
 
-    def __init__(self, characters: int = MAX_CHARACTERS) -> None:
+    def __init__(self, characters: int) -> None:
         self._left = characters
 
     def take(self, characters: int) -> None:
@@ -84,7 +84,7 @@ class AnswerReader(ABC):
 
     def __init__(self) -> None:
         self.answer = Answer()
-        self.budget = Budget()
+        self.budget = Budget(MAX_CHARACTERS)
 
     def fault(self, reason: str) -> None:
         """Take the trust from this answer."""

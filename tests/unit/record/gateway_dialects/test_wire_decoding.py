@@ -27,6 +27,10 @@ def decode(coding: str, data: bytes, size: int) -> bytes:
     return b"".join(out)
 
 
+def zipped(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
 def raw_deflate(data: bytes) -> bytes:
     squeezer = zlib.compressobj(wbits=-15)
     return squeezer.compress(data) + squeezer.flush()
@@ -36,14 +40,15 @@ def raw_deflate(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("coding", "data"),
     [
-        ("gzip", gzip.compress(PLAIN)),
-        ("x-gzip", gzip.compress(PLAIN[:1000]) + gzip.compress(PLAIN[1000:])),
-        ("GZip", gzip.compress(PLAIN) + b"\0\0\0"),
+        ("gzip", zipped(PLAIN)),
+        ("x-gzip", zipped(PLAIN[:1000]) + zipped(PLAIN[1000:])),
+        ("GZip", zipped(PLAIN) + b"\0\0\0"),
         ("deflate", zlib.compress(PLAIN)),
         ("deflate", raw_deflate(PLAIN)),
-        ("deflate, gzip", gzip.compress(zlib.compress(PLAIN))),
-        ("identity, gzip", gzip.compress(PLAIN)),
+        ("deflate, gzip", zipped(zlib.compress(PLAIN))),
+        ("identity, gzip", zipped(PLAIN)),
     ],
+    ids=["gzip", "members", "padded", "zlib", "raw", "chain", "identity"],
 )
 def test_gzip_and_deflate_are_decoded_however_they_are_split(
     coding: str, data: bytes, size: int
@@ -70,9 +75,10 @@ def test_each_flushed_piece_of_gzip_comes_out_at_once() -> None:
     ("coding", "data"),
     [
         ("gzip", b"this is no gzip"),
-        ("gzip", gzip.compress(PLAIN)[:50] + b"\xff" * 50),
+        ("gzip", zipped(PLAIN)[:50] + b"\xff" * 50),
         ("deflate", b"\x78\x9c" + b"\xff" * 50),
     ],
+    ids=["not-gzip", "gzip", "deflate"],
 )
 def test_damage_is_told_and_quotes_nothing(coding: str, data: bytes) -> None:
     with pytest.raises(MalformedInput, match=f"^damaged {coding} body$"):
@@ -87,7 +93,7 @@ def test_a_bomb_stops_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
     with pytest.raises(MalformedInput, match="more than a model says"):
         pieces.extend(decoder.decode(bomb))
-    assert sum(map(len, pieces)) <= 1_000_000
+    assert sum(map(len, pieces)) == 1_000_000
 
 
 @pytest.mark.parametrize("coding", ["rot13", "gzip, gzip, gzip, gzip"])
