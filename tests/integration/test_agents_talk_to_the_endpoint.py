@@ -1,4 +1,4 @@
-"""Claude Code and Codex, for real, against the scripted model: they do what the script says."""
+"""Real agents, headless, against the scripted model: they do what the script says."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.model_endpoint import (
     Turn,
     Write,
 )
-from support.real_agents import AgentMissing, configure, install
+from support.real_agents import AGENTS, AgentMissing, configure, install
 
 LABNOTES = Path(__file__).resolve().parents[1] / "support" / "labnotes_server.py"
 SPOOL = """#!/bin/sh
@@ -46,7 +46,41 @@ SCRIPT: list[Turn] = [
     Shell("git add -A && git commit -qm 'Add the greeting'"),
     Say("All done."),
 ]
-MODELS = {"claude-code": "claude-opus-5-5", "codex": "gpt-5.5"}
+MODELS = {
+    "claude-code": "claude-opus-5-5",
+    "codex": "gpt-5.5",
+    "gemini-cli": "gemini-3.1-pro-preview",
+    "opencode": "scripted-model",
+    "pi": "scripted-model",
+    "qwen-code": "scripted-model",
+}
+WITHOUT_MCP = ("pi",)
+KEEPS_SERVED = ("claude-code", "pi", "qwen-code")
+LOADED = {
+    "claude-code": ["CLAUDE.md", "docs/style.md"],
+    "codex": ["AGENTS.md"],
+    "qwen-code": ["AGENTS.md"],
+}
+CHANNELS = {
+    "claude-code": ("hooks", "transcript"),
+    "codex": ("transcript",),
+    "gemini-cli": ("transcript",),
+    "opencode": ("transcript",),
+    "pi": ("hooks", "transcript"),
+    "qwen-code": ("hooks", "transcript"),
+}
+ANSWER = {
+    "claude-code": '"result',
+    "codex": '"result',
+    "gemini-cli": "\\n5\\n",
+    "opencode": '"content": "5"',
+    "qwen-code": '"result',
+}
+SETTINGS = {"codex": "config.toml", "opencode": "opencode.json", "pi": "models.json"}
+
+
+def _script(name: str) -> list[Turn]:
+    return [turn for turn in SCRIPT if name not in WITHOUT_MCP or not isinstance(turn, McpCall)]
 
 
 @dataclass
@@ -77,6 +111,7 @@ def repo(tmp_path: Path) -> Path:
     (folder / "README.md").write_text("# A small project\n")
     (folder / "CLAUDE.md").write_text("# Rules\n\n@docs/style.md\n")
     (folder / "AGENTS.md").write_text("# Rules for agents\n")
+    (folder / "GEMINI.md").write_text("# Rules for Gemini\n")
     (folder / "docs" / "style.md").write_text("Be kind.\n")
     _git(folder, "init", "-q", "-b", "main")
     _git(folder, "add", "-A")
@@ -96,7 +131,11 @@ def _play(name: str, repo: Path, script: list[Turn], **extra: object) -> Run:
     spool_script = base / "the spool.sh"
     spool_script.write_text(SPOOL.format(folder=spool))
     with ModelEndpoint(script, root=repo, served=f"served-by-{name}") as endpoint:
-        settings = {"mcp": {"labnotes": [sys.executable, str(LABNOTES)]}, **extra}
+        servers = {"labnotes": [sys.executable, str(LABNOTES)]}
+        settings = {"mcp": {} if name in WITHOUT_MCP else servers, **extra}
+        if name == "gemini-cli":
+            # Else it first asks a model which model to ask.
+            settings.setdefault("model", MODELS[name])
         prefix, environment = configure(name, base / "home", endpoint.url, settings)
         context = LaunchContext(
             argv=(*prefix, "make a greeting app"),
@@ -126,11 +165,12 @@ def _play(name: str, repo: Path, script: list[Turn], **extra: object) -> Run:
 
 
 @pytest.mark.agents
-@pytest.mark.parametrize("name", ["claude-code", "codex"])
+@pytest.mark.parametrize("name", sorted(AGENTS))
 def test_a_real_agent_writes_edits_runs_and_commits_what_the_script_says(
     name: str, repo: Path
 ) -> None:
-    run = _play(name, repo, SCRIPT)
+    script = _script(name)
+    run = _play(name, repo, script)
 
     assert "All done." in run.stdout
     assert _git(repo, "show", "HEAD:src/app.py") == (
@@ -139,56 +179,84 @@ def test_a_real_agent_writes_edits_runs_and_commits_what_the_script_says(
     assert _git(repo, "show", "HEAD:notes.txt") == "made by a command\n"
     assert _git(repo, "log", "--format=%s") == "Add the greeting\nStart\n"
     assert _git(repo, "status", "--porcelain") == ""
-    asked = run.endpoint.model_requests
-    assert [request.body["model"] for request in asked] == [MODELS[name]] * len(SCRIPT)
-    assert '"result' in json.dumps(asked[-1].body), "the MCP server's answer reached the model"
-
-
-@pytest.mark.agents
-@pytest.mark.parametrize("name", ["claude-code", "codex"])
-def test_a_report_on_a_real_run_tells_models_edits_commands_and_servers(
-    name: str, repo: Path
-) -> None:
-    run = _play(name, repo, SCRIPT)
-    report = run.report()
-
-    (use,) = report.models
-    assert (use.requested, use.role, use.basis) == (MODELS[name], "main", "reported")
-    assert use.served == ("served-by-claude-code" if name == "claude-code" else None)
-    assert (use.calls, use.input_tokens, use.output_tokens) == (6, 600, 120)
-    texts = [edit.text for edit in report.edits if edit.path == str(repo / "src" / "app.py")]
-    assert texts[0] == "def greet(name):\n    return 'hello ' + name\n"
-    assert texts[-1].rstrip("\n") == "    return f'hello, {name}!'"
-    assert len(report.commands) >= 2
-    assert all(run.context.started < window.start for window in report.commands)
-    assert str(repo / "README.md") in report.read_paths
-    assert report.mcp_connected == ("labnotes",)
-    assert report.gaps == ()
-    assert len(report.agent_sessions) == 1
-    loaded = {"claude-code": ["CLAUDE.md", "docs/style.md"], "codex": ["AGENTS.md"]}[name]
-    assert list(report.instructions) == [str(repo / path) for path in loaded]
-    assert report.channels == (
-        ("hooks", "transcript") if name == "claude-code" else ("transcript",)
+    # opencode also asks for a title, with no tools on offer.
+    asked = [
+        request
+        for request in run.endpoint.model_requests
+        if name != "opencode" or request.body.get("tools")
+    ]
+    assert [request.model for request in asked] == [MODELS[name]] * len(script)
+    assert name in WITHOUT_MCP or ANSWER[name] in json.dumps(asked[-1].body), (
+        "the MCP server's answer reached the model"
     )
 
 
 @pytest.mark.agents
-@pytest.mark.parametrize("name", ["claude-code", "codex"])
+@pytest.mark.parametrize("name", sorted(AGENTS))
+def test_a_report_on_a_real_run_tells_models_edits_commands_and_servers(
+    name: str, repo: Path
+) -> None:
+    script = _script(name)
+    run = _play(name, repo, script)
+    report = run.report()
+
+    (use,) = report.models
+    assert (use.requested, use.role, use.basis) == (MODELS[name], "main", "reported")
+    assert use.served == (f"served-by-{name}" if name in KEEPS_SERVED else None)
+    calls = len(script)
+    assert (use.calls, use.input_tokens, use.output_tokens) == (calls, 100 * calls, 20 * calls)
+    edits = [edit for edit in report.edits if edit.path == str(repo / "src" / "app.py")]
+    assert edits[0].text == "def greet(name):\n    return 'hello ' + name\n"
+    assert edits[-1].text.rstrip("\n") == "    return f'hello, {name}!'"
+    assert all(run.context.started < (edit.at or "") for edit in edits)
+    assert len(report.commands) >= 2
+    assert all(run.context.started < window.start for window in report.commands)
+    assert all(window.start <= window.end < "9999" for window in report.commands)
+    assert str(repo / "README.md") in report.read_paths
+    assert report.mcp_connected == (() if name in WITHOUT_MCP else ("labnotes",))
+    assert report.gaps == ()
+    assert len(report.agent_sessions) == 1
+    # Qwen Code also names a file of the user's own.
+    loaded = [path for path in report.instructions if path.startswith(str(repo))]
+    assert loaded == [str(repo / path) for path in LOADED.get(name, ())]
+    assert report.channels == CHANNELS[name]
+
+
+@pytest.mark.agents
+@pytest.mark.parametrize("name", sorted(AGENTS))
 def test_the_configured_server_and_the_files_that_steer_a_real_agent_are_named(
     name: str, repo: Path
 ) -> None:
     run = _play(name, repo, [Say("Hello.")])
     adapter = adapter_for(run.context.argv[0])
 
-    (server,) = adapter.mcp_servers(run.context)
-    assert (server.name, server.command, server.arguments) == (
-        "labnotes",
-        sys.executable,
-        (str(LABNOTES),),
+    servers = adapter.mcp_servers(run.context)
+    assert [(server.name, server.command, server.arguments) for server in servers] == (
+        [] if name in WITHOUT_MCP else [("labnotes", sys.executable, (str(LABNOTES),))]
     )
     roles = {path.name: role for role, path in adapter.materials(run.context)}
-    assert roles["AGENTS.md"] == "instruction"
-    assert roles["settings.json" if name == "claude-code" else "config.toml"] == "settings"
+    assert roles["GEMINI.md" if name == "gemini-cli" else "AGENTS.md"] == "instruction"
+    assert roles[SETTINGS.get(name, "settings.json")] == "settings"
+
+
+@pytest.mark.agents
+@pytest.mark.parametrize("name", sorted(AGENTS))
+def test_what_a_real_agent_was_told_to_write_is_read_off_the_wire(name: str, repo: Path) -> None:
+    run = _play(name, repo, SCRIPT[:2])
+    adapter = adapter_for(run.context.argv[0])
+
+    texts = [
+        (edit.path, edit.text.rstrip("\n"), edit.basis)
+        for call in run.endpoint.tool_calls
+        for edit in adapter.edits_of(call, str(repo))
+    ]
+    place = str(repo / "src" / "app.py")
+    whole, part = texts
+    assert whole == (place, "def greet(name):\n    return 'hello ' + name", "intercepted")
+    assert part[0] == place
+    assert "f'hello, {name}!'" in part[1]
+    reported = {edit.call_id for edit in run.report().edits} - {None}
+    assert reported <= {call.id for call in run.endpoint.tool_calls}
 
 
 @pytest.mark.agents

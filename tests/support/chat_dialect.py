@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentprov.formats.exchange import ToolCall
 from support import offered_tools
 from support.model_dialects import Say, next_turn, steps
 
@@ -84,6 +85,15 @@ def chunks(whole: dict[str, Any]) -> Iterator[bytes]:
     yield _event({**head, "choices": [end]})
     yield _event({**head, "choices": [], "usage": whole["usage"]})
     yield b"data: [DONE]\n\n"
+
+
+def tool_calls(whole: dict[str, Any]) -> list[ToolCall]:
+    """Give the calls that a completion asks for."""
+    (choice,) = whole["choices"]
+    return [
+        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+        for call in choice["message"].get("tool_calls", ())
+    ]
 
 
 def _event(value: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentprov.formats.exchange import ToolCall
 from support import offered_tools
 from support.model_dialects import Say, next_turn, steps
 
@@ -66,3 +67,10 @@ def chunks(whole: dict[str, Any]) -> Iterator[bytes]:
         if number < len(parts) - 1:
             del one["finishReason"]
         yield f"data: {json.dumps({**whole, 'candidates': [one]})}\r\n\r\n".encode()
+
+
+def tool_calls(whole: dict[str, Any]) -> list[ToolCall]:
+    """Give the calls that an answer asks for."""
+    (candidate,) = whole["candidates"]
+    called = [part.get("functionCall") for part in candidate["content"]["parts"]]
+    return [ToolCall(one["id"], one["name"], json.dumps(one["args"])) for one in called if one]

@@ -9,6 +9,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from agentprov.formats.exchange import ToolCall
+
 FINISHED = "Nothing is left to do."
 
 
@@ -198,6 +200,22 @@ def openai_responses(
     }
     done = {**response, "status": "completed", "output": items, "usage": usage}
     yield {"type": "response.completed", "response": done}
+
+
+def tool_calls(events: Sequence[dict[str, Any]]) -> list[ToolCall]:
+    """Give the calls that the events of one answer ask for."""
+    found: list[ToolCall] = []
+    for event in events:
+        block, item = event.get("content_block", {}), event.get("item", {})
+        if event["type"] == "content_block_start" and block["type"] == "tool_use":
+            found.append(ToolCall(block["id"], block["name"], ""))
+        elif event["type"] == "content_block_delta" and "partial_json" in event["delta"]:
+            last = found.pop()
+            found.append(ToolCall(last.id, last.name, event["delta"]["partial_json"]))
+        elif event["type"] == "response.output_item.done" and "call_id" in item:
+            arguments = item.get("arguments") or item.get("input") or ""
+            found.append(ToolCall(item["call_id"], item["name"], arguments))
+    return found
 
 
 def steps(script: Sequence[Any], number: int) -> tuple[Any, ...]:

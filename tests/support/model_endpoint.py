@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from agentprov.formats.exchange import ToolCall
 from support import chat_dialect, google_dialect, model_dialects
 from support.model_dialects import Delegate, Edit, McpCall, Read, Say, Shell, Step, Write
 
@@ -49,13 +50,15 @@ class ModelEndpoint:
     `served` is the model id that the answers carry (default: the one asked for); `helper` the id
     for calls without tools, such as the naming of a session. `root` is the work tree; agents that
     want absolute paths get the script's relative ones under it. After the last turn the model
-    only says that it is finished. `requests` grows as requests come in.
+    only says that it is finished. `requests` grows as requests come in, `tool_calls` with each
+    call that an answer asks for.
     """
 
     script: Sequence[Turn]
     root: Path
     served: str | None = None
     requests: list[Request] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
 
     def __enter__(self) -> ModelEndpoint:
         endpoint = self
@@ -126,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             whole = chat_dialect.completion(
                 self.owner.script, body, root=self.owner.root, served=self.owner.served
             )
+            self.owner.tool_calls += chat_dialect.tool_calls(whole)
             self._whole_or_stream(whole, body.get("stream") is True, chat_dialect.chunks)
             return
         elif path.endswith(GOOGLE) and isinstance(body, dict):
@@ -137,12 +141,15 @@ class _Handler(BaseHTTPRequestHandler):
                 root=self.owner.root,
                 served=self.owner.served,
             )
+            self.owner.tool_calls += google_dialect.tool_calls(whole)
             self._whole_or_stream(whole, path.endswith(GOOGLE[1]), google_dialect.chunks)
             return
         else:
             self._keep(None)
             self._answer(404, b'{"error": {"message": "nothing here"}}')
             return
+        events = list(events)
+        self.owner.tool_calls += model_dialects.tool_calls(events)
         self._stream(
             f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 from agentprov.ports import Launch, LaunchContext, Upstream
 from agentprov.record.agents import claude_settings
 from agentprov.record.agents.claude_transcript import PROVIDER
-from agentprov.record.agents.command_line import values_of
+from agentprov.record.agents.command_line import values_of, without_option
 from agentprov.record.agents.reading import json_file, mapping, text
 from agentprov.record.agents.redirection import NO_KEY, past_proxies, upstream_at, with_environment
 
@@ -69,7 +69,12 @@ def redirect(context: LaunchContext, launch: Launch, base_url: str, start: int) 
     settings["env"] = {**mapping(settings.get("env")), _VARIABLE: base_url, **bypass}
     path = context.scratch / FILE
     _write_private(path, json.dumps(settings).encode())
-    argv = [*launch.argv[:start], "--settings", str(path), *_without_settings(launch.argv[start:])]
+    argv = [
+        *launch.argv[:start],
+        "--settings",
+        str(path),
+        *without_option(launch.argv[start:], "--settings"),
+    ]
     return with_environment(replace(launch, argv=tuple(argv)), {_VARIABLE: base_url}, bypass)
 
 
@@ -81,21 +86,6 @@ def _has_key(context: LaunchContext, words: Sequence[str], environment: Mapping[
     ):
         return True
     return text(json_file(claude_settings.state_file(context)).get("primaryApiKey")) is not None
-
-
-def _without_settings(words: Sequence[str]) -> list[str]:
-    kept: list[str] = []
-    waiting = False
-    for index, word in enumerate(words):
-        if word == "--":
-            return [*kept, *words[index:]]
-        if waiting:
-            waiting = False
-        elif word == "--settings":
-            waiting = True
-        elif not word.startswith("--settings="):
-            kept.append(word)
-    return kept
 
 
 def _write_private(path: Path, data: bytes) -> None:

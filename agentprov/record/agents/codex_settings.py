@@ -15,6 +15,7 @@ from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents.command_line import values_of
 from agentprov.record.agents.places import configured_servers, existing, label, listed, upwards
 from agentprov.record.agents.reading import items, mapping, small_file, text
+from agentprov.record.agents.settings_text import lay_over
 
 SYSTEM = Path("/etc/codex")
 
@@ -100,13 +101,13 @@ def effective(context: LaunchContext, words: Sequence[str]) -> dict[str, Any]:
             continue
         if path.parent.name == ".codex" and path.parent != user_folder(context) and not trusted:
             continue
-        _lay_over(merged, _toml(path))
+        lay_over(merged, _toml(path))
     given: dict[str, Any] = {}
     for value in _overrides(words):
-        _lay_over(given, _override(value))
+        lay_over(given, _override(value))
     profile = values_of(words, "-p", "--profile") or [text(merged.get("profile")) or ""]
-    _lay_over(merged, mapping(mapping(merged.get("profiles")).get(profile[-1])))
-    _lay_over(merged, given)
+    lay_over(merged, mapping(mapping(merged.get("profiles")).get(profile[-1])))
+    lay_over(merged, given)
     return merged
 
 
@@ -114,18 +115,8 @@ def managed(context: LaunchContext) -> dict[str, Any]:
     """Give the settings that outrank the command line."""
     merged: dict[str, Any] = {}
     for path in (SYSTEM / "managed_config.toml", user_folder(context) / "managed_config.toml"):
-        _lay_over(merged, _toml(path))
+        lay_over(merged, _toml(path))
     return merged
-
-
-def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict):
-            table = below.get(key)
-            below[key] = dict(table) if isinstance(table, dict) else {}
-            _lay_over(below[key], value)
-        else:
-            below[key] = value
 
 
 def _overrides(words: Sequence[str]) -> list[str]:

@@ -54,3 +54,19 @@ def options_of(words: Sequence[str]) -> frozenset[str]:
         if word.startswith("-"):
             names.append(word.partition("=")[0])
     return frozenset(names)
+
+
+def without_option(words: Sequence[str], name: str) -> list[str]:
+    """Leave out every ``--name value`` and ``--name=value`` in front of a bare ``--``."""
+    kept: list[str] = []
+    waiting = False
+    for index, word in enumerate(words):
+        if word == "--":
+            return [*kept, *words[index:]]
+        if waiting:
+            waiting = False
+        elif word == name:
+            waiting = True
+        elif not word.startswith(name + "="):
+            kept.append(word)
+    return kept

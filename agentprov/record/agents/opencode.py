@@ -33,6 +33,7 @@ from agentprov.record.agents.redirection import (
     upstream_at,
     with_environment,
 )
+from agentprov.record.agents.settings_text import lay_over
 
 _PACKAGE = "opencode-ai"
 _NO_SESSION = frozenset(
@@ -81,7 +82,7 @@ class OpenCode:
         provider = opencode_settings.provider_of(context, _words(context)) or ""
         content = dict(opencode_settings.given(context) or {})
         ours = {"provider": {provider: {"options": {"baseURL": base_url}}}}
-        opencode_settings.lay_over(content, ours)
+        lay_over(content, ours)
         others = opencode_settings.other_providers(context, provider)
         return with_environment(
             replace(launch, gaps=(*launch.gaps, *(f"{OFF_THE_WIRE}: {one}" for one in others))),

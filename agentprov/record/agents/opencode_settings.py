@@ -7,9 +7,8 @@ Agents, commands and skills are not looked at.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents.command_line import values_of
 from agentprov.record.agents.places import existing, first_of_each_name, label, listed, upwards
 from agentprov.record.agents.reading import items, json_file, mapping, small_file, text
+from agentprov.record.agents.settings_text import lay_over, read_commented
 
 CONTENT = "OPENCODE_CONFIG_CONTENT"
 _NAMES = ("opencode.json", "opencode.jsonc", "config.json")
-_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
 _VARIABLE = re.compile(r"\{env:([^}]+)\}")
 
 
@@ -155,25 +153,3 @@ def mcp_servers(context: LaunchContext) -> list[ConfiguredMcpServer]:
 
 def _read(path: Path) -> dict[str, Any]:
     return read_commented((small_file(path) or b"").decode("utf-8", "replace"))
-
-
-def read_commented(content: str) -> dict[str, Any]:
-    """Read JSON with comments and trailing commas; empty for what is not an object."""
-    # Comments go first: one may stand between a last comma and its bracket.
-    bare = _COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else " ", content)
-    try:
-        value = json.loads(_COMMA.sub(lambda match: match[0] if match[0][0] == '"' else "", bare))
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    """Merge settings of higher rank into those of lower rank, key by key, in place."""
-    for key, value in above.items():
-        if isinstance(value, dict):
-            table = below.get(key)
-            below[key] = dict(table) if isinstance(table, dict) else {}
-            lay_over(below[key], value)
-        else:
-            below[key] = value

@@ -10,11 +10,21 @@ from agentprov.ports import AgentAdapter
 from agentprov.record.agents.any_command import AnyCommand
 from agentprov.record.agents.claude_code import ClaudeCode
 from agentprov.record.agents.codex import Codex
+from agentprov.record.agents.gemini_cli import GeminiCli
 from agentprov.record.agents.opencode import OpenCode
 from agentprov.record.agents.pi import Pi
+from agentprov.record.agents.qwen_code import QwenCode
 from agentprov.record.agents.scripted import Scripted
 
-ADAPTERS: tuple[AgentAdapter, ...] = (ClaudeCode(), Codex(), OpenCode(), Pi(), Scripted())
+ADAPTERS: tuple[AgentAdapter, ...] = (
+    ClaudeCode(),
+    Codex(),
+    GeminiCli(),
+    OpenCode(),
+    Pi(),
+    QwenCode(),
+    Scripted(),
+)
 UNKNOWN: AgentAdapter = AnyCommand()
 
 

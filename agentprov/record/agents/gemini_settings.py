@@ -1,0 +1,136 @@
+"""What Gemini CLI and Qwen Code, its descendant, read when they start.
+
+Settings are JSON with comments, merged from four places (Gemini CLI 0.61.0, Qwen Code 0.24.4).
+Variables may also stand in a ``.env`` file, where they yield to those of the process. Extensions,
+commands and skills are not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentprov.ports import ConfiguredMcpServer, LaunchContext
+from agentprov.record.agents.places import (
+    configured_servers,
+    existing,
+    first_of_each_name,
+    label,
+    upwards,
+)
+from agentprov.record.agents.reading import items, mapping, small_file, text
+from agentprov.record.agents.settings_text import lay_over, read_commented
+
+_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where one of the two keeps things, and what it calls them.
+
+    `home_variable` moves the folder itself where `moves_folder`, else the home it lies in.
+    """
+
+    folder: str
+    home_variable: str
+    moves_folder: bool
+    system_variable: str
+    system_folder: str
+    mac_folder: str
+    instructions: tuple[str, ...]
+
+    def user_folder(self, context: LaunchContext) -> Path:
+        """Give the folder of the user's own settings."""
+        moved = context.environment.get(self.home_variable)
+        if not moved:
+            return context.home / self.folder
+        return context.cwd / moved if self.moves_folder else context.cwd / moved / self.folder
+
+    def system_file(self, context: LaunchContext) -> Path:
+        """Give the settings file of whoever manages the machine, which outranks all others."""
+        named = context.environment.get(self.system_variable)
+        if named:
+            return context.cwd / named
+        mac = sys.platform == "darwin"
+        base = f"/Library/Application Support/{self.mac_folder}" if mac else self.system_folder
+        return Path(base) / "settings.json"
+
+    def settings_files(self, context: LaunchContext) -> list[Path]:
+        """Give the settings files, the one of least rank first; not all of them need exist."""
+        system = self.system_file(context)
+        folders = [folder / self.folder for folder in dict.fromkeys((context.top, context.cwd))]
+        return [
+            system.with_name("system-defaults.json"),
+            self.user_folder(context) / "settings.json",
+            *(folder / "settings.json" for folder in folders),
+            system,
+        ]
+
+    def effective(self, context: LaunchContext) -> dict[str, Any]:
+        """Give the merged settings, those of a repository that may not be trusted among them."""
+        merged: dict[str, Any] = {}
+        for path in self.settings_files(context):
+            lay_over(merged, read(path))
+        return merged
+
+    def environment(self, context: LaunchContext) -> dict[str, str]:
+        """Give the variables that hold inside: those of the process, then of the ``.env`` file."""
+        return {**_variables(self._env_file(context)), **context.environment}
+
+    def _env_file(self, context: LaunchContext) -> Path | None:
+        user = self.user_folder(context)
+        candidates = [
+            place
+            for folder in upwards(context.cwd)
+            for place in (folder / self.folder / ".env", folder / ".env")
+        ]
+        candidates += [user / ".env", context.home / ".env"]
+        return next((path for path in candidates if small_file(path) is not None), None)
+
+    def materials(self, context: LaunchContext) -> list[tuple[str, Path]]:
+        """Give (role, path) of the files that steer a session; existing ones only."""
+        return existing(self._candidates(context))
+
+    def instruction_names(self, context: LaunchContext) -> tuple[str, ...]:
+        """Give the names that instruction files have for this run."""
+        named = mapping(self.effective(context).get("context")).get("fileName")
+        chosen = [text(named)] if isinstance(named, str) else [text(one) for one in items(named)]
+        return tuple(name for name in chosen if name) or self.instructions
+
+    def _candidates(self, context: LaunchContext) -> Iterator[tuple[str, Path]]:
+        names = self.instruction_names(context)
+        folders = reversed(list(upwards(context.cwd, context.top)))
+        for folder in (self.user_folder(context), *folders):
+            for name in names:
+                yield "instruction", folder / name
+        for path in self.settings_files(context):
+            yield "settings", path
+
+    def mcp_servers(self, context: LaunchContext) -> list[ConfiguredMcpServer]:
+        """Give the configured MCP servers, the winner of each name."""
+        found: list[ConfiguredMcpServer] = []
+        for path in reversed(self.settings_files(context)):
+            entries = {
+                name: {**mapping(entry), "url": entry.get("url") or entry.get("httpUrl")}
+                for name, entry in mapping(read(path).get("mcpServers")).items()
+                if mapping(entry)
+            }
+            found += configured_servers(entries, label(path, context))
+        return first_of_each_name(found)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Give the settings in a file, empty where there are none."""
+    return read_commented((small_file(path) or b"").decode("utf-8", "replace"))
+
+
+def _variables(path: Path | None) -> dict[str, str]:
+    data = small_file(path) if path is not None else None
+    found: dict[str, str] = {}
+    for name, value in _ASSIGNMENT.findall((data or b"").decode("utf-8", "replace")):
+        found[name] = value.strip("\"'")
+    return found
