@@ -68,7 +68,8 @@ def session_close(
     `open_sha256` and `generations` are payload digests, the latter in order of sequence and
     part; `journal_head` is the digest of the journal's last line; `outcome` is ``completed`` or
     ``incomplete``. Paths that changed and were not committed are counted, never named, because
-    published records name committed paths only. Raises MalformedInput.
+    published records name committed paths only; so are contradictions between the channels,
+    whose sentences stand in the journal. Raises MalformedInput.
     """
     predicate = present(
         phase="close",
@@ -86,6 +87,7 @@ def session_close(
         models=[descriptors.model(item) for item in report.models],
         channels=list(report.channels),
         uncommitted=len(uncommitted),
+        contradictions=len(report.contradictions) or None,
         gaps=descriptors.gaps((*report.gaps, *gaps)),
     )
     predicate["generations"] = [sha256(item) for item in generations]

@@ -206,6 +206,8 @@ class Live:
             report = self._report()
             self._open()
             self._note_gaps(report.gaps)
+            for sentence in report.contradictions:
+                self.recording.journal.append("contradiction", {"text": sentence})
             self._note_bad_drops()
             self._plan_was_read(report)
             self._note_survivors()

@@ -26,6 +26,7 @@ KINDS = frozenset(
         "snapshot",
         "report",
         "commit",
+        "contradiction",
         "statement",
         "gap",
         "session-close",

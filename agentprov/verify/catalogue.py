@@ -93,6 +93,12 @@ CATALOGUE: Mapping[str, Kind] = {
         10, "warning", "Run `agentprov drain` where the session ran, if it has ended."
     ),
     "session-gaps": Kind(10, "note", "See `agentprov show` for what was not seen, and why."),
+    "channels-contradict": Kind(
+        13, "warning", "Read the contradictions in the session's journal where it was recorded."
+    ),
+    "agent-origin-lines": Kind(
+        13, "warning", "Read these lines, and find out what in the agent wrote them."
+    ),
     "plan-expired-since": Kind(18, "note", "Nothing; the plan was valid when the session began."),
     "hidden-plan-content": Kind(13, "warning", "Read the plan with `agentprov plan show`."),
 }

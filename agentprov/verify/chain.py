@@ -80,6 +80,19 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
         times = (view.started, view.finished)
     if isinstance(view, OpenView | CloseView) and view.gaps:
         _remark(entry, "session-gaps", f"the recorder was blind to something, {view.gaps} times")
+    if isinstance(view, CloseView) and view.contradictions:
+        _remark(
+            entry,
+            "channels-contradict",
+            f"wire, hooks and transcript contradict each other, {view.contradictions} times",
+        )
+    if isinstance(view, GenerationView):
+        for path, count in view.agent_lines:
+            _remark(
+                entry,
+                "agent-origin-lines",
+                f"{count} lines of {path!r} were put there by the agent; no model said them",
+            )
     for time in times:
         if instant(time) > as_of + CLOCK_SLACK:
             entry.blame("time-in-future", f"it speaks of {time}, which is still to come")

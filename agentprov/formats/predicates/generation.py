@@ -7,7 +7,7 @@ prefix ``agentprov_``. `externalParameters` is closed, as SLSA asks of verifiers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from agentprov.formats import schema
@@ -184,7 +184,7 @@ class GenerationView(NamedTuple):
     """The members of a generation statement that the chain and the byte checks need.
 
     `plan` is (payload digest, signature digest) of the plan statement; `models` are the served
-    models' URIs.
+    models' URIs; `agent_lines` are paths with how many lines the agent put there by itself.
     """
 
     session: str
@@ -205,6 +205,7 @@ class GenerationView(NamedTuple):
     agent: str
     agent_sha256: str | None
     models: tuple[str, ...]
+    agent_lines: tuple[tuple[str, int], ...]
 
 
 def is_ours(predicate: Mapping[str, Any]) -> bool:
@@ -250,7 +251,20 @@ def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> GenerationVi
         agent=predicate["buildDefinition"]["externalParameters"]["agent"],
         agent_sha256=_sha256(named.get("agent")),
         models=tuple(item["uri"] for item in dependencies if item["name"].startswith("model/")),
+        agent_lines=tuple(_agent_lines(metadata["agentprov_changes"])),
     )
+
+
+def _agent_lines(changes: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+    """Give (path, count) where lines stand that the agent put there and no model said."""
+    for change in changes:
+        count = sum(
+            item["end"] - item["start"] + 1
+            for item in change.get("ranges", ())
+            if item["origin"] == "agent"
+        )
+        if count:
+            yield change["path"], count
 
 
 def _sha256(dependency: Mapping[str, Any] | None) -> str | None:

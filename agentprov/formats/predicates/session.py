@@ -78,6 +78,7 @@ CHECK_CLOSE = schema.members(
         "models": schema.array(parts.MODEL, most=1_000),
         "channels": schema.array(schema.text(most=128), most=100),
         "uncommitted": schema.integer(),
+        "contradictions": schema.integer(least=1),
         "gaps": parts.GAPS,
     },
     unknown="ignore",
@@ -110,6 +111,7 @@ class CloseView(NamedTuple):
     generations: tuple[str, ...]
     last_sequence: int
     gaps: int
+    contradictions: int
 
 
 def view_open(predicate: Mapping[str, Any]) -> OpenView:
@@ -141,6 +143,7 @@ def view_close(predicate: Mapping[str, Any]) -> CloseView:
         generations=tuple(item["sha256"] for item in predicate["generations"]),
         last_sequence=predicate["lastSequence"],
         gaps=len(predicate.get("gaps", ())),
+        contradictions=predicate.get("contradictions", 0),
     )
 
 

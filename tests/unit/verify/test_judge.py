@@ -7,7 +7,7 @@ import pytest
 from agentprov import attest, verify
 from agentprov.attest import Limits, Presentation
 from agentprov.formats import presentation
-from agentprov.formats.facts import Change, Gap
+from agentprov.formats.facts import Change, Gap, LineRange
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify.subjects import PathDiff
 from support.defects import edited
@@ -17,6 +17,7 @@ from support.story import (
     HUMAN,
     PLAN_TEXT,
     RECORDER,
+    REPORT,
     SESSION,
     STRANGER,
     File,
@@ -219,6 +220,26 @@ def test_gaps_are_noted() -> None:
     judgement = judge(told.lines(), [told.commit()])
     assert judgement.verdict.exit_code == 0
     assert codes(judgement, "note") == {"session-gaps"}
+
+
+def test_lines_that_only_the_agent_put_there_are_a_warning_that_names_the_file() -> None:
+    facts = Story().facts()
+    alarm = (LineRange(1, 1, "agent", "intercepted"),)
+    changes = (replace(facts.changes[0], ranges=alarm), *facts.changes[1:])
+    told = Story(commit=replace(facts, changes=changes)).tell()
+    judgement = judge(told.lines(), [told.commit()])
+    assert judgement.verdict.exit_code == 0
+    (found,) = [f for f in judgement.verdict.findings if f.code == "agent-origin-lines"]
+    assert (found.severity, found.exit_code) == ("warning", 13)
+    assert found.message.startswith("1 lines of 'src/hello.py'")
+
+
+def test_channels_that_contradict_each_other_are_a_warning() -> None:
+    report = replace(REPORT, contradictions=("the wire says A, the transcript says B",))
+    told = Story(ending={"report": report}).tell()
+    judgement = judge(told.lines(), [told.commit()])
+    assert judgement.verdict.exit_code == 0
+    assert "channels-contradict" in codes(judgement, "warning")
 
 
 def test_a_session_whose_end_was_not_seen_is_incomplete() -> None:
