@@ -43,7 +43,9 @@ class Companion:
             raise CannotStart(f"{argv[0]} could not be started: {error.strerror}") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        # For event loops, which wait for more than one thing; else `tell` and `hear`.
+        self.input, self.output = self._process.stdin, self._process.stdout
+        self._in, self._out = self.input.fileno(), self.output.fileno()
         self.pid: int = self._process.pid
 
     def tell(self, data: bytes) -> None:

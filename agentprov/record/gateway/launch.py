@@ -27,7 +27,7 @@ from agentprov.record.gateway import orders as orders_format
 from agentprov.record.gateway import proxies
 from agentprov.record.gateway.door import PREFIX, PROXY_USER, Route, route_to
 from agentprov.record.gateway.orders import Orders
-from agentprov.record.gateway.tap_thread import as_text
+from agentprov.record.gateway.spooling import as_text
 from agentprov.system.companion import Companion
 from agentprov.system.files import atomic_write
 from agentprov.system.loopback import address_of, listen

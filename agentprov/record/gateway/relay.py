@@ -29,14 +29,15 @@ from agentprov.record.gateway.framing import (
     request_body,
     response_body,
 )
+from agentprov.record.gateway.spooling import Ledger
 from agentprov.record.gateway.upstream import CannotReach, Dialer
-from agentprov.record.gateway.watch import Ledger, Watched
+from agentprov.record.gateway.watch import Watch, Watched
 
 # How long a host may take to read what a client that is gone had still sent, seconds.
 _LINGER = 5.0
 # How long a client that was refused may go on sending, seconds.
 _LISTEN_ON = 2.0
-# How often to see whether taps have caught up, seconds.
+# How often to see whether the reader has caught up, seconds.
 _LOOK_AGAIN = 0.005
 
 
@@ -46,6 +47,7 @@ class House:
 
     door: Door
     dialer: Dialer
+    watch: Watch
     ledger: Ledger
     leaf: ssl.SSLContext | None = None
     connections: set[Client] = field(default_factory=set)
@@ -91,7 +93,7 @@ class Client(asyncio.Protocol):
         self._answers_blind = False
         self._reset_when_flushed = False
         self._deaf = False
-        self._taps_full = False
+        self._reader_full = False
 
     # --- the transport's callbacks
 
@@ -105,7 +107,7 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._house.ledger.taps.mark()
+        self._house.watch.mark()
         self._held = self._held + data if self._held else data
         self._advance()
 
@@ -115,7 +117,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._house.connections.discard(self)
         self._transport = None
-        self._house.ledger.taps.mark()
+        self._house.watch.mark()
         self._end_all()
         if self._host is not None:
             self._host.leave(exc)
@@ -195,8 +197,8 @@ class Client(asyncio.Protocol):
         try:
             await self._dial(place.route)
         except CannotReach as error:
-            ledger = self._house.ledger
-            ledger.watch(place.route, head.method, place.target, head.headers).end(cut=True)
+            watch = self._house.watch
+            watch.exchange(place.route, head.method, place.target, head.headers).end(cut=True)
             self._refuse(Refused(502, "Bad Gateway"), str(error))
             return
         self._busy = False
@@ -217,7 +219,7 @@ class Client(asyncio.Protocol):
         if self._inside is None:
             raw = head.addressed(place.target, place.host)
         self._host.write(raw)
-        watched = self._house.ledger.watch(place.route, head.method, place.target, head.headers)
+        watched = self._house.watch.exchange(place.route, head.method, place.target, head.headers)
         exchange = _Exchange(head.method, watched)
         self._waiting.append(exchange)
         self._sending, self._body = exchange, body
@@ -239,8 +241,8 @@ class Client(asyncio.Protocol):
         self._sending.watched.request_body(pieces)
         if self._body.done:
             self._request_done()
-        if not self._taps_full and self._house.ledger.taps.full:
-            self._wait_for_taps()
+        if not self._reader_full and self._house.watch.full:
+            self._wait_for_reader()
 
     def _request_done(self) -> None:
         assert self._sending is not None
@@ -254,7 +256,7 @@ class Client(asyncio.Protocol):
 
     def _regulate(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            if self._busy or self._host_full or self._taps_full:
+            if self._busy or self._host_full or self._reader_full:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
@@ -265,26 +267,26 @@ class Client(asyncio.Protocol):
         """Pass on what the host sent, then look at it."""
         if self._transport is None:
             return
-        taps = self._house.ledger.taps
-        taps.mark()
+        watch = self._house.watch
+        watch.mark()
         self._transport.write(data)
         try:
             while data and not self._answers_blind:
                 data = self._look(data)
         except MalformedInput:
             self._go_blind()
-        if taps.full and not self._taps_full:
-            self._wait_for_taps()
+        if watch.full and not self._reader_full:
+            self._wait_for_reader()
 
-    def _wait_for_taps(self) -> None:
+    def _wait_for_reader(self) -> None:
         """Read nothing more while too much waits to be looked at."""
-        full = self._house.ledger.taps.full
+        full = self._house.watch.full
         if full:
-            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._wait_for_taps)
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._wait_for_reader)
         if self._host is not None:
-            self._host.hold_back("taps", full)
-        if full != self._taps_full:
-            self._taps_full = full
+            self._host.hold_back("reader", full)
+        if full != self._reader_full:
+            self._reader_full = full
             self._regulate()
 
     def _look(self, data: bytes) -> bytes:
@@ -347,7 +349,7 @@ class Client(asyncio.Protocol):
         if host is not self._host:
             return
         self._host = None
-        self._house.ledger.taps.mark()
+        self._house.watch.mark()
         self._when_quiet = None
         if exc is None and self._answer_body and self._answer_body.kind == "until-close":
             self._answered(cut=False)

@@ -21,8 +21,9 @@ from agentprov.record.gateway import orders as orders_format
 from agentprov.record.gateway.door import Door
 from agentprov.record.gateway.orders import Orders
 from agentprov.record.gateway.relay import Client, House
+from agentprov.record.gateway.spooling import Ledger
 from agentprov.record.gateway.upstream import Dialer
-from agentprov.record.gateway.watch import Ledger
+from agentprov.record.gateway.watch import Watch
 from agentprov.system.files import atomic_write
 
 READY = b"R"
@@ -31,7 +32,6 @@ LOST = b"L"
 BEAT_SECONDS = 1.0
 # How long an orphan waits for its agent to come back, seconds.
 _ORPHAN_SECONDS = 120
-_SWITCH_SECONDS = 0.0001
 _MAX_ORDERS = 4 * 1024 * 1024
 
 
@@ -54,22 +54,18 @@ async def _serve(given: Orders) -> None:
     loop = asyncio.get_running_loop()
     # A connection's traceback may hold what passed through it.
     loop.set_exception_handler(lambda _loop, _context: None)
-    # Taps run beside the loop, which must get the interpreter back quickly: each byte that waits
-    # for it is a byte that the agent waits for.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    ledger = Ledger(
-        Path(given.spool),
-        bytes.fromhex(given.key),
-        given.first_number,
-        lambda: say(LOST),
-    )
+    spool = Path(given.spool)
+    ledger = Ledger(spool, lambda: say(LOST))
+    watch = Watch(spool, bytes.fromhex(given.key), given.first_number, ledger)
     house = House(
         Door(given.port, given.routes, given.password, given.known),
         Dialer(dict(os.environ)),
+        watch,
         ledger,
         leaf_context(given.leaf, Path(given.scratch)) if given.leaf else None,
     )
     listener = socket.socket(fileno=given.listener)
+    await watch.open()
     server = await loop.create_server(lambda: Client(house), sock=listener, backlog=512)
     say(READY)
     house.dialer.warm()
@@ -78,18 +74,20 @@ async def _serve(given: Orders) -> None:
     while not control.stopped.done():
         await asyncio.wait([control.stopped], timeout=BEAT_SECONDS)
         say(ALIVE)
-        ledger.check()
+        await watch.check()
     if not control.stopped.result():
         await _go_on_alone(house)
     server.close()
     for client in list(house.connections):
         client.dismiss()
     await asyncio.sleep(0)
-    ledger.finish()
+    await watch.finish()
 
 
 async def _go_on_alone(house: House) -> None:
     """Serve without a recorder; nobody would read, or clear away, what we spooled."""
+    await house.watch.finish()
+    house.watch.close()
     house.ledger.close()
     idle = 0
     while idle < _ORPHAN_SECONDS:

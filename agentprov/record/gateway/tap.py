@@ -76,9 +76,10 @@ def tap_for(
 
     The relay calls `request_head` on it next.
     """
-    from agentprov.record.gateway import exchange  # parsers load on first use
+    # Parsers load on first use.
+    from agentprov.record.gateway.exchange import tap_for as choose
 
-    return exchange.tap_for(method, path, headers, context)
+    return choose(method, path, headers, context)
 
 
 __all__ = ["Headers", "Tap", "TapContext", "tap_for"]

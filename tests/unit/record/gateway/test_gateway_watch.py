@@ -1,148 +1,163 @@
-"""Taps cannot hurt: what they raise becomes a gap, what they find becomes a drop."""
+"""Watching: the relay tells a reader what passes, never waits for it, and replaces a bad one."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agentprov.formats import dropbox
-from agentprov.formats.exchange import Exchange, decode
-from agentprov.record.gateway import watch
+from agentprov.record.gateway import watch as watching
 from agentprov.record.gateway.door import Route
-from agentprov.record.gateway.framing import Headers
-from agentprov.record.gateway.tap import Tap, TapContext
-from agentprov.record.gateway.watch import Ledger
+from agentprov.record.gateway.spooling import Ledger
+from agentprov.record.gateway.watch import Watch, Watched
 
 ROUTE = Route("api.model.example", 443, True, "model")
-STEPS = ("request_head", "request_body", "request_end", "response_head", "response_body")
+DEAF = (sys.executable, "-I", "-c", "import time; time.sleep(60)")
+DYING = (sys.executable, "-I", "-c", "pass")
 
 
-class Clumsy:
-    """A tap that emits an exchange at the end, unless it fails at a step."""
-
-    def __init__(self, context: TapContext, fails_at: str = "") -> None:
-        self.context = context
-        self.fails_at = fails_at
-        self.heard: list[str] = []
-
-    def _step(self, name: str) -> None:
-        self.heard.append(name)
-        if name == self.fails_at:
-            raise ValueError("sk-secret")
-
-    def request_head(self, method: str, path: str, headers: Headers) -> None:
-        self._step("request_head")
-
-    def request_body(self, data: bytes) -> None:
-        self._step("request_body")
-
-    def request_end(self) -> None:
-        self._step("request_end")
-
-    def response_head(self, status: int, headers: Headers) -> None:
-        self._step("response_head")
-
-    def response_body(self, data: bytes) -> None:
-        self._step("response_body")
-
-    def response_end(self, cut: bool) -> None:
-        self._step("response_end")
-        c = self.context
-        c.emit(
-            Exchange(c.number(), "anthropic", c.provider, c.host, c.now(), c.now(), 200, not cut)
-        )
+def drops(spool: Path, event: str) -> list[Any]:
+    read = [dropbox.decode(path.read_bytes()) for path in spool.glob("*.drop")]
+    return [json.loads(drop.payload) for drop in read if drop.event == event]
 
 
-def ledger(spool: Path, lost: list[int], fails_at: str = "", taps: list[Clumsy] | None = None):
-    def choose(method: str, path: str, headers: Headers, context: TapContext) -> Tap | None:
-        if path == "/none":
-            return None
-        if fails_at == "choose":
-            raise RuntimeError("sk-secret")
-        tap = Clumsy(context, fails_at)
-        if taps is not None:
-            taps.append(tap)
-        return tap
+def run(spool: Path, play: Callable[[Watch], Coroutine[Any, Any, None]], *argv: str) -> None:
+    async def session() -> None:
+        ledger = Ledger(spool, lambda: None)
+        watch = Watch(spool, b"key", 40, ledger, argv) if argv else Watch(spool, b"k", 40, ledger)
+        await watch.open()
+        try:
+            await play(watch)
+        finally:
+            watch.close()
 
-    return Ledger(spool, b"key", 5_000_000, lambda: lost.append(1), factory=choose)
+    asyncio.run(session())
 
 
-def play(kept: Ledger, path: bytes = b"/v1/messages") -> None:
-    watched = kept.watch(ROUTE, b"POST", path, [(b"x-api-key", b"sk-secret")])
-    watched.request_body([b"a", b"b"])
+def asked(watch: Watch, path: bytes = b"/v1/messages") -> Watched:
+    watched = watch.exchange(ROUTE, b"POST", path, [(b"x-api-key", b"sk-secret")])
+    watched.request_body([b"{}"])
     watched.request_end()
-    watched.response_head(200, [])
-    watched.response_body([b"c"])
+    return watched
+
+
+def answered(watched: Watched, pieces: list[bytes]) -> None:
+    watched.response_head(200, [(b"content-type", b"application/json")])
+    watched.response_body(pieces)
     watched.end(cut=False)
     watched.end(cut=True)
-    kept.finish()
 
 
-def drops(spool: Path) -> list[dropbox.Drop]:
-    return [dropbox.decode(path.read_bytes()) for path in sorted(spool.glob("*.drop"))]
+def test_exchanges_are_read_by_another_process_and_numbered(tmp_path: Path) -> None:
+    async def play(watch: Watch) -> None:
+        for _ in range(2):
+            answered(asked(watch), [b'{"model": "served', b'"}'])
+        await watch.finish()
+
+    run(tmp_path, play)
+    assert sorted(exchange["number"] for exchange in drops(tmp_path, "exchange")) == [40, 41]
+    assert drops(tmp_path, "gap") == []
 
 
-def test_a_finished_exchange_is_dropped_into_the_spool(tmp_path: Path) -> None:
-    taps: list[Clumsy] = []
-    play(ledger(tmp_path, [], taps=taps))
-    (drop,) = drops(tmp_path)
-    assert (drop.channel, drop.event) == ("gateway", "exchange")
-    exchange = decode(drop.payload)
-    assert (exchange.number, exchange.host, exchange.provider) == (
-        5_000_000,
-        "api.model.example",
-        "model",
-    )
-    assert taps[0].heard.count("response_end") == 1
+def test_what_speaks_no_dialect_is_not_told(tmp_path: Path) -> None:
+    async def play(watch: Watch) -> None:
+        watched = asked(watch, b"/v1/files")
+        assert not watched.live
+        answered(watched, [b"x"])
+        await watch.finish()
 
-
-@pytest.mark.parametrize("step", ["choose", *STEPS, "response_end"])
-def test_a_tap_that_raises_is_dropped_with_a_gap_that_quotes_nothing(
-    tmp_path: Path, step: str
-) -> None:
-    taps: list[Clumsy] = []
-    play(ledger(tmp_path, [], step, taps))
-    (drop,) = drops(tmp_path)
-    assert drop.event == "gap"
-    assert b"sk-secret" not in drop.payload
-    assert json.loads(drop.payload)["why"] == "gateway-parser-failed"
-    if taps:
-        assert taps[0].heard[-1] == step
-
-
-def test_a_request_without_a_dialect_leaves_nothing(tmp_path: Path) -> None:
-    play(ledger(tmp_path, []), b"/none")
-    assert drops(tmp_path) == []
-
-
-def test_a_drop_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    lost: list[int] = []
-    play(ledger(tmp_path / "gone", lost))
-    assert lost == [1]
+    run(tmp_path, play)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_answer_that_is_too_large_is_not_read_on_and_not_taken_for_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "MAX_READ_BYTES", 4)
-    taps: list[Clumsy] = []
-    kept = ledger(tmp_path, [], taps=taps)
-    watched = kept.watch(ROUTE, b"POST", b"/v1/messages", [])
-    for piece in (b"abcd", b"e", b"f"):
-        watched.response_body([piece])
-    watched.end(cut=False)
-    kept.finish()
-    by_event = {drop.event: drop.payload for drop in drops(tmp_path)}
-    assert json.loads(by_event["gap"])["why"] == "gateway-answer-too-large"
-    assert not decode(by_event["exchange"]).complete
-    assert taps[0].heard.count("response_body") == 1
+    monkeypatch.setattr(watching, "MAX_READ_BYTES", 20)
+
+    async def play(watch: Watch) -> None:
+        watched = asked(watch)
+        watched.response_head(200, [])
+        for piece in (b'{"model": "served"}', b"  ", b"  "):
+            watched.response_body([piece])
+        watched.end(cut=False)
+        await watch.finish()
+
+    run(tmp_path, play)
+    assert [gap["why"] for gap in drops(tmp_path, "gap")] == ["gateway-answer-too-large"]
+    assert [exchange["complete"] for exchange in drops(tmp_path, "exchange")] == [False]
 
 
-def test_a_closed_ledger_watches_and_writes_nothing(tmp_path: Path) -> None:
-    kept = ledger(tmp_path, [])
-    kept.close()
-    play(kept)
-    kept.gap("anything")
-    assert drops(tmp_path) == []
+def test_a_reader_that_is_killed_is_replaced_and_leaves_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_AGAIN_SECONDS", 0.0)
+
+    async def play(watch: Watch) -> None:
+        lost = asked(watch)
+        first = watch.reader_pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        while watch.reader_pid in (None, first):
+            await asyncio.sleep(0.01)
+        answered(lost, [b"{}"])
+        answered(asked(watch), [b'{"model": "served"}'])
+        await watch.finish()
+
+    run(tmp_path, play)
+    assert [exchange["number"] for exchange in drops(tmp_path, "exchange")] == [41]
+    assert [gap["why"] for gap in drops(tmp_path, "gap")] == ["gateway-parser-died"]
+
+
+def test_exchanges_that_nobody_reads_leave_a_gap_each(tmp_path: Path) -> None:
+    async def play(watch: Watch) -> None:
+        await asyncio.sleep(0.3)
+        assert not asked(watch).live
+        assert not watch.full
+
+    run(tmp_path, play, *DYING)
+    whys = [gap["why"] for gap in drops(tmp_path, "gap")]
+    assert sorted(whys) == ["gateway-not-read", "gateway-parser-died"]
+
+
+def test_a_reader_that_makes_no_headway_holds_the_wire_back_and_is_then_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "BACKLOG_BYTES", 1000)
+    monkeypatch.setattr(watching, "HUNG_SECONDS", 0.1)
+
+    async def play(watch: Watch) -> None:
+        watched = asked(watch)
+        assert not watch.full
+        watched.response_head(200, [])
+        watched.response_body([b"x" * 2000])
+        assert watch.full
+        await watch.check()
+        assert watch.full
+        await asyncio.sleep(0.2)
+        await watch.check()
+        assert not watch.full
+
+    run(tmp_path, play, *DEAF)
+    assert [gap["why"] for gap in drops(tmp_path, "gap")] == ["gateway-parser-hung"]
+
+
+def test_a_reader_that_never_ends_is_a_gap_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_FINISH_SECONDS", 0.1)
+
+    async def play(watch: Watch) -> None:
+        asked(watch)
+        await watch.finish()
+
+    run(tmp_path, play, *DEAF)
+    assert [gap["why"] for gap in drops(tmp_path, "gap")] == ["gateway-parser-hung"]
