@@ -361,11 +361,16 @@ def test_when_the_supervisor_is_killed_writes_go_on_and_none_is_missed(
     killed: list[int] = []
 
     def kill(attribution: Attribution) -> None:
+        def replaced() -> bool:
+            attribution.check()
+            assert attribution._shared is not None
+            return attribution._shared.get(tree.ACTIVE) not in killed
+
         for number in (300, 900, 1500):
+            attribution.check()
             wait_until((top / f"f{number:05d}").exists)
             killed.append(kill_active(attribution))
-            wait_until(lambda: attribution._shared.get(tree.ACTIVE) != killed[-1])  # type: ignore[union-attr]
-            attribution.check()
+            wait_until(replaced)
 
     ran = attribute(writer, "burst", 3000, top=top, scratch=scratch, meanwhile=kill)
     assert ran.status == 0
@@ -379,6 +384,7 @@ def test_when_both_supervisors_are_killed_the_recorder_starts_others(
     top: Path, scratch: Path, writer: Path
 ) -> None:
     def kill(attribution: Attribution) -> None:
+        attribution.check()
         wait_until((top / "f00200").exists)
         for one in list(attribution._supervisors):
             one.process.kill()
@@ -393,6 +399,7 @@ def test_a_supervisor_that_hangs_is_replaced_with_a_gap(
     top: Path, scratch: Path, writer: Path
 ) -> None:
     def stop(attribution: Attribution) -> None:
+        attribution.check()
         wait_until((top / "f00200").exists)
         kill_active(attribution, signal.SIGSTOP)
 
@@ -463,14 +470,14 @@ def test_where_seccomp_is_refused_the_agent_runs_all_the_same(top: Path, tmp_pat
     script = """
 import ctypes, os, struct, sys
 from pathlib import Path
-from agentprov.system.attribution import seccomp, tree
-number = seccomp._SYS_SECCOMP[os.uname().machine]
+from agentprov.system.attribution import install, seccomp, tree
+number = install._SYS_SECCOMP[os.uname().machine]
 tree.available = lambda: None
 code = (seccomp._load(0) + seccomp._instruction(0x15, number, 0, 1)
         + seccomp._instruction(6, 0x00050001) + seccomp._instruction(6, 0x7FFF0000))
 room = ctypes.create_string_buffer(code, len(code))
 prog = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(room)))
-libc = seccomp.libc()
+libc = install.libc()
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, prog) == 0
 attribution = tree.Attribution.start(Path(sys.argv[1]))
 child = attribution.spawn(["sh", "-c", "echo x > written; exit 5"], dict(os.environ), Path.cwd())

@@ -8,7 +8,7 @@ descriptor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 AUDIT_ARCH_X86_64 = 0xC000003E
 AUDIT_ARCH_I386 = 0x40000003
@@ -21,8 +21,7 @@ O_CREAT = 0o100
 NEW_LISTENER = 1 << 3
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(NamedTuple):
     """Where a call names a file: argument of the path, and of its directory if it has one.
 
     `path` is None when the call names an open descriptor (in `directory`) instead.
@@ -32,8 +31,7 @@ class Name:
     directory: int | None = None
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """What one system call means.
 
     `kind` is ``open``, ``create``, ``open-how`` (flags lie in memory), ``rename``, ``link``,

@@ -1,22 +1,21 @@
 """Becomes the agent: filters itself, hands the listener to the recorder, executes the program.
 
-Started as ``LAUNCHER SOCKET PATH ARGV...`` where SOCKET is an inherited descriptor. It sends one
-message: ``listening`` with the listener and what it holds open for writing, or ``refused ERRNO
-TEXT``, after which the program runs unfiltered. ``failed ERRNO`` follows when the program could
-not be executed; the socket's end without it means that it was.
+Started as ``LAUNCHER SOCKET FILTER PATH ARGV...``; SOCKET is an inherited descriptor, FILTER the
+program in hex. It sends one message: ``listening`` with the listener and what it holds open for
+writing, or ``refused ERRNO TEXT``, after which the program runs unfiltered. ``failed ERRNO``
+follows when the program could not be executed; the socket's end without it means that it was.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import platform
 import signal
 import socket
 import stat
 import sys
 
-from agentprov.system.attribution import resolve, seccomp
+from agentprov.system.attribution.install import install
 
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 
@@ -25,7 +24,7 @@ def main() -> None:
     """Never returns: it executes the program, or exits with 126."""
     report = socket.socket(fileno=int(sys.argv[1]))
     report.set_inheritable(False)
-    path, argv = sys.argv[2], sys.argv[3:]
+    path, argv = sys.argv[3], sys.argv[4:]
     environment = _environment()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -34,7 +33,7 @@ def main() -> None:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     held = b"".join(place + b"\0" for place in _held_open(report.fileno()))
     try:
-        listener = seccomp.install(platform.machine())
+        listener = install(bytes.fromhex(sys.argv[2]))
     except OSError as error:
         report.send(f"refused {error.errno} {error.strerror}".encode())
     else:
@@ -62,8 +61,8 @@ def _held_open(ours: int) -> list[bytes]:
             if number == ours or not flags & _WRITABLE:
                 continue
             if stat.S_ISREG(os.fstat(number).st_mode):
-                held.append(resolve.descriptor(os.getpid(), number).path)
-        except (OSError, ValueError, IndexError, resolve.Unresolved):
+                held.append(os.readlink(b"/proc/self/fd/%d" % number))
+        except (OSError, ValueError, IndexError):
             continue
     return held
 

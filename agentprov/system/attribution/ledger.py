@@ -1,34 +1,16 @@
-"""The ledger of a supervisor: which places were named for writing, one record per new fact.
-
-A record is ``KIND NS PID DEV:INO DEV:INO:BIRTH COUNT PATH`` and a NUL; paths hold no NUL. A
-record is in the file *before* the call that it tells of may happen, so that a supervisor which
-is killed has told everything that happened; a torn last record belongs to a call that did not.
-"""
+"""Sums up what supervisors left: which places a tree of processes named for writing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from agentprov.formats.facts import Gap
-from agentprov.system.attribution.resolve import FileId, Place
+from agentprov.system.attribution import records
+from agentprov.system.attribution.records import Entry, decode
+from agentprov.system.attribution.resolve import FileId
 from agentprov.system.clock import rfc3339
-
-# What a record says of its path:
-OPENED = "w"  # opened for writing, or truncated
-CREATED = "c"  # opened for writing where no file was
-IDENTIFIED = "i"  # the file that was created there
-VOID = "x"  # nothing was created there after all
-REMOVED = "r"
-RENAMED = "m"  # a file got or lost this name
-MOVED = "d"  # a directory got or lost this name
-NAMED = "l"  # a hard link, symbolic link or node got this name
-MODE = "a"
-AGAIN = "u"  # the same as before, COUNT more times, last at NS
-CONTACT = "k"  # a process outside the tree that was spoken to
-MISSED = "g"  # PATH is the reason
 
 
 class Touched(NamedTuple):
@@ -37,55 +19,6 @@ class Touched(NamedTuple):
     first: str
     last: str
     calls: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One record; `at` is ns since epoch."""
-
-    kind: str
-    at: int
-    pid: int
-    parent: tuple[int, int] | None
-    file: FileId | None
-    count: int
-    path: bytes
-
-    def encode(self) -> bytes:
-        """Give the record's bytes."""
-        device, inode = self.parent or (0, 0)
-        file = self.file or FileId(0, 0)
-        return b"%b %d %d %d:%d %d:%d:%d %d %b\0" % (
-            self.kind.encode(), self.at, self.pid, device, inode,
-            file.device, file.inode, file.birth, self.count, self.path,
-        )  # fmt: skip
-
-
-def entry(kind: str, at: int, pid: int, place: Place) -> Entry:
-    """Make a record of a place."""
-    return Entry(kind, at, pid, place.parent, place.file, 1, place.path)
-
-
-def decode(data: bytes) -> Iterator[Entry]:
-    """Give the whole records of a ledger; what is torn or strange is left out."""
-    records = data.split(b"\0")
-    for record in records[:-1]:
-        parts = record.split(b" ", 6)
-        try:
-            kind, at, pid, parent, file, count, path = parts
-            directory = tuple(int(number) for number in parent.split(b":"))
-            device, inode, birth = (int(number) for number in file.split(b":"))
-            yield Entry(
-                kind.decode("ascii"),
-                int(at),
-                int(pid),
-                (directory[0], directory[1]) if any(directory) else None,
-                FileId(device, inode, birth) if inode else None,
-                int(count),
-                path,
-            )
-        except (ValueError, IndexError):
-            continue
 
 
 @dataclass(frozen=True)
@@ -110,8 +43,15 @@ class Attributed:
     unseen: tuple[bytes, ...] = ()
 
 
-_TOUCHING = frozenset((OPENED, CREATED, REMOVED, RENAMED, MOVED, NAMED, MODE, AGAIN))
-_SETTLING = frozenset((IDENTIFIED, VOID, REMOVED, RENAMED, MOVED))
+_TOUCHING = frozenset(
+    (
+        records.OPENED, records.CREATED, records.REMOVED, records.RENAMED, records.MOVED,
+        records.NAMED, records.MODE, records.AGAIN,
+    )
+)  # fmt: skip
+_SETTLING = frozenset(
+    (records.IDENTIFIED, records.VOID, records.REMOVED, records.RENAMED, records.MOVED)
+)
 
 
 def read(data: bytes) -> Attributed:
@@ -137,20 +77,20 @@ class _Sums:
         self._fresh: set[bytes] = set()
 
     def add(self, item: Entry) -> None:
-        if item.kind == MISSED:
+        if item.kind == records.MISSED:
             first, _ = self._missed.get(item.path, (item.at, item.at))
             self._missed[item.path] = (first, item.at)
-        elif item.kind == CONTACT:
+        elif item.kind == records.CONTACT:
             self._contacts.add(item.path.decode("utf-8", "backslashreplace"))
         elif item.kind in _TOUCHING:
             self._touch(item)
-        if item.kind in (OPENED, IDENTIFIED) and item.file is not None:
+        if item.kind in (records.OPENED, records.IDENTIFIED) and item.file is not None:
             self._files.add(item.file)
-        if item.kind == CREATED and item.parent is not None:
+        if item.kind == records.CREATED and item.parent is not None:
             self._fresh.add(item.path)
         elif item.kind in _SETTLING:
             self._fresh.discard(item.path)
-        if item.kind == MOVED:
+        if item.kind == records.MOVED:
             self._moved_paths.add(item.path)
             if item.file is not None:
                 self._moved.add((item.file.device, item.file.inode))
@@ -158,10 +98,10 @@ class _Sums:
     def _touch(self, item: Entry) -> None:
         old = self._times.get(item.path)
         if old is None:
-            self._times[item.path] = (item.at, item.at, item.count)
+            self._times[item.path] = (item.at, item.at, item.calls)
         else:
             first, last, count = old
-            self._times[item.path] = (min(first, item.at), max(last, item.at), count + item.count)
+            self._times[item.path] = (min(first, item.at), max(last, item.at), count + item.calls)
         if item.parent is not None:
             self._names.add((*item.parent, item.path.rpartition(b"/")[2]))
 

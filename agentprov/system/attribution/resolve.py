@@ -13,9 +13,9 @@ import os
 import re
 import stat
 import struct
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from agentprov.system.attribution.seccomp import libc
+from agentprov.system.attribution.install import libc
 
 AT_FDCWD = -100
 _OPENAT2 = 437
@@ -41,8 +41,7 @@ class Unresolved(Exception):
     """A path whose meaning could not be found out; the call may succeed all the same."""
 
 
-@dataclass(frozen=True)
-class FileId:
+class FileId(NamedTuple):
     """A file as such, whatever its names: device, inode, birth (ns since epoch, 0 unknown)."""
 
     device: int
@@ -50,8 +49,7 @@ class FileId:
     birth: int = 0
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a name stands.
 
     `path` is absolute as this process sees it, without symbolic links. `parent` is (device,
@@ -210,7 +208,7 @@ def _walk(process: bytes, base: int, path: bytes, follow: bool, hold: bool) -> P
             )
             if not (follow and stat.S_ISLNK(where.mode)):
                 held = hold and found is None
-                return replace(where, directory=os.dup(parent)) if held else where
+                return where._replace(directory=os.dup(parent)) if held else where
             if _on_proc(parent):
                 raise Unresolved("a name under /proc, behind a link")
             path = os.readlink(name, dir_fd=parent)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agentprov.system.attribution import calls
 from agentprov.system.attribution.calls import CALLS, MACHINES, NUMBERS, Call
+from agentprov.system.attribution.install import libc, seccomp
 
 RET_ALLOW = 0x7FFF0000
 RET_NOTIFY = 0x7FC00000
@@ -26,10 +25,7 @@ RET_ENOSYS = 0x00050000 | errno.ENOSYS
 _LD, _AND, _JEQ, _JSET, _RET = 0x20, 0x54, 0x15, 0x45, 0x06
 _NR, _ARCH, _ARGS = 0, 4, 16
 
-_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
-_SET_MODE_FILTER, _GET_ACTION_AVAIL, _GET_NOTIF_SIZES = 1, 2, 3
-_SPEC_ALLOW, _NEW_LISTENER, _WAIT_KILLABLE = 1 << 2, 1 << 3, 1 << 5
-_PR_SET_NO_NEW_PRIVS = 38
+_GET_ACTION_AVAIL, _GET_NOTIF_SIZES = 2, 3
 _CONTINUE = 1
 _IOC_RECV, _IOC_SEND = 0xC0502100, 0xC0182101
 _IOC_ID_VALID, _IOC_SET_FLAGS = 0x40082102, 0x40082104
@@ -103,48 +99,29 @@ def _argument(index: int) -> bytes:
     return _load(_ARGS + 8 * index)
 
 
-_libc: ctypes.CDLL | None = None
-
-
-def libc() -> ctypes.CDLL:
-    """Give the C library of this process, with `errno` kept."""
-    global _libc  # noqa: PLW0603 - opened once; it is the process's own
-    if _libc is None:
-        _libc = ctypes.CDLL(None, use_errno=True)
-        _libc.syscall.restype = ctypes.c_long
-    return _libc
-
-
-def _seccomp(operation: int, flags: int, argument: object) -> int:
-    number = _SYS_SECCOMP[platform.machine()]
-    return int(
-        libc().syscall(
-            ctypes.c_long(number), ctypes.c_ulong(operation), ctypes.c_ulong(flags), argument
-        )
-    )
-
-
 def unsupported() -> str | None:
     """Say why this system cannot notify at all, None when it can; changes nothing."""
     if sys.platform != "linux":
         return "only Linux can tell which process writes"
+    import platform
+
     machine = platform.machine()
     if machine not in MACHINES or sys.byteorder != "little" or sys.maxsize < 2**32:
         return f"no filter for {machine} here"
-    if _release() < (5, 9):
+    if _release(platform.release()) < (5, 9):
         return f"Linux {platform.release()} is older than 5.9"
     wanted = ctypes.c_uint32(RET_NOTIFY)
-    if _seccomp(_GET_ACTION_AVAIL, 0, ctypes.byref(wanted)) != 0:
+    if seccomp(_GET_ACTION_AVAIL, 0, ctypes.byref(wanted)) != 0:
         return f"seccomp notification is not available ({_last_error()})"
     sizes = (ctypes.c_uint16 * 3)()
-    if _seccomp(_GET_NOTIF_SIZES, 0, ctypes.byref(sizes)) != 0 or sizes[0] > NOTIFICATION_ROOM:
+    if seccomp(_GET_NOTIF_SIZES, 0, ctypes.byref(sizes)) != 0 or sizes[0] > NOTIFICATION_ROOM:
         return "seccomp notifications are larger than we know"
     return None
 
 
-def _release() -> tuple[int, ...]:
+def _release(text: str) -> tuple[int, ...]:
     numbers = []
-    for part in platform.release().split(".")[:2]:
+    for part in text.split(".")[:2]:
         digits = part[: len(part) - len(part.lstrip("0123456789"))]
         numbers.append(int(digits or 0))
     return tuple(numbers)
@@ -154,33 +131,7 @@ def _last_error() -> str:
     return os.strerror(ctypes.get_errno())
 
 
-def install(machine: str) -> int:
-    """Filter this process and all that it will start, for ever; gives the listener descriptor.
-
-    Sets no_new_privs: set-user-id programs lose their effect. Raises OSError: EBUSY when a
-    notifier is above us already, EPERM or EINVAL where a container or old kernel refuses.
-    """
-    code = program(machine)
-    kept = ctypes.create_string_buffer(code, len(code))
-    # struct sock_fprog: a count, padding, a pointer.
-    fprog = struct.pack("@HP", len(code) // 8, ctypes.addressof(kept))
-    argument = ctypes.create_string_buffer(fprog, len(fprog))
-    if libc().prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), *[ctypes.c_ulong(0)] * 3) != 0:
-        raise OSError(ctypes.get_errno(), "no_new_privs")
-    # Without SPEC_ALLOW, kernels before 5.16 slow every branch of the agent down.
-    wanted: Sequence[int] = (_NEW_LISTENER | _SPEC_ALLOW | _WAIT_KILLABLE,
-                             _NEW_LISTENER | _SPEC_ALLOW)  # fmt: skip
-    for flags in wanted:
-        descriptor = _seccomp(_SET_MODE_FILTER, flags, argument)
-        if descriptor >= 0:
-            return descriptor
-        if ctypes.get_errno() != errno.EINVAL:
-            break
-    raise OSError(ctypes.get_errno(), _last_error())
-
-
-@dataclass(frozen=True)
-class Notification:
+class Notification(NamedTuple):
     """A call that waits: `pid` is the calling thread, 0 when it cannot be seen from here."""
 
     id: int

@@ -8,7 +8,6 @@ the tree. Once the recorder is gone, or has all it wants, calls are let through 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -16,13 +15,12 @@ import socket
 import stat
 import sys
 import time
-from dataclasses import dataclass, replace
 
-from agentprov.system.attribution import calls, ledger, resolve
+from agentprov.system.attribution import calls, records, resolve
 from agentprov.system.attribution.calls import Call
 from agentprov.system.attribution.contacts import Contacts
-from agentprov.system.attribution.ledger import Entry
 from agentprov.system.attribution.memory import Borrowed, Fault, Memory, Unreadable
+from agentprov.system.attribution.records import Entry
 from agentprov.system.attribution.resolve import Place, Unresolved
 from agentprov.system.attribution.seccomp import Listener, Notification
 from agentprov.system.attribution.shared import ACTIVE, BLIND, HANDLED, Shared
@@ -36,14 +34,14 @@ _MAX_FRESH = 256
 _MAX_TRIES = 2
 
 
-@dataclass
 class _Fresh:
     """A file that is about to be created: its record, its directory, when that last changed."""
 
-    item: Entry
-    directory: int
-    changed: int
-    tries: int = 0
+    def __init__(self, item: Entry, directory: int) -> None:
+        self.item = item
+        self.directory = os.dup(directory)
+        self.changed = os.fstat(directory).st_mtime_ns
+        self.tries = 0
 
 
 class Supervisor:
@@ -126,7 +124,7 @@ class Supervisor:
         if call.kind in ("contact", "bind"):
             address = self._contacts.outside(waiting, bound=call.kind == "bind")
             if address is not None:
-                self._note(ledger.CONTACT, waiting, Place(address.encode("utf-8"), None))
+                self._note(records.CONTACT, waiting, Place(address.encode("utf-8"), None))
         elif call.kind == "listener":
             self._miss(waiting, f"{_name(waiting.pid)} wanted a seccomp listener of its own")
         elif call.kind == "handle":
@@ -164,7 +162,7 @@ class Supervisor:
         if old is None or new is None:
             return
         directory = stat.S_ISDIR(old.mode) or stat.S_ISDIR(new.mode)
-        kind = ledger.MOVED if directory else ledger.RENAMED
+        kind = records.MOVED if directory else records.RENAMED
         self._note(kind, waiting, old)
         self._note(kind, waiting, new)
 
@@ -172,7 +170,7 @@ class Supervisor:
         if call.kind == "open-how" and not self._flags(call, waiting) & calls.WRITE_FLAGS:
             return
         kind = _KINDS[call.kind]
-        place = self._place(call, waiting, 0, follow=kind in (ledger.OPENED, ledger.MODE))
+        place = self._place(call, waiting, 0, follow=kind in (records.OPENED, records.MODE))
         if place is None:
             return
         try:
@@ -183,7 +181,7 @@ class Supervisor:
 
     def _judge(self, kind: str, call: Call, waiting: Notification, place: Place) -> None:
         other = place.mode and not (
-            stat.S_ISREG(place.mode) or stat.S_ISLNK(place.mode) or kind == ledger.REMOVED
+            stat.S_ISREG(place.mode) or stat.S_ISLNK(place.mode) or kind == records.REMOVED
         )
         if other:
             # Devices, pipes and directories hold no lines.
@@ -191,13 +189,13 @@ class Supervisor:
         if place.path.startswith(_NO_FILES):
             return
         if (
-            kind == ledger.OPENED
+            kind == records.OPENED
             and place.file is None
             and self._flags(call, waiting) & calls.O_CREAT
         ):
-            kind = ledger.CREATED
+            kind = records.CREATED
         self._note(kind, waiting, place)
-        if kind == ledger.CREATED and place.directory >= 0:
+        if kind == records.CREATED and place.directory >= 0:
             self._expect(waiting, place)
 
     def _flags(self, call: Call, waiting: Notification) -> int:
@@ -209,7 +207,7 @@ class Supervisor:
 
     def _note(self, kind: str, waiting: Notification, place: Place) -> None:
         now = time.time_ns()
-        item = ledger.entry(kind, now, waiting.pid, place)
+        item = records.entry(kind, now, waiting.pid, place)
         key = (kind, item.path, item.parent, item.file)
         old = self._known.get(key)
         if old is not None:
@@ -222,15 +220,14 @@ class Supervisor:
             self._known.clear()
         self._write(item.encode())
         self._known[key] = [0, now]
-        if kind in (ledger.REMOVED, ledger.RENAMED):
+        if kind in (records.REMOVED, records.RENAMED):
             self._settle(item.path)
 
     def _expect(self, waiting: Notification, place: Place) -> None:
         """What stands there soon, an outsider may move elsewhere: know it by itself too."""
         self._settle(place.path)
-        item = ledger.entry(ledger.IDENTIFIED, time.time_ns(), waiting.pid, place)
-        kept = os.dup(place.directory)
-        self._fresh[place.path] = _Fresh(item, kept, os.fstat(kept).st_mtime_ns)
+        item = records.entry(records.IDENTIFIED, time.time_ns(), waiting.pid, place)
+        self._fresh[place.path] = _Fresh(item, place.directory)
 
     def _settle(self, path: bytes) -> None:
         known = self._fresh.pop(path, None)
@@ -238,7 +235,7 @@ class Supervisor:
             os.close(known.directory)
 
     def _miss(self, waiting: Notification, reason: str) -> None:
-        self._note(ledger.MISSED, waiting, Place(reason.encode("utf-8", "replace"), None))
+        self._note(records.MISSED, waiting, Place(reason.encode("utf-8", "replace"), None))
 
     def flush(self, *, last: bool = False) -> None:
         """Write down what may wait: repeated calls, and files that were created meanwhile.
@@ -248,7 +245,7 @@ class Supervisor:
         out = [self._identified(last)]
         for key, item in self._again.items():
             counted = self._known[key]
-            kind = ledger.MISSED if item.kind == ledger.MISSED else ledger.AGAIN
+            kind = records.MISSED if item.kind == records.MISSED else records.AGAIN
             out.append(
                 Entry(kind, counted[1], item.pid, item.parent, None, counted[0], item.path).encode()
             )
@@ -264,12 +261,12 @@ class Supervisor:
             item = fresh.item
             found = resolve.identify(fresh.directory, os.path.basename(path))
             if found is not None:
-                out.append(replace(item, file=found[0]))
+                out.append(item._replace(file=found[0]))
             elif fresh.tries < _MAX_TRIES and not last:
                 fresh.tries += 1
                 continue
             elif _never_created(fresh):
-                out.append(replace(item, kind=ledger.VOID))
+                out.append(item._replace(kind=records.VOID))
             self._settle(path)
         return b"".join(item.encode() for item in out)
 
@@ -298,15 +295,15 @@ class Supervisor:
 
 
 _KINDS = {
-    "open": ledger.OPENED,
-    "open-how": ledger.OPENED,
-    "create": ledger.OPENED,
-    "truncate": ledger.OPENED,
-    "link": ledger.NAMED,
-    "symlink": ledger.NAMED,
-    "node": ledger.NAMED,
-    "remove": ledger.REMOVED,
-    "mode": ledger.MODE,
+    "open": records.OPENED,
+    "open-how": records.OPENED,
+    "create": records.OPENED,
+    "truncate": records.OPENED,
+    "link": records.NAMED,
+    "symlink": records.NAMED,
+    "node": records.NAMED,
+    "remove": records.REMOVED,
+    "mode": records.MODE,
 }
 
 
@@ -403,15 +400,15 @@ def main() -> None:
     message, descriptors, _, _ = socket.recv_fds(control, 4096, 4)
     if len(descriptors) < 3:
         return
-    orders = json.loads(message)
+    before, blind, mark = message.split(b" ", 2)
     listener = Listener(descriptors[0], (shared := Shared(descriptors[1])).room)
     memory = Borrowed(socket.socket(fileno=descriptors[3])) if descriptors[3:] else Memory()
-    supervisor = Supervisor(listener, shared, descriptors[2], orders["mark"].encode(), memory)
+    supervisor = Supervisor(listener, shared, descriptors[2], mark, memory)
     stuck = False
-    if orders["before"]:
-        stuck = _stand_by(shared, orders["before"], descriptors[0])
+    if int(before):
+        stuck = _stand_by(shared, int(before), descriptors[0])
     listener.hurry()
-    supervisor.blind = orders["blind"]
+    supervisor.blind = bool(int(blind))
     supervisor.take_over(stuck=stuck)
     _answer(supervisor, descriptors[0], control)
 

@@ -1,15 +1,15 @@
 """The recorder's side: starts an agent under attribution and says what its tree named.
 
-Whatever cannot be had becomes a gap; the agent runs all the same. Two supervisors are started
-before the agent; `check` replaces one that died. Should none be left and none start, a thread
-of ours lets calls through unseen, so that no write ever hangs or fails for our sake.
+Whatever cannot be had becomes a gap; the agent runs all the same. One supervisor is started
+before the agent; `check` adds a second, which stands by, and replaces one that died. Should
+none be left and none start, a thread of ours lets calls through unseen, so that no write ever
+hangs or fails for our sake.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import select
 import socket
@@ -26,7 +26,7 @@ from pathlib import Path
 from agentprov.errors import CannotStart
 from agentprov.formats.facts import Gap
 from agentprov.system import process
-from agentprov.system.attribution import ledger, memory, resolve, seccomp
+from agentprov.system.attribution import ledger, memory, records, resolve, seccomp
 from agentprov.system.attribution.ledger import Attributed
 from agentprov.system.attribution.shared import ACTIVE, BLIND, Shared
 from agentprov.system.clock import rfc3339
@@ -120,9 +120,9 @@ class _Supervisor:
             theirs.close()
         self.control.settimeout(_ANSWER_SECONDS)
 
-    def order(self, orders: Mapping[str, object], descriptors: Sequence[int]) -> None:
+    def order(self, orders: str, descriptors: Sequence[int]) -> None:
         with contextlib.suppress(OSError):
-            socket.send_fds(self.control, [json.dumps(orders).encode()], list(descriptors))
+            socket.send_fds(self.control, [os.fsencode(orders)], list(descriptors))
 
     def ask(self, word: bytes) -> bool:
         """Send a word and wait for the answer; False when none comes."""
@@ -173,8 +173,9 @@ class Attribution:
                     os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC,
                     0o600,
                 )
-                made._supervisors = [_Supervisor(), _Supervisor()]
-                made._starts = 2
+                # One for now: a second start would slow the agent's own. `check` adds it.
+                made._supervisors = [_Supervisor()]
+                made._starts = 1
             except OSError as error:
                 made._refusal = f"cannot set up: {error.strerror}"
         if made._refusal is not None:
@@ -208,7 +209,8 @@ class Attribution:
     def _launch(report: int, path: Path, argv: Sequence[str]) -> list[str]:
         start = _START.format("launcher")
         return [
-            sys.executable, "-I", "-S", "-c", start, str(_ROOT), str(report), str(path), *argv
+            sys.executable, "-I", "-S", "-c", start, str(_ROOT), str(report),
+            seccomp.program(os.uname().machine).hex(), str(path), *argv,
         ]  # fmt: skip
 
     def _await(
@@ -246,9 +248,7 @@ class Attribution:
         for path in held.split(b"\0"):
             if path and self._book is not None:
                 self._hold(path, now)
-        first, second = self._supervisors
-        self._order(first, before=0)
-        self._order(second, before=first.process.pid)
+        self._order(self._supervisors[0], before=0)
 
     def _hold(self, path: bytes, now: int) -> None:
         """Note a file that the agent was handed open for writing."""
@@ -261,13 +261,13 @@ class Attribution:
                 (parent[0].device, parent[0].inode) if parent else None,
                 found[0] if found else None,
             )
-            os.write(self._book, ledger.entry(ledger.OPENED, now, 0, place).encode())
+            os.write(self._book, records.entry(records.OPENED, now, 0, place).encode())
 
     def _order(self, supervisor: _Supervisor, *, before: int) -> None:
         assert self._listener is not None
         assert self._shared is not None
         assert self._book is not None
-        orders = {"before": before, "blind": self._stopped is not None, "mark": self._mark}
+        orders = f"{before} {int(self._stopped is not None)} {self._mark}"
         descriptors = [self._listener, self._shared.descriptor, self._book]
         if not self._lending:
             supervisor.order(orders, descriptors)

@@ -63,10 +63,10 @@ def test_an_inode_that_was_used_again_is_another_file(tmp_path: Path) -> None:
     mine = file_id(tmp_path / "a")
     if not mine.birth:
         pytest.skip("this file system keeps no time of birth")
-    earlier = replace(mine, birth=mine.birth - 1)
+    earlier = mine._replace(birth=mine.birth - 1)
     assert untouched(tmp_path, replace(KNOWN, files=frozenset({earlier})), "a") == {"a"}
     # Without a time of birth the two cannot be told apart.
-    unborn = replace(mine, birth=0)
+    unborn = mine._replace(birth=0)
     assert untouched(tmp_path, replace(KNOWN, files=frozenset({unborn})), "a") == set()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import struct
 
 import pytest
@@ -113,6 +114,6 @@ def test_a_system_without_support_says_why(
     monkeypatch: pytest.MonkeyPatch, system: str, machine: str, release: str, words: str
 ) -> None:
     monkeypatch.setattr(seccomp.sys, "platform", system)
-    monkeypatch.setattr(seccomp.platform, "machine", lambda: machine)
-    monkeypatch.setattr(seccomp.platform, "release", lambda: release)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "release", lambda: release)
     assert words in (seccomp.unsupported() or "")
