@@ -52,8 +52,9 @@ class Exchange:
     `complete` is True only when the answer's own end was seen; the client may not have used any
     other. `served` is what the answer itself names as its model, never a copy of `requested`.
     `parameters` are sampling and limit settings as decimal or plain text. `prompt_lines` are
-    keyed digests (`line_mac`) of distinctive lines that stood in the request, for telling
-    what a model echoed. `request_mac` and `answer_mac` are keyed digests of the bodies as sent.
+    keyed digests (`line_mac`) of distinctive lines that stood in the request and, as far as the
+    reader knows, in no earlier one of the session, for telling what a model echoed.
+    `request_mac` and `answer_mac` are keyed digests of the bodies as sent.
     """
 
     number: int

@@ -45,8 +45,8 @@ class ExchangeTap:
     def __init__(self, speech: dialects.Speech, context: TapContext) -> None:
         self._speech = speech
         self._context = context
-        self._number = context.number()
-        self._started = context.now()
+        self._number = 0
+        self._started = ""
         self._headers: dict[str, str] = {}
         self._asked = bytearray()
         self._asked_all = False
@@ -60,6 +60,8 @@ class ExchangeTap:
     def request_head(self, method: str, path: str, headers: list[tuple[bytes, bytes]]) -> None:
         """Take the request line and headers; credentials among them are not looked at."""
         del method, path
+        self._number = self._context.number()
+        self._started = self._context.now()
         self._headers = _plain(headers)
 
     def request_body(self, data: bytes) -> None:
