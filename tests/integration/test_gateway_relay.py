@@ -643,3 +643,120 @@ def test_stopping_ends_open_connections_and_refuses_new_ones(tmp_path: Path) -> 
             assert client.recv(10) == b""
         with pytest.raises(ConnectionRefusedError):
             connect(port)
+
+
+_ANSWER = [
+    b'event: message_start\ndata: {"type": "message_start", "message": {"id": "msg_1", "role": '
+    b'"assistant", "model": "served-model", "content": [], "usage": {"input_tokens": 3}}}\n\n',
+    b'event: content_block_start\ndata: {"type": "content_block_start", "index": 0, '
+    b'"content_block": {"type": "text", "text": ""}}\n\n',
+    b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": 0, '
+    b'"delta": {"type": "text_delta", "text": "hello"}}\n\n',
+    b'event: content_block_stop\ndata: {"type": "content_block_stop", "index": 0}\n\n',
+    b'event: message_delta\ndata: {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, '
+    b'"usage": {"output_tokens": 2}}\n\n',
+    b'event: message_stop\ndata: {"type": "message_stop"}\n\n',
+]
+_ASKED = b'{"model": "asked-model", "max_tokens": 9, "stream": true, "messages": []}'
+
+
+def _model(line: Line, pause: Callable[[int], None] = lambda _: None) -> None:
+    while line.read_request():
+        line.send(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for number, event in enumerate(_ANSWER):
+            line.send(_chunk(event))
+            pause(number)
+        line.send(b"0\r\n\r\n")
+
+
+def _ask_model(client: socket.socket, port: int, prefix: str) -> None:
+    request = _request(body=_ASKED, path=b"/v1/messages", fields=b"x-api-key: " + KEY + b"\r\n")
+    client.sendall(
+        request.replace(b"{PREFIX}", prefix.encode()).replace(b"{HOST}", b"localhost:%d" % port)
+    )
+
+
+def test_an_exchange_is_in_the_spool_when_the_gateway_has_stopped(tmp_path: Path) -> None:
+    with WireHost(_model) as host:
+        with gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+            port, prefix = port_and_path(gateway.base_url)
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                read_until(client, b"0\r\n\r\n")
+            gateway.stop()
+        (exchange,) = drops(tmp_path, "exchange")
+    assert (exchange["requested"], exchange["served"]) == ("asked-model", "served-model")
+    assert (exchange["complete"], exchange["texts"]) == (True, ["hello"])
+    assert exchange["host"] == f"127.0.0.1:{host.port}"
+    assert KEY not in b"".join(path.read_bytes() for path in (tmp_path / "spool").iterdir())
+
+
+def _children_of(pid: int) -> list[int]:
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit()
+        and (entry / "stat").exists()
+        and int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid
+    ]
+
+
+def test_a_parser_that_dies_in_mid_stream_costs_a_gap_and_not_a_byte(tmp_path: Path) -> None:
+    killed = threading.Event()
+
+    def pause(number: int) -> None:
+        if number == 2:
+            assert killed.wait(5)
+
+    def play(line: Line) -> None:
+        _model(line, pause)
+
+    with WireHost(play) as host:
+        with gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+            port, prefix = port_and_path(gateway.base_url)
+            assert gateway.pid is not None
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                read_until(client, _chunk(_ANSWER[2]))
+                (reader,) = _children_of(gateway.pid)
+                os.kill(reader, signal.SIGKILL)
+                killed.set()
+                whole = b"".join(map(_chunk, _ANSWER[3:])) + b"0\r\n\r\n"
+                assert read_exactly(client, len(whole)) == whole
+                until = time.monotonic() + 5
+                while not drops(tmp_path, "gap") and time.monotonic() < until:
+                    time.sleep(0.02)
+        assert [gap["why"] for gap in drops(tmp_path, "gap")] == ["gateway-parser-died"]
+        assert drops(tmp_path, "exchange") == []
+
+
+def test_what_was_under_way_when_the_relay_was_killed_is_never_taken_for_whole(
+    tmp_path: Path,
+) -> None:
+    killed = threading.Event()
+
+    def play(line: Line) -> None:
+        _model(line, lambda number: None if number < 4 else (killed.wait(5), None)[1])
+
+    with WireHost(play) as host:
+        with gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+            port, prefix = port_and_path(gateway.base_url)
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                read_until(client, _chunk(_ANSWER[4]))
+                assert gateway.pid is not None
+                os.kill(gateway.pid, signal.SIGKILL)
+                killed.set()
+                assert read_all(client) == b""
+            until = time.monotonic() + 5
+            while not drops(tmp_path, "exchange") and time.monotonic() < until:
+                time.sleep(0.02)
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                read_until(client, b"0\r\n\r\n")
+            gateway.stop()
+        by_number = sorted(drops(tmp_path, "exchange"), key=lambda exchange: exchange["number"])
+    assert [exchange["complete"] for exchange in by_number] == [False, True]

@@ -8,6 +8,7 @@ crash, or be killed: the bytes on the wire do not notice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -50,7 +51,9 @@ def _line() -> bytes:
 
 
 def _report(kind: int, count: int) -> None:
-    os.write(1, REPORT.pack(kind, count))
+    # A relay that was killed does not listen; what it told us is still written down.
+    with contextlib.suppress(OSError):
+        os.write(1, REPORT.pack(kind, count))
 
 
 class Taps:
