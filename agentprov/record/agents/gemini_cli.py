@@ -56,7 +56,7 @@ _NO_SESSION = frozenset({"mcp", "extensions", "extension", "skills", "skill", "h
 _QUICK = frozenset(
     {"--version", "-v", "--help", "-h", "--list-sessions", "--list-extensions", "-l"}
 )
-_KEY_LOGINS = (None, "gemini-api-key", "gateway")
+_KEY_LOGIN = "gemini-api-key"
 _MAX_CHATS = 20_000
 
 
@@ -81,10 +81,14 @@ class GeminiCli:
         for variable in ("GOOGLE_GENAI_USE_GCA", "GOOGLE_GENAI_USE_VERTEXAI"):
             if environment.get(variable) == "true":
                 return Upstream(None, PROVIDER, f"{variable} chooses another way")
-        security = mapping(FAMILY.effective(context).get("security"))
-        login = text(mapping(security.get("auth")).get("selectedType"))
-        if login not in _KEY_LOGINS or not environment.get("GEMINI_API_KEY"):
+        logins = _logins(context)
+        if logins - {_KEY_LOGIN} or not environment.get("GEMINI_API_KEY"):
             return Upstream(None, PROVIDER, NO_KEY)
+        # Without a choice in settings, a base URL makes it choose a login that it then refuses.
+        if not logins:
+            return Upstream(
+                None, PROVIDER, "settings choose no login, so that it must stay as it is"
+            )
         return upstream_at(environment.get(VARIABLE) or DEFAULT, PROVIDER)
 
     def redirect(self, context: LaunchContext, launch: Launch, base_url: str) -> Launch:
@@ -148,6 +152,15 @@ def _is_session(context: LaunchContext) -> bool:
     )
     words = context.argv[start:]
     return not (words and words[0] in _NO_SESSION) and not options_of(words) & _QUICK
+
+
+def _logins(context: LaunchContext) -> set[str]:
+    """Give the kinds of login that settings choose, the repository's only beside the user's."""
+    chosen: list[str | None] = []
+    for settings in (FAMILY.effective(context, repository=False), FAMILY.effective(context)):
+        security = mapping(settings.get("security"))
+        chosen.append(text(mapping(security.get("auth")).get("selectedType")))
+    return {login for login in chosen if login} if chosen[0] else set()
 
 
 def _search(context: LaunchContext, started: datetime) -> tuple[list[Path], list[Path]]:

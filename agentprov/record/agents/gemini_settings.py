@@ -22,7 +22,7 @@ from agentprov.record.agents.places import (
     label,
     upwards,
 )
-from agentprov.record.agents.reading import items, mapping, small_file, text
+from agentprov.record.agents.reading import items, mapping, small_file, text, within
 from agentprov.record.agents.settings_text import lay_over, read_commented
 
 _ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", re.MULTILINE)
@@ -70,11 +70,12 @@ class Family:
             system,
         ]
 
-    def effective(self, context: LaunchContext) -> dict[str, Any]:
-        """Give the merged settings, those of a repository that may not be trusted among them."""
+    def effective(self, context: LaunchContext, *, repository: bool = True) -> dict[str, Any]:
+        """Give the merged settings; whether the repository's are trusted is not looked at."""
         merged: dict[str, Any] = {}
         for path in self.settings_files(context):
-            lay_over(merged, read(path))
+            if repository or not within(str(path), context.top):
+                lay_over(merged, read(path))
         return merged
 
     def environment(self, context: LaunchContext) -> dict[str, str]:
