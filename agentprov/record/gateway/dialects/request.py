@@ -65,7 +65,7 @@ def read_request(
     if not all_lines:
         why.append("request: more lines than are looked at")
     return Asked(
-        requested=wire_json.word(value.get("model")) or wire_json.word(model),
+        requested=wire_json.word(model or value.get("model")),
         parameters=tuple(_parameters(inner, parameters)),
         tools=tools,
         role=roles.role_of(headers, inner, len(tools)),

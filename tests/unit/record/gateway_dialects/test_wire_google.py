@@ -36,7 +36,7 @@ def test_an_answer_in_one_piece_is_read() -> None:
 
 
 def test_the_path_names_the_model_that_was_asked_for() -> None:
-    exchange = observe("google", body("google.sse"), asked={"contents": []})
+    exchange = observe("google", body("google.sse"), asked={"contents": [], "model": "other"})
     assert exchange.requested == "gemini-9-pro"
 
 
