@@ -12,7 +12,16 @@ from typing import Any
 from urllib.parse import quote
 
 import agentprov
-from agentprov.formats.facts import Agent, FileDigest, Gap, Material, McpServer, ModelUse
+from agentprov.formats.facts import (
+    Agent,
+    FileDigest,
+    Gap,
+    Material,
+    McpSeen,
+    McpServer,
+    McpTool,
+    ModelUse,
+)
 
 _LONG_FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ABOUT_PATHS = frozenset(
@@ -119,6 +128,50 @@ def mcp_server(facts: McpServer) -> dict[str, Any]:
         source=facts.source,
         toolsDigest=sha256(facts.tools_sha256) if facts.tools_sha256 else None,
         why=facts.why,
+    )
+
+
+def mcp_seen(facts: McpSeen) -> dict[str, Any]:
+    """Give what passed between the agent and an MCP server: digests, names and call ids."""
+    return present(
+        name=facts.name,
+        basis=facts.basis,
+        stage=facts.stage,
+        connections=facts.connections or None,
+        protocol=facts.protocol,
+        serverInfo=present(name=facts.server_name, version=facts.server_version),
+        tools=[_mcp_tool(tool) for tool in facts.tools],
+        toolsDigest=sha256(facts.tools_sha256) if facts.tools_sha256 else None,
+        firstToolsDigest=sha256(facts.first_tools_sha256) if facts.first_tools_sha256 else None,
+        toolChanges=[
+            present(
+                tool=change.tool,
+                on=change.at,
+                afterCalls=change.calls,
+                before=_mcp_tool(change.before) if change.before else None,
+                after=_mcp_tool(change.after) if change.after else None,
+            )
+            for change in facts.changes
+        ],
+        calls=[
+            present(
+                tool=call.tool,
+                on=call.at,
+                outcome=call.outcome,
+                call=call.call_id,
+                unlisted=None if call.listed else True,
+            )
+            for call in facts.calls
+        ],
+        why=facts.why,
+    )
+
+
+def _mcp_tool(facts: McpTool) -> dict[str, Any]:
+    return present(
+        name=facts.name,
+        digest=sha256(facts.sha256),
+        description=sha256(facts.description_sha256) if facts.description_sha256 else None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agentprov.attest import descriptors
 from agentprov.attest.descriptors import present, sha256
-from agentprov.formats.facts import AgentReport, Gap, Session
+from agentprov.formats.facts import AgentReport, Gap, McpSeen, Session
 from agentprov.formats.names import SESSION_TYPE
 from agentprov.formats.statement import Statement, Subject, build
 
@@ -62,6 +62,7 @@ def session_close(
     report: AgentReport,
     uncommitted: Sequence[bytes] = (),
     gaps: Sequence[Gap] = (),
+    mcp: Sequence[McpSeen] = (),
 ) -> Statement:
     """State a session at its end: every generation statement, and the head of the journal.
 
@@ -85,6 +86,7 @@ def session_close(
         lastSequence=last_sequence,
         journal={"entries": journal_entries, "head": sha256(journal_head)},
         models=[descriptors.model(item) for item in report.models],
+        mcpServers=[descriptors.mcp_seen(item) for item in mcp],
         channels=list(report.channels),
         uncommitted=len(uncommitted),
         contradictions=len(report.contradictions) or None,

@@ -84,6 +84,65 @@ class McpServer:
 
 
 @dataclass(frozen=True)
+class McpTool:
+    """A tool as an MCP server offered it: digests of its definition and its description."""
+
+    name: str
+    sha256: str
+    description_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class McpToolChange:
+    """A tool that was another one, or was not there, when the server listed it before.
+
+    `calls` is how many calls the connection had carried by then. `before` is None for an added
+    tool, `after` for one that is gone.
+    """
+
+    tool: str
+    at: str
+    calls: int
+    before: McpTool | None
+    after: McpTool | None
+
+
+@dataclass(frozen=True)
+class McpCall:
+    """A call of a tool as it passed; `call_id` is the model's id of the call, where it is sent."""
+
+    tool: str
+    at: str
+    outcome: Literal["answered", "failed", "refused", "cancelled", "unanswered"]
+    call_id: str | None = None
+    listed: bool = True
+
+
+@dataclass(frozen=True)
+class McpSeen:
+    """What passed between the agent and one MCP server that was watched, over all connections.
+
+    `stage` is how far it came: the program was started, answered the handshake, listed its
+    tools, was called. `tools` is the list that the agent saw last, `tools_sha256` its digest,
+    `first_tools_sha256` that of the first one.
+    """
+
+    name: str
+    basis: Basis
+    stage: Literal["started", "answered", "listed", "called"]
+    connections: int = 0
+    protocol: str | None = None
+    server_name: str | None = None
+    server_version: str | None = None
+    tools: tuple[McpTool, ...] = ()
+    tools_sha256: str | None = None
+    first_tools_sha256: str | None = None
+    changes: tuple[McpToolChange, ...] = ()
+    calls: tuple[McpCall, ...] = ()
+    why: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelUse:
     """Calls to one served model; `served` is None when nobody kept what was served."""
 

@@ -74,6 +74,54 @@ MCP_SERVER = schema.members(
     unknown="ignore",
 )
 
+MCP_TOOL = schema.members(
+    {"name": NAME, "digest": schema.sha256_set},
+    {"description": schema.sha256_set},
+    unknown="ignore",
+)
+
+MCP_SEEN = schema.members(
+    {
+        "name": NAME,
+        "basis": BASIS,
+        "stage": schema.one_of(("started", "answered", "listed", "called")),
+    },
+    {
+        "connections": schema.integer(least=1),
+        "protocol": schema.text(most=64),
+        "serverInfo": schema.members(
+            {}, {"name": schema.text(most=256), "version": schema.text(most=256)}, unknown="ignore"
+        ),
+        "tools": schema.array(MCP_TOOL, most=2_000),
+        "toolsDigest": schema.sha256_set,
+        "firstToolsDigest": schema.sha256_set,
+        "toolChanges": schema.array(
+            schema.members(
+                {"tool": NAME, "on": schema.time, "afterCalls": schema.integer()},
+                {"before": MCP_TOOL, "after": MCP_TOOL},
+                unknown="ignore",
+            ),
+            most=2_000,
+        ),
+        "calls": schema.array(
+            schema.members(
+                {
+                    "tool": NAME,
+                    "on": schema.time,
+                    "outcome": schema.one_of(
+                        ("answered", "failed", "refused", "cancelled", "unanswered")
+                    ),
+                },
+                {"call": schema.text(most=256), "unlisted": schema.boolean},
+                unknown="ignore",
+            ),
+            most=10_000,
+        ),
+        "why": WHY,
+    },
+    unknown="ignore",
+)
+
 MODEL = schema.constrained(
     schema.members(
         {

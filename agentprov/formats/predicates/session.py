@@ -76,6 +76,7 @@ CHECK_CLOSE = schema.members(
     },
     {
         "models": schema.array(parts.MODEL, most=1_000),
+        "mcpServers": schema.array(parts.MCP_SEEN, most=1_000),
         "channels": schema.array(schema.text(most=128), most=100),
         "uncommitted": schema.integer(),
         "contradictions": schema.integer(least=1),
