@@ -73,7 +73,33 @@ class _OpenHow(ctypes.Structure):
     ]
 
 
-_statx_room = ctypes.create_string_buffer(256)
+class _Kernel:
+    """The two calls that Python does not offer, made ready once."""
+
+    def __init__(self) -> None:
+        self.room = ctypes.create_string_buffer(256)
+        self.room_at = ctypes.addressof(self.room)
+        # Own function objects: their argument types are nobody else's business.
+        self.openat2 = libc()["syscall"]
+        self.openat2.restype = ctypes.c_long
+        self.openat2.argtypes = [
+            ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t,
+        ]  # fmt: skip
+        self.statx = libc()["statx"]
+        self.statx.argtypes = [
+            ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p,
+        ]  # fmt: skip
+        self.hows: dict[int, _OpenHow] = {}
+
+
+_kernel: _Kernel | None = None
+
+
+def _ready() -> _Kernel:
+    global _kernel  # noqa: PLW0603 - made at first use, so that importing works everywhere
+    if _kernel is None:
+        _kernel = _Kernel()
+    return _kernel
 
 
 def identify(directory: int, name: bytes, *, follow: bool = False) -> tuple[FileId, int] | None:
@@ -82,26 +108,27 @@ def identify(directory: int, name: bytes, *, follow: bool = False) -> tuple[File
     An empty name means the descriptor itself. Raises OSError for all but absence.
     """
     flags = (0 if follow else _NOFOLLOW) | (0 if name else _EMPTY_PATH)
-    done = libc().statx(directory, name, flags, _STATX_MASK, _statx_room)
+    kernel = _ready()
+    done = kernel.statx(directory, name, flags, _STATX_MASK, kernel.room_at)
     if done != 0:
         code = ctypes.get_errno()
         if code in _ABSENT:
             return None
         raise OSError(code, os.strerror(code))
-    fields = _STATX.unpack_from(_statx_room)
-    seconds, nanoseconds = struct.unpack_from("=qI", _statx_room, _BIRTH_AT)
-    major, minor = struct.unpack_from("=II", _statx_room, _DEVICE_AT)
+    fields = _STATX.unpack_from(kernel.room)
+    seconds, nanoseconds = struct.unpack_from("=qI", kernel.room, _BIRTH_AT)
+    major, minor = struct.unpack_from("=II", kernel.room, _DEVICE_AT)
     birth = seconds * 10**9 + nanoseconds if fields[0] & _STATX_BTIME else 0
     return FileId(os.makedev(major, minor), fields[7], birth), fields[6]
 
 
 def _openat2(directory: int, path: bytes, resolve: int) -> int:
-    how = _OpenHow(_O_PATH | os.O_CLOEXEC, 0, resolve)
+    kernel = _ready()
+    how = kernel.hows.get(resolve)
+    if how is None:
+        how = kernel.hows[resolve] = _OpenHow(_O_PATH | os.O_CLOEXEC, 0, resolve)
     for _ in range(32):
-        done = libc().syscall(
-            ctypes.c_long(_OPENAT2), ctypes.c_long(directory), ctypes.c_char_p(path),
-            ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)),
-        )  # fmt: skip
+        done = kernel.openat2(_OPENAT2, directory, path, ctypes.addressof(how), ctypes.sizeof(how))
         if done >= 0:
             return int(done)
         # EAGAIN: something was renamed while ".." was followed.
@@ -184,6 +211,11 @@ def _pair(found: tuple[FileId, int] | None) -> tuple[int, int] | None:
     return None if found is None else (found[0].device, found[0].inode)
 
 
+def _inode(opened: int) -> tuple[int, int]:
+    status = os.fstat(opened)
+    return status.st_dev, status.st_ino
+
+
 def _walk(process: bytes, base: int, path: bytes, follow: bool, hold: bool) -> Place:
     current, opened = base, False
     try:
@@ -203,7 +235,7 @@ def _walk(process: bytes, base: int, path: bytes, follow: bool, hold: bool) -> P
             found = identify(parent, name)
             where = Place(
                 os.path.join(_name_of(parent), name),
-                _pair(identify(parent, b"")),
+                _inode(parent),
                 *(found or (None, 0)),
             )
             if not (follow and stat.S_ISLNK(where.mode)):
