@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from agentprov.formats.facts import Gap
-from agentprov.system.attribution.ledger import Attributed
-from agentprov.system.attribution.resolve import AT_FDCWD, identify
+from agentprov.system.attribution.ledger import Attributed, Touched
+from agentprov.system.attribution.resolve import AT_FDCWD, FileId, identify
 
 # They answer questions and write no files for others.
 _HARMLESS = re.compile(
@@ -28,20 +28,26 @@ _HARMLESS = re.compile(
 )
 
 
+_ALWAYS = ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z")
+
+
 @dataclass(frozen=True)
 class Untouched:
     """Paths (raw git paths) that somebody outside the agent's tree changed.
 
-    Empty with a reason in `why_not` when that cannot be told of any path.
+    `opened` has for all other paths the earliest and the latest time (RFC 3339) at which the
+    tree can have written there. Both are empty, with a reason in `why_not`, when nothing can be
+    told of any path.
     """
 
     paths: frozenset[bytes] = frozenset()
+    opened: Mapping[bytes, tuple[str, str]] = field(default_factory=dict)
     why_not: str | None = None
 
 
 def untouched_by_agent(
     top: bytes,
-    changed: Iterable[bytes],
+    changed: Collection[bytes],
     attributed: Attributed,
     *,
     expected: Collection[str] = (),
@@ -57,7 +63,8 @@ def untouched_by_agent(
     if outside_contacts(attributed, expected):
         return Untouched(why_not="agent-reached-other-processes")
     judge = _Judge(os.path.realpath(top), attributed)
-    return Untouched(frozenset(path for path in changed if not judge.touched(path)))
+    opened = {path: times for path in changed if (times := judge.times(path)) is not None}
+    return Untouched(frozenset(changed) - opened.keys(), opened)
 
 
 def outside_contacts(attributed: Attributed, expected: Collection[str] = ()) -> tuple[str, ...]:
@@ -81,35 +88,47 @@ class _Judge:
     def __init__(self, top: bytes, attributed: Attributed) -> None:
         self._top = top
         self._known = attributed
-        # A file whose time of birth the file system does not keep is any of that inode.
-        self._unborn = {(f.device, f.inode) for f in attributed.files if not f.birth}
+        # A file whose time of birth is not known is any of that inode.
+        self._by_inode: dict[tuple[int, int], list[FileId]] = {}
+        for file in attributed.files:
+            self._by_inode.setdefault((file.device, file.inode), []).append(file)
         self._parents: dict[bytes, tuple[int, int] | None] = {}
+        spans = [*attributed.names.values(), *attributed.paths.values()]
+        self._span = _span(spans) if spans else _ALWAYS
 
-    def touched(self, path: bytes) -> bool:
+    def times(self, path: bytes) -> tuple[str, str] | None:
+        """Give when the tree can have written a path, None when it provably did not."""
         full = os.path.join(self._top, path)
-        if full in self._known.paths:
-            return True
         try:
-            return self._named(full) or self._same_file(full) or self._moved(full)
+            found = self._found(full)
+            moved = self._moved(full)
         except OSError:
             # It cannot be looked at; then nothing can be said in its favour.
-            return True
+            return self._span
+        if not (found or moved):
+            return None
+        if moved or self._known.linked or not found:
+            # By which name and when it was reached before is not known.
+            return self._span
+        return _span(found)
 
-    def _named(self, full: bytes) -> bool:
+    def _found(self, full: bytes) -> list[Touched]:
         folder, name = os.path.split(full)
         parent = self._directory(folder)
-        return parent is not None and (*parent, name) in self._known.names
+        files = set(self._known.ids.get(full, ()))
+        there = identify(AT_FDCWD, full)
+        if there is not None:
+            files.add(there[0])
+        touched = [self._known.paths.get(full)]
+        if parent is not None:
+            touched.append(self._known.names.get((*parent, name)))
+        for file in files:
+            touched += [self._known.files[other] for other in self._same(file)]
+        return [times for times in touched if times is not None]
 
-    def _same_file(self, full: bytes) -> bool:
-        found = identify(AT_FDCWD, full)
-        if found is None:
-            return False
-        file, _ = found
-        if file in self._known.files or (file.device, file.inode) in self._unborn:
-            return True
-        return not file.birth and any(
-            (other.device, other.inode) == (file.device, file.inode) for other in self._known.files
-        )
+    def _same(self, file: FileId) -> list[FileId]:
+        written = self._by_inode.get((file.device, file.inode), [])
+        return [o for o in written if o.birth == file.birth or not (o.birth and file.birth)]
 
     def _moved(self, full: bytes) -> bool:
         folder = os.path.dirname(full)
@@ -124,3 +143,7 @@ class _Judge:
             found = identify(AT_FDCWD, folder)
             self._parents[folder] = None if found is None else (found[0].device, found[0].inode)
         return self._parents[folder]
+
+
+def _span(times: Collection[Touched]) -> tuple[str, str]:
+    return min(one.first for one in times), max(one.last for one in times)

@@ -206,6 +206,7 @@ def test_a_hard_link_from_outside_counts_for_every_name(top: Path, scratch: Path
     ran = shell("echo more >> ../outside", top, scratch)
     assert ran.named() == set()
     assert ran.untouched("inside") == set()
+    assert ran.attributed.linked
 
 
 def test_a_directory_that_the_agent_renames_takes_its_files_along(top: Path, scratch: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from agentprov.formats.facts import Gap
 from agentprov.system.attribution import records
 from agentprov.system.attribution.records import Entry, decode
 from agentprov.system.attribution.resolve import FileId
 from agentprov.system.clock import rfc3339
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Touched(NamedTuple):
@@ -26,17 +29,21 @@ class Attributed:
     """What a tree of processes is known to have named for writing, until now.
 
     `paths` are absolute, without symbolic links, as the recorder sees them. `names` are
-    (device, inode of the directory, last name), `files` the files as such, `moved` the
-    directories (device, inode) that the tree renamed and `moved_paths` their old and new
-    paths. `contacts` are the addresses outside the tree that it connected to on this machine.
-    `complete` says that nothing was missed: then, and only then, absence means something.
+    (device, inode of the directory, last name), whatever path led there; `files` the files as
+    such. `ids` are the files that were seen at a path. `moved` are the directories (device,
+    inode) that the tree renamed, `moved_paths` their old and new paths. `linked` says that a
+    file was opened that had other names too. `contacts` are the addresses outside the tree that
+    it connected to on this machine. `complete` says that nothing was missed: then, and only
+    then, absence means something.
     """
 
-    paths: dict[bytes, Touched] = field(default_factory=dict)
-    names: frozenset[tuple[int, int, bytes]] = frozenset()
-    files: frozenset[FileId] = frozenset()
+    paths: Mapping[bytes, Touched] = field(default_factory=dict)
+    names: Mapping[tuple[int, int, bytes], Touched] = field(default_factory=dict)
+    files: Mapping[FileId, Touched] = field(default_factory=dict)
+    ids: Mapping[bytes, frozenset[FileId]] = field(default_factory=dict)
     moved: frozenset[tuple[int, int]] = frozenset()
     moved_paths: frozenset[bytes] = frozenset()
+    linked: bool = False
     contacts: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()
     complete: bool = False
@@ -49,6 +56,7 @@ _TOUCHING = frozenset(
         records.NAMED, records.MODE, records.AGAIN,
     )
 )  # fmt: skip
+_WRITING = frozenset((records.OPENED, records.IDENTIFIED))
 _SETTLING = frozenset(
     (records.IDENTIFIED, records.VOID, records.REMOVED, records.RENAMED, records.MOVED)
 )
@@ -65,27 +73,47 @@ def read(data: bytes) -> Attributed:
     return sums.result()
 
 
+class _Times(Generic[Key]):
+    """First and last time and number of calls, by key."""
+
+    def __init__(self) -> None:
+        self._times: dict[Key, tuple[int, int, int]] = {}
+
+    def add(self, key: Key, item: Entry) -> None:
+        first, last, calls = self._times.get(key, (item.at, item.at, 0))
+        self._times[key] = (min(first, item.at), max(last, item.at), calls + item.calls)
+
+    def result(self) -> dict[Key, Touched]:
+        return {
+            key: Touched(time_of(first), time_of(last), calls)
+            for key, (first, last, calls) in self._times.items()
+        }
+
+
 class _Sums:
     def __init__(self) -> None:
-        self._times: dict[bytes, tuple[int, int, int]] = {}
-        self._names: set[tuple[int, int, bytes]] = set()
-        self._files: set[FileId] = set()
+        self._paths: _Times[bytes] = _Times()
+        self._names: _Times[tuple[int, int, bytes]] = _Times()
+        self._files: _Times[FileId] = _Times()
+        self._missed: _Times[bytes] = _Times()
+        self._ids: dict[bytes, set[FileId]] = {}
         self._moved: set[tuple[int, int]] = set()
         self._moved_paths: set[bytes] = set()
         self._contacts: set[str] = set()
-        self._missed: dict[bytes, tuple[int, int]] = {}
         self._fresh: set[bytes] = set()
+        self._linked = False
 
     def add(self, item: Entry) -> None:
         if item.kind == records.MISSED:
-            first, _ = self._missed.get(item.path, (item.at, item.at))
-            self._missed[item.path] = (first, item.at)
+            self._missed.add(item.path, item)
         elif item.kind == records.CONTACT:
             self._contacts.add(item.path.decode("utf-8", "backslashreplace"))
+        elif item.kind == records.LINKED:
+            self._linked = True
         elif item.kind in _TOUCHING:
             self._touch(item)
-        if item.kind in (records.OPENED, records.IDENTIFIED) and item.file is not None:
-            self._files.add(item.file)
+        if item.kind in _WRITING and item.file is not None:
+            self._files.add(item.file, item)
         if item.kind == records.CREATED and item.parent is not None:
             self._fresh.add(item.path)
         elif item.kind in _SETTLING:
@@ -96,29 +124,25 @@ class _Sums:
                 self._moved.add((item.file.device, item.file.inode))
 
     def _touch(self, item: Entry) -> None:
-        old = self._times.get(item.path)
-        if old is None:
-            self._times[item.path] = (item.at, item.at, item.calls)
-        else:
-            first, last, count = old
-            self._times[item.path] = (min(first, item.at), max(last, item.at), count + item.calls)
+        self._paths.add(item.path, item)
         if item.parent is not None:
-            self._names.add((*item.parent, item.path.rpartition(b"/")[2]))
+            self._names.add((*item.parent, item.path.rpartition(b"/")[2]), item)
+        if item.file is not None:
+            self._ids.setdefault(item.path, set()).add(item.file)
 
     def result(self) -> Attributed:
         gaps = tuple(
-            Gap("process-attribution-missed", time_of(first), time_of(last), os_text(reason))
-            for reason, (first, last) in self._missed.items()
+            Gap("process-attribution-missed", times.first, times.last, os_text(reason))
+            for reason, times in self._missed.result().items()
         )
         return Attributed(
-            paths={
-                path: Touched(time_of(first), time_of(last), count)
-                for path, (first, last, count) in self._times.items()
-            },
-            names=frozenset(self._names),
-            files=frozenset(self._files),
+            paths=self._paths.result(),
+            names=self._names.result(),
+            files=self._files.result(),
+            ids={path: frozenset(ids) for path, ids in self._ids.items()},
             moved=frozenset(self._moved),
             moved_paths=frozenset(self._moved_paths),
+            linked=self._linked,
             contacts=frozenset(self._contacts),
             gaps=gaps,
             complete=not gaps,

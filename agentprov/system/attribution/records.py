@@ -24,6 +24,7 @@ NAMED = "l"  # a hard link, symbolic link or node got this name
 MODE = "a"
 AGAIN = "u"  # the same as before, COUNT more times, last at NS
 CONTACT = "k"  # a process outside the tree that was spoken to
+LINKED = "h"  # the opened file has other names too
 MISSED = "g"  # PATH is the reason
 
 

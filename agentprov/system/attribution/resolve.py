@@ -54,14 +54,15 @@ class Place(NamedTuple):
 
     `path` is absolute as this process sees it, without symbolic links. `parent` is (device,
     inode) of the directory, None when it does not exist. `file` and `mode` (st_mode) are those
-    of what stands there, None and 0 when nothing does. `directory` is a descriptor of the
-    directory where `find` was to hold it, else -1.
+    of what stands there, None and 0 when nothing does; `links` counts its names. `directory` is
+    a descriptor of the directory where `find` was to hold it, else -1.
     """
 
     path: bytes
     parent: tuple[int, int] | None
     file: FileId | None = None
     mode: int = 0
+    links: int = 1
     directory: int = -1
 
 
@@ -102,8 +103,10 @@ def _ready() -> _Kernel:
     return _kernel
 
 
-def identify(directory: int, name: bytes, *, follow: bool = False) -> tuple[FileId, int] | None:
-    """Give (file, st_mode) of a name below an open directory; None when nothing is there.
+def identify(
+    directory: int, name: bytes, *, follow: bool = False
+) -> tuple[FileId, int, int] | None:
+    """Give (file, st_mode, st_nlink) of a name in an open directory; None when nothing is there.
 
     An empty name means the descriptor itself. Raises OSError for all but absence.
     """
@@ -119,7 +122,7 @@ def identify(directory: int, name: bytes, *, follow: bool = False) -> tuple[File
     seconds, nanoseconds = struct.unpack_from("=qI", kernel.room, _BIRTH_AT)
     major, minor = struct.unpack_from("=II", kernel.room, _DEVICE_AT)
     birth = seconds * 10**9 + nanoseconds if fields[0] & _STATX_BTIME else 0
-    return FileId(os.makedev(major, minor), fields[7], birth), fields[6]
+    return FileId(os.makedev(major, minor), fields[7], birth), fields[6], fields[3]
 
 
 def _openat2(directory: int, path: bytes, resolve: int) -> int:
@@ -207,7 +210,7 @@ def _opened(base: int) -> Place:
     return Place(path, _pair(parent), *found)
 
 
-def _pair(found: tuple[FileId, int] | None) -> tuple[int, int] | None:
+def _pair(found: tuple[FileId, int, int] | None) -> tuple[int, int] | None:
     return None if found is None else (found[0].device, found[0].inode)
 
 
@@ -236,7 +239,7 @@ def _walk(process: bytes, base: int, path: bytes, follow: bool, hold: bool) -> P
             where = Place(
                 os.path.join(_name_of(parent), name),
                 _inode(parent),
-                *(found or (None, 0)),
+                *(found or (None, 0, 1)),
             )
             if not (follow and stat.S_ISLNK(where.mode)):
                 held = hold and found is None

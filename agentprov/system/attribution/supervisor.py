@@ -195,6 +195,8 @@ class Supervisor:
         ):
             kind = records.CREATED
         self._note(kind, waiting, place)
+        if kind == records.OPENED and place.links > 1:
+            self._note(records.LINKED, waiting, place)
         if kind == records.CREATED and place.directory >= 0:
             self._expect(waiting, place)
 

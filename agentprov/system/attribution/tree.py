@@ -361,16 +361,16 @@ class Attribution:
 
     def _locate(self, known: Attributed) -> Attributed:
         """Identify created files that were not yet; one that an outsider took away is a gap."""
-        found, lost = set(known.files), 0
+        found, lost = dict(known.files), 0
         for path in known.unseen:
             with contextlib.suppress(OSError):
                 there = resolve.identify(resolve.AT_FDCWD, path)
                 if there is not None:
-                    found.add(there[0])
+                    found[there[0]] = known.paths[path]
                     continue
             # Where we may not write, the call itself has failed.
             lost += os.access(os.path.dirname(path), os.W_OK)
-        known = replace(known, files=frozenset(found))
+        known = replace(known, files=found)
         if lost:
             known = ledger.with_gap(
                 known, self._make(MISSED, f"{lost} created files were taken away from outside")
