@@ -132,7 +132,7 @@ class Recording:
             said=said_of(report),
             untouched_by_agent=self.untouched_by_agent,
             opened_by_agent=self.opened_by_agent,
-            elsewhere=Moves((*report.wire, *(() if report.wire_complete else report.edits))),
+            elsewhere=Moves(report.wire, report.edits),
             why_not=_why_not(report),
         )
 

@@ -35,10 +35,17 @@ class Text:
 
 
 class Places:
-    """The new lines of one version of a file that nobody has claimed yet."""
+    """The new lines of one version of a file that nobody has claimed yet.
 
-    def __init__(self, keys: Sequence[bytes], fresh: Sequence[int]) -> None:
+    `careful` says that several hands may have made them: then brackets prove nothing but in a
+    text that is there as a whole, nor does a line of which more copies are new than texts hold.
+    """
+
+    def __init__(
+        self, keys: Sequence[bytes], fresh: Sequence[int], *, careful: bool = False
+    ) -> None:
         self.keys = keys
+        self.careful = careful
         self.free = set(fresh)
         self.ambiguous: set[int] = set()
         self._by_key: dict[bytes, list[int]] = {}
@@ -70,7 +77,10 @@ class Places:
                     for start in starts:
                         self.ambiguous.update(range(start, start + length))
                 else:
-                    for step in range(length):
+                    for step in self._sure(text, index, length):
+                        if self._too_many(run[step], peers):
+                            self.ambiguous.update(self._by_key[run[step]])
+                            continue
                         text.used.add(index + step)
                         self.free.discard(starts[0] + step)
                         yield starts[0] + step
@@ -78,6 +88,18 @@ class Places:
 
     def _counts(self, run: Sequence[bytes]) -> bool:
         return len(run) == len(self.keys) or any(is_distinctive(line) for line in run)
+
+    def _sure(self, text: Text, index: int, length: int) -> list[int]:
+        """Give which lines of a run may be claimed."""
+        if not self.careful or length == len(text.keys):
+            return list(range(length))
+        return [step for step in range(length) if is_distinctive(text.keys[index + step])]
+
+    def _too_many(self, key: bytes, peers: Sequence[Text]) -> bool:
+        if not self.careful:
+            return False
+        copies = len(self._by_key[key])
+        return copies > 1 and copies > sum(list(peer.keys).count(key) for peer in peers)
 
     def _longest(self, text: Text, index: int) -> tuple[list[int], int]:
         """Give where the longest run from `index` may stand, and its length."""

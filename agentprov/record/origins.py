@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.formats.vocabulary import Basis, Origin
+from agentprov.record import landing
+from agentprov.record.landing import EVENT_DELAY, Step, by, text_of
 from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
 from agentprov.record.transforms import (
@@ -29,12 +30,9 @@ from agentprov.record.transforms import (
 )
 from agentprov.record.versions import Version, instant
 
-EVENT_DELAY = timedelta(milliseconds=250)
 TOOL_AFTERMATH = timedelta(seconds=2)
-TOOL_REPORT = timedelta(seconds=1)
 MOVED_LINES = 3
 ONE_OF_A_KIND = 20
-_LARGE_PART = 4
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
@@ -79,22 +77,23 @@ class Account:
 
 
 class Moves:
-    """Blocks of the session's writes, found again in files to which they were moved."""
+    """Blocks of the session's writes, found again in files to which they were moved.
 
-    def __init__(self, edits: Iterable[Edit]) -> None:
-        self._texts = list(edits)
+    `wire` are writes that answers asked for, to any path; `reported` what the agent said it
+    wrote, which may hold what others wrote before and only warns against calling a line human.
+    """
+
+    def __init__(self, wire: Iterable[Edit], reported: Iterable[Edit] = ()) -> None:
+        self._texts = list(wire)
+        self._reported = list(reported)
         self._index: dict[bytes, list[Edit]] | None = None
         self._pieces: frozenset[bytes] | None = None
 
     def holds_part_of(self, line: bytes) -> bool:
         """Say whether some write begins or ends with a piece of this line."""
         if self._pieces is None:
-            ends = (
-                text.keys[place]
-                for text in map(_text, self._texts)
-                for place in (0, -1)
-                if text.keys
-            )
+            texts = [text_of(edit).keys for edit in (*self._texts, *self._reported)]
+            ends = (keys[place] for keys in texts for place in (0, -1) if keys)
             self._pieces = frozenset(end.strip() for end in ends if is_distinctive(end))
         return any(piece in line for piece in self._pieces)
 
@@ -178,27 +177,6 @@ class _Claim:
         return cls(item.origin, item.basis, item.model, item.why)
 
 
-@dataclass
-class _Step:
-    """From one version to the next: lines that are new in it, and when it happened.
-
-    Without times the step was not seen: it ends in what was committed.
-    """
-
-    before: bytes
-    keys: list[bytes]
-    ids: list[int]
-    places: Places
-    since: datetime | None = None
-    at: datetime | None = None
-    prior: frozenset[bytes] = frozenset()
-    applied: set[int] = field(default_factory=set)
-
-    @cached_property
-    def present(self) -> frozenset[bytes]:
-        return frozenset(self.keys)
-
-
 class _Judge:
     """Follows one file and claims its lines, step by step."""
 
@@ -206,8 +184,8 @@ class _Judge:
         self.account = account
         self.about = circumstances
         self.notebook = is_notebook(account.path)
-        self.wire = [_text(edit, notebook=self.notebook) for edit in account.wire]
-        self.reported = [_text(edit, notebook=self.notebook) for edit in account.reported]
+        self.wire = [text_of(edit, notebook=self.notebook) for edit in account.wire]
+        self.reported = [text_of(edit, notebook=self.notebook) for edit in account.reported]
         self.claimed: dict[int, _Claim] = {}
         self.landed: list[tuple[datetime, Text]] = []
 
@@ -216,10 +194,10 @@ class _Judge:
         start = file_keys(self.account.before, notebook=self.notebook)
         lineage = Lineage(start)
         steps = [step for step in self._steps(content, lineage) if step.places.free]
-        landing = self._landing(steps)
+        landed_in = self._landing(steps)
         for number, step in enumerate(steps):
-            self._take_wire(step, number, landing)
-            told = self._take_reported(step, number, landing)
+            self._take_wire(step, number, landed_in)
+            told = self._take_reported(step, number, landed_in)
             self._take_moved(step)
             for index in sorted(step.places.free | told.keys()):
                 if step.ids[index] not in self.claimed:
@@ -227,7 +205,7 @@ class _Judge:
         old = _Claim("unknown", "observed", why="before-session")
         return [self.claimed.get(identity, old) for identity in lineage.ids]
 
-    def _steps(self, content: bytes, lineage: Lineage) -> Iterator[_Step]:
+    def _steps(self, content: bytes, lineage: Lineage) -> Iterator[Step]:
         final = file_keys(content, notebook=self.notebook)
         chain = [
             (version, file_keys(version.content or b"", notebook=self.notebook))
@@ -238,25 +216,26 @@ class _Judge:
             del chain[same[-1] + 1 :]
         before = self.account.before
         for version, keys in chain:
-            step = self._step(lineage, before, keys)
+            step = self._step(lineage, before, keys, seen=True)
             step.since, step.at = instant(version.since), instant(version.at)
+            step.by_others = version.by_others
             before = version.content or b""
             yield step
         if not same:
-            yield self._step(lineage, before, final)
+            yield self._step(lineage, before, final, seen=False)
 
-    @staticmethod
-    def _step(lineage: Lineage, before: bytes, keys: list[bytes]) -> _Step:
+    def _step(self, lineage: Lineage, before: bytes, keys: list[bytes], *, seen: bool) -> Step:
         prior = frozenset(lineage.keys)
-        places = Places(keys, lineage.step(keys))
-        return _Step(before, lineage.keys, lineage.ids, places, prior=prior)
+        careful = not (seen and self.about.followed)
+        places = Places(keys, lineage.step(keys), careful=careful)
+        return Step(before, lineage.keys, lineage.ids, places, prior=prior)
 
-    def _take_wire(self, step: _Step, number: int, landing: Mapping[int, frozenset[int]]) -> None:
+    def _take_wire(self, step: Step, number: int, landed_in: Mapping[int, frozenset[int]]) -> None:
         """Claim lines that stand in an answer which was complete before they stood here."""
         texts = [
             one
             for one in self.wire
-            if not one.spent and _by(one.at, step.at) and number in landing[id(one)]
+            if not one.spent and by(one.at, step.at) and number in landed_in[id(one)]
         ]
         drafted = self._drafted(step)
         if not (texts or drafted):
@@ -264,25 +243,30 @@ class _Judge:
         used = {id(text): len(text.used) for text in texts}
         for text in [*drafted, *reversed(texts)]:
             self._say(step, text, step.places.claim(text, [*texts, *drafted]), "intercepted")
-        for index, text in list(step.places.slide([*drafted, *texts])):
-            self._say(step, text, [index], "intercepted")
+        if not step.places.careful:
+            for index, text in list(step.places.slide([*drafted, *texts])):
+                self._say(step, text, [index], "intercepted")
         if step.at is not None:
             found = [text for text in texts if len(text.used) > used[id(text)]]
-            self.landed += [(step.at, text) for text in (*found, *drafted)]
+            self.landed += [
+                (step.at, text)
+                for text in (*found, *drafted)
+                if any(map(is_distinctive, text.keys))
+            ]
 
-    def _drafted(self, step: _Step) -> list[Text]:
+    def _drafted(self, step: Step) -> list[Text]:
         """Do the replacements that the model asked for, and give the whole lines they make."""
         draft = Draft.of(step.before)
         made: list[tuple[int, list[bytes]]] = []
         for number, text in enumerate(self.wire):
-            if not text.edit.replaces or text.spent or not _by(text.at, step.at):
+            if not text.edit.replaces or text.spent or not by(text.at, step.at):
                 continue
             tried = draft.copy()
             if not tried.replace(text.edit, number):
                 continue
             runs = list(tried.runs(notebook=self.notebook))
             mine = [key for tag, keys in runs if tag == number for key in keys]
-            fits = _fits(step, [key for key in mine if is_distinctive(key)]) or (
+            fits = step.took_in(key for key in mine if is_distinctive(key)) or (
                 bool(mine) and all(map(step.places.has, mine))
             )
             # In a step that was seen, a write that left no trace was refused, or is done already.
@@ -296,9 +280,9 @@ class _Judge:
             for tag, keys in made
         ]
 
-    def _say(self, step: _Step, text: Text, indexes: Iterable[int], basis: Basis) -> None:
+    def _say(self, step: Step, text: Text, indexes: Iterable[int], basis: Basis) -> None:
         for index in list(indexes):
-            why = "echoed" if step.keys[index] in text.echoed else None
+            why = "echoed" if step.is_echo(index, text) else None
             if why and (step.at is None or not self.about.followed):
                 # It may have stood here before the answer, by another hand.
                 claim = _Claim("unknown", "observed", why=why)
@@ -306,33 +290,19 @@ class _Judge:
                 claim = _Claim("model", basis, text.edit.model, why)
             self.claimed[step.ids[index]] = claim
 
-    def _landing(self, steps: Sequence[_Step]) -> dict[int, frozenset[int]]:
-        """Choose the steps in which each write landed: where most of its lines are new.
-
-        A person may type one line of a text that an agent is about to write, or wrote before.
-        Large parts count too: a file may be read while it is half written.
-        """
-        found: dict[int, frozenset[int]] = {}
-        asked = {text.edit.call_id: text.at for text in self.wire if text.edit.call_id}
-        for text in self.wire:
-            covers = _covers(text, [(n, s) for n, s in enumerate(steps) if _by(text.at, s.at)])
-            found[id(text)] = _best(covers, steps, text)
-        for text in self.reported:
-            began = asked.get(text.edit.call_id or "")
-            near = [
-                (number, step)
-                for number, step in enumerate(steps)
-                if _near(text.at, step, began) and not (step.at and self._in_command(step))
-            ]
-            found[id(text)] = frozenset([*_covers(text, near)][-1:])
-        return found
+    def _landing(self, steps: Sequence[Step]) -> dict[int, frozenset[int]]:
+        began = {text.edit.call_id: text.at for text in self.wire if text.edit.call_id}
+        return {
+            **landing.of_answers(self.wire, steps),
+            **landing.of_reports(self.reported, steps, began),
+        }
 
     def _take_reported(
-        self, step: _Step, number: int, landing: Mapping[int, frozenset[int]]
+        self, step: Step, number: int, landed_in: Mapping[int, frozenset[int]]
     ) -> dict[int, Text]:
         """Find lines that only the agent's own report accounts for; claim them off the wire."""
         told: dict[int, Text] = {}
-        texts = [one for one in self.reported if number in landing[id(one)]]
+        texts = [one for one in self.reported if number in landed_in[id(one)]]
         for text in reversed(texts):
             told.update((index, text) for index in step.places.claim(text, texts))
         if not self.about.wire_complete:
@@ -340,20 +310,20 @@ class _Judge:
                 self._say(step, text, [index], "reported")
         return told
 
-    def _take_moved(self, step: _Step) -> None:
+    def _take_moved(self, step: Step) -> None:
         if self.about.elsewhere is None:
             return
         telling = [step.keys[n] for n in step.places.free if len(step.keys[n]) >= ONE_OF_A_KIND]
         for edit in self.about.elsewhere.holding(telling):
-            text = _text(edit, notebook=self.notebook)
+            text = text_of(edit, notebook=self.notebook)
             if edit in self.account.wire or edit in self.account.reported or edit.echoed:
                 continue
-            if _by(text.at, step.at):
+            if by(text.at, step.at):
                 for index in list(step.places.claim(text, [text], least=MOVED_LINES)):
                     claim = _Claim("model", edit.basis, edit.model, "moved")
                     self.claimed[step.ids[index]] = claim
 
-    def _rest(self, step: _Step, index: int, told: Text | None) -> _Claim:
+    def _rest(self, step: Step, index: int, told: Text | None) -> _Claim:
         """Judge a line that no answer accounts for."""
         line = step.keys[index]
         if told is not None:
@@ -379,7 +349,7 @@ class _Judge:
             why = "no-process-attribution"
         return _Claim("unknown", "observed", why=why)
 
-    def _reported_only(self, step: _Step, line: bytes, told: Text) -> _Claim:
+    def _reported_only(self, step: Step, line: bytes, told: Text) -> _Claim:
         """Judge a line that the agent reports as written although no answer holds it as it is."""
         model = told.edit.model
         if any(_is_part(text, line) for text in self._earlier(step)):
@@ -388,27 +358,27 @@ class _Judge:
             return _Claim("agent", "intercepted", why="not-in-any-answer")
         return _Claim("unknown", "observed", why=_why_differs(line))
 
-    def _earlier(self, step: _Step) -> list[Text]:
+    def _earlier(self, step: Step) -> list[Text]:
         """Give the wire's texts for this path of which this step's content was not computed."""
-        return [
-            text for text in self.wire if _by(text.at, step.at) and id(text) not in step.applied
-        ]
+        return [text for text in self.wire if by(text.at, step.at) and id(text) not in step.applied]
 
-    def _is_unsaid(self, step: _Step, line: bytes) -> bool:
+    def _is_unsaid(self, step: Step, line: bytes) -> bool:
         core = squeezed(line)
         if not core or (self.notebook and is_frame(line)) or self.about.said(line, step.at):
             return False
         return not any(
             core in squeezed(text.edit.text.encode("utf-8", "replace"))
             for text in self.wire
-            if _by(text.at, step.at)
+            if by(text.at, step.at)
         )
 
-    def _is_humans(self, step: _Step) -> bool:
-        """Say whether the agent's processes had provably not opened this file for writing."""
+    def _is_humans(self, step: Step) -> bool:
+        """Say whether the agent's processes provably did not write this."""
         if not self.about.alone or step.at is None:
             return False
-        if any(_by(text.at, step.at) for text in (*self.wire, *self.reported)):
+        if step.by_others:
+            return True
+        if any(by(text.at, step.at) for text in (*self.wire, *self.reported)):
             return False
         untouched = self.about.untouched_by_agent
         if untouched is not None and self.account.path in untouched:
@@ -420,7 +390,7 @@ class _Judge:
         moves = self.about.elsewhere
         return self.about.said(line, by) or (moves is not None and moves.holds_part_of(line))
 
-    def _in_command(self, step: _Step) -> bool:
+    def _in_command(self, step: Step) -> bool:
         if step.since is None or step.at is None:
             return self.account.by_command and not self.wire and not self.reported
         return any(
@@ -430,7 +400,7 @@ class _Judge:
             for window in self.about.commands
         )
 
-    def _in_write(self, step: _Step) -> bool:
+    def _in_write(self, step: Step) -> bool:
         """Say whether a write tool of the agent, or what hangs on it, was at work in this step.
 
         Between the answer that asked for a write to this file and the next request, in the same
@@ -456,64 +426,6 @@ class _Judge:
             ):
                 return True
         return False
-
-
-def _text(edit: Edit, *, notebook: bool = False) -> Text:
-    keys = text_keys(edit, notebook=notebook)
-    echoed = frozenset(keys[n - 1] for n in edit.echoed if 0 < n <= len(keys))
-    return Text(edit, keys, instant(edit.at) if edit.at else None, echoed=echoed)
-
-
-def _by(at: datetime | None, end: datetime | None) -> bool:
-    return at is None or end is None or at <= end
-
-
-def _covers(text: Text, steps: Iterable[tuple[int, _Step]]) -> dict[int, int]:
-    """Give the steps in which a write can have landed, and how many of its lines are new there."""
-    found: dict[int, int] = {}
-    telling = {key for key in text.keys if is_distinctive(key)}
-    for number, step in steps:
-        if not telling:
-            if list(text.keys) == step.keys:
-                found[number] = 1
-            continue
-        cover = step.places.coverage(text)
-        if cover and (step.at is None or _fits(step, telling)):
-            found[number] = cover
-    return found
-
-
-def _fits(step: _Step, lines: Iterable[bytes]) -> bool:
-    """Say whether most of the lines that were not there before this step are there after it.
-
-    A write puts all of its text into the file; a line or two may be a person's by chance.
-    """
-    missing = {*lines} - step.prior
-    return 0 < len(missing) <= 2 * len(missing & step.present)
-
-
-def _best(covers: Mapping[int, int], steps: Sequence[_Step], text: Text) -> frozenset[int]:
-    if text.edit.every or not covers:
-        return frozenset(covers)
-    best = max(covers.values())
-    same = [number for number, cover in covers.items() if cover == best]
-    parts = {number for number, cover in covers.items() if _LARGE_PART <= cover >= best / 2}
-    until = instant(text.edit.until) + EVENT_DELAY if text.edit.until else None
-    # The tool's own write is the last thing before the next request.
-    timely = [n for n in same if until is None or _by(steps[n].since, until)]
-    return frozenset({*parts, timely[-1] if timely and until else same[0]})
-
-
-def _near(at: datetime | None, step: _Step, began: datetime | None) -> bool:
-    """Say whether a write that was reported as done at a time can have made this step.
-
-    `began` is when the answer that asked for it was complete, where that is known.
-    """
-    if at is None or step.since is None or step.at is None:
-        return True
-    if began is not None:
-        return began <= step.at and step.since <= at + EVENT_DELAY
-    return at - TOOL_REPORT <= step.since <= at + EVENT_DELAY
 
 
 def _why_differs(line: bytes) -> str:

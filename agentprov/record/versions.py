@@ -41,12 +41,15 @@ def instant(time: str) -> datetime:
 class Version:
     """One content of a file: the change to it was noticed at `since`, it was read by `at`.
 
-    `content` is None where the file was gone, no file, or too large to keep.
+    `content` is None where the file was gone, no file, or too large to keep. `by_others` says
+    that the agent's processes provably did not write the file since the version before: none
+    had it open for writing then, and none opened it since (needs process attribution).
     """
 
     since: str
     at: str
     content: bytes | None
+    by_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,15 @@ class _Entry:
     since: str
     at: str
     blob: str | None
+    by_others: bool
 
 
 class Versions:
     """Keeps the contents of changed files while a session runs.
 
     Hand `noticed` to whatever hears of changes; it returns at once. `now` gives RFC 3339.
+    `by_others`, with process attribution, is asked (path, time of the read before or None, time
+    of this read) whether the agent's processes provably did not write the path in between.
     """
 
     def __init__(
@@ -70,16 +76,18 @@ class Versions:
         place: Path,
         now: Callable[[], str],
         object_format: Literal["sha1", "sha256"] = "sha1",
+        by_others: Callable[[bytes, str | None, str], bool] | None = None,
     ) -> None:
         self._top = os.fsencode(top)
         self._objects = objects
         self._place = place
         self._now = now
         self._format = object_format
+        self._by_others = by_others
         self._queue: SimpleQueue[tuple[bytes, str] | None] = SimpleQueue()
-        self._entries: list[_Entry] = []
         self._counts: dict[bytes, int] = {}
         self._last: dict[bytes, str | None] = {}
+        self._read_at: dict[bytes, str] = {}
         self._total = 0
         self._left_out: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -131,13 +139,14 @@ class Versions:
         content = self._content(os.path.join(self._top, path))
         at = self._now()
         blob = self._store(content) if content is not None else None
+        before = self._read_at.get(path)
         if path in self._last and self._last[path] == blob:
             return
+        self._read_at[path] = at
+        others = self._by_others is not None and self._by_others(path, before, at)
         self._last[path] = blob
         self._counts[path] = self._counts.get(path, 0) + 1
-        entry = _Entry(path, moment, at, blob)
-        self._entries.append(entry)
-        line = json.dumps([path_label(path), moment, at, blob], separators=(",", ":"))
+        line = json.dumps([path_label(path), moment, at, blob, others], separators=(",", ":"))
         descriptor = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as stream:
             stream.write(line.encode() + b"\n")
@@ -187,7 +196,8 @@ def kept(
     for entry in _entries(place):
         if entry.path in wanted:
             content = read(entry.blob) if entry.blob else None
-            found.setdefault(entry.path, []).append(Version(entry.since, entry.at, content))
+            version = Version(entry.since, entry.at, content, entry.by_others)
+            found.setdefault(entry.path, []).append(version)
     return found
 
 
@@ -198,5 +208,5 @@ def _entries(place: Path) -> Iterator[_Entry]:
         return
     for line in lines:
         with contextlib.suppress(ValueError, TypeError):
-            label, since, at, blob = json.loads(line)
-            yield _Entry(label_path(label), since, at, blob)
+            label, since, at, blob, others = json.loads(line)
+            yield _Entry(label_path(label), since, at, blob, others is True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import SequenceMatcher
 
-from agentprov.formats.facts import CommandWindow, Edit
+from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.record.origins import Account, Circumstances, Moves, ranges
 from agentprov.record.versions import Version
 
@@ -43,6 +44,7 @@ class Session:
     said: dict[str, int] = field(default_factory=dict)
     versions: dict[str, list[Version]] = field(default_factory=dict)
     alone: bool = True
+    unseen: set[str] = field(default_factory=set)
     whole: bool = True
     old_names: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +58,7 @@ class Setting:
     versions: bool = True
     loss: float = 0.0
     malice: float = 0.02
-    second: float = 0.1
+    second: float = 0.04
     people: float = 0.22
 
 
@@ -88,6 +90,7 @@ class Story:
         self.letter = 0
         # Lines that a model proposed for a file and nobody wrote yet: who types them, says them.
         self.offered: dict[str, set[str]] = {}
+        self.spoken: dict[str, set[str]] = {}
         for _ in range(self.random.randint(2, 5)):
             path = self._new_path()
             self.files[path] = [self._line("base") for _ in range(self.random.randint(0, 20))]
@@ -115,8 +118,10 @@ class Story:
             self._command(session)
         elif roll < 0.88:
             self._stage()
-        elif roll < 0.90 and len(self.sessions) == 1 and (
-            self.random.random() < self.setting.second * 0.2
+        elif (
+            roll < 0.90
+            and len(self.sessions) == 1
+            and (self.random.random() < self.setting.second * 0.2)
         ):
             self._open(f"B{self.letter}")
         else:
@@ -155,41 +160,52 @@ class Story:
         lines = self.files.setdefault(path, [])
         kind = self.random.random()
         at = self.random.randint(0, len(lines))
-        if kind < 0.5 or not lines:
+        if kind < 0.55 or not lines:
             lines[at:at] = [self._line("human") for _ in range(self.random.randint(1, 4))]
             for line in lines[at : at + 4]:
-                if line.author == "human" and line.text in self.offered.get(path, ()):
+                if line.author == "human" and self._is_common(path, line.text):
                     line.author = "either"
-        elif kind < 0.65:
+        elif kind < 0.72:
             at %= len(lines)
             lines[at] = Line(f"{lines[at].text} + {self._text().strip()}", "human")
-        elif kind < 0.75:
+        elif kind < 0.8:
             del lines[at : at + self.random.randint(1, 3)]
-        elif kind < 0.85:
+        elif kind < 0.87:
             block = lines[at : at + 4]
             del lines[at : at + 4]
             to = self.random.randint(0, len(lines))
             lines[to:to] = block
-        elif kind < 0.92:
+        elif kind < 0.89:
             # The very same text, typed again by a person.
             text = self.random.choice(lines).text
-            either = text in self.offered.get(path, ())
+            either = self._is_common(path, text)
             lines.insert(at, Line(text, "either" if either else "human"))
-        else:
+        elif kind < 0.95:
             other = self._some()
             if other and other != path:
                 block = lines[at : at + 5]
                 del lines[at : at + 5]
                 target = self.files[other]
+                for line in block:
+                    # Back in a file for which a model has said it: whoever brings it there.
+                    if line.text in self.spoken.get(other, ()) and line.author != "human":
+                        line.author = "either"
                 to = self.random.randint(0, len(target))
                 target[to:to] = block
                 self._saw(other, by=None)
         self._saw(path, by=None)
 
+    def _is_common(self, path: str, text: str) -> bool:
+        """Say whether a model said this line for the file before, so that it is its line too.
+
+        With every version at hand it is enough to look at what was said and not yet written.
+        """
+        strict = self.setting.versions and not self.setting.loss
+        return text in (self.offered if strict else self.spoken).get(path, ())
+
     def _own_file(self) -> str:
         """A file that only people work on."""
-        path = f"notes/page{self.random.randint(1, 3)}.md"
-        return path
+        return f"notes/page{self.random.randint(1, 3)}.md"
 
     def _model(self, session: Session) -> None:
         """A request, an answer that asks for a write, the write, its report."""
@@ -206,6 +222,7 @@ class Story:
         self.now += self.random.choice((1_300, 4_000, 20_000))
         finished = self.now
         self.offered.setdefault(path, set()).update(text.split("\n"))
+        self.spoken.setdefault(path, set()).update(text.split("\n"))
         self.serial += 1
         call = f"call{self.serial}"
         asked = {line.text.strip() for line in lines}
@@ -222,7 +239,7 @@ class Story:
         if done:
             self.now += self.random.randint(5, 60)
             made = make(lines)
-            self._tamper(session, path, author)
+            self._tamper(session, path)
             self._saw(path, by=session)
             self._tamper_after(session, path)
             told = "\n".join(made) if old is not None else text
@@ -249,7 +266,9 @@ class Story:
         for line in text.split("\n"):
             session.said.setdefault(line.strip(), finished)
 
-    def _plan(self, lines: list[Line], author: str):  # noqa: ANN202
+    def _plan(
+        self, lines: list[Line], author: str
+    ) -> tuple[Callable[[list[Line]], list[str]], str, str | None] | None:
         """Choose a write: what it does to the tree, its text, and what it replaces."""
         kind = self.random.random()
         if not lines or kind < 0.25:
@@ -290,7 +309,7 @@ class Story:
         for kind, a, _, b, b_end in SequenceMatcher(None, before, after, False).get_opcodes():
             if kind == "equal":
                 stays.update({b + step: lines[a + step] for step in range(b_end - b)})
-        lines[:] = _each_once(new, stays, author, {id(line) for line in lines})
+        lines[:] = _each_once(new, stays, author)
         return after
 
     @staticmethod
@@ -315,12 +334,12 @@ class Story:
                 ).get_opcodes():
                     if kind == "equal":
                         stays.update({b + step: kept[a + step] for step in range(b_end - b)})
-                lines[at : at + len(wanted)] = _each_once(new, stays, author, {id(line) for line in kept})
+                lines[at : at + len(wanted)] = _each_once(new, stays, author)
                 return after
         # Inside lines: the piece began or ended within one; then nothing is written.
         return []
 
-    def _tamper(self, session: Session, path: str, author: str) -> None:
+    def _tamper(self, session: Session, path: str) -> None:
         if self.random.random() < self.setting.malice:
             self.serial += 1
             evil = Line(f"os.system('fetch {self.serial} evil')", f"agent{session.name}")
@@ -354,7 +373,10 @@ class Story:
                         lines[index] = Line(line.text.replace(" = ", "  =  "), author)
                 self._saw(path, by=session)
             elif kind < 0.6:
-                lines += [self._line(author) for _ in range(self.random.randint(1, 5))]
+                made = [self._line(author) for _ in range(self.random.randint(1, 5))]
+                for line in made:
+                    line.author = "either" if self._is_common(path, line.text) else author
+                lines += made
                 self._saw(path, by=session)
             elif kind < 0.7:
                 self._rename(path, session)
@@ -362,9 +384,9 @@ class Story:
                 del self.files[path]
                 self._saw(path, by=session)
             else:
-                made = self._new_path()
-                self.files[made] = [self._line(author) for _ in range(self.random.randint(1, 20))]
-                self._saw(made, by=session)
+                new = self._new_path()
+                self.files[new] = [self._line(author) for _ in range(self.random.randint(1, 20))]
+                self._saw(new, by=session)
         self.now += self.random.randint(100, 500)
         session.commands.append(CommandWindow(stamp(start), stamp(self.now), "reported"))
 
@@ -392,9 +414,15 @@ class Story:
             if self.setting.versions:
                 if self.random.random() < self.setting.loss:
                     session.whole = False
+                    if by is session:
+                        session.unseen.add(path)
                     continue
                 kept = session.versions.setdefault(path, [])
-                kept.append(Version(stamp(since), stamp(self.now), content))
+                others = (
+                    self.setting.attribution and by is not session and path not in session.unseen
+                )
+                session.unseen.discard(path)
+                kept.append(Version(stamp(since), stamp(self.now), content, others))
 
     def _stage(self) -> None:
         path = self._some()
@@ -403,9 +431,7 @@ class Story:
 
     def _commit(self) -> None:
         content = {path: list(lines) for path, lines in self.files.items()}
-        content.update(
-            {path: lines for path, lines in self.staged.items() if path in content}
-        )
+        content.update({path: lines for path, lines in self.staged.items() if path in content})
         self.staged.clear()
         self.tally["commits"] += 1
         for path, lines in content.items():
@@ -456,7 +482,7 @@ class Story:
         setting = self.setting
         wire = [edit for name in names for edit in session.wire.get(name, [])]
         reported = [edit for name in names for edit in session.reported.get(name, [])]
-        elsewhere = session.wire if setting.gateway else session.reported
+        elsewhere = session.wire if setting.gateway else {}
         account = Account(
             path=path.encode(),
             before=_content(before),
@@ -481,17 +507,20 @@ class Story:
                 frozenset({path.encode()} - touched.keys()) if setting.attribution else None
             ),
             opened_by_agent=touched if setting.attribution else None,
-            elsewhere=Moves(edit for edits in elsewhere.values() for edit in edits),
+            elsewhere=Moves(
+                (edit for edits in elsewhere.values() for edit in edits),
+                (edit for edits in session.reported.values() for edit in edits),
+            ),
         )
         found = ranges(_content(texts), added, outside, account, circumstances)
-        labels = {
-            number: item for item in found for number in range(item.start, item.end + 1)
-        }
+        labels = {number: item for item in found for number in range(item.start, item.end + 1)}
         if sorted(labels) != sorted(_numbers(added)):
             self.errors.append(f"seed {self.seed}: {path}: not every added line has an origin")
         self._judge(session, path, lines, labels)
 
-    def _judge(self, session: Session, path: str, lines: list[Line], labels) -> None:  # noqa: ANN001
+    def _judge(
+        self, session: Session, path: str, lines: list[Line], labels: dict[int, LineRange]
+    ) -> None:
         authors: dict[str, Counter[str]] = {}
         for line in lines:
             authors.setdefault(line.text, Counter())[line.author] += 1
@@ -507,7 +536,11 @@ class Story:
                     self.errors.append(f"seed {self.seed}: {path}: unknown without a reason")
                 self.tally[f"why {item.why}"] += 1
         own = {"model": f"model{session.name}", "human": "human", "agent": f"agent{session.name}"}
+        loose = not self.setting.versions or bool(self.setting.loss)
         for text, origins in given.items():
+            if loose and text in _SHORT:
+                # Deleted by one hand and typed by another unseen, a bracket is nobody's.
+                continue
             for origin, author in own.items():
                 surplus = origins[origin] - authors[text][author] - authors[text]["either"]
                 if origin == "human":
@@ -531,9 +564,7 @@ class Story:
                     )
 
 
-def _each_once(
-    new: list[Line], stays: dict[int, Line], author: str, there: set[int]
-) -> list[Line]:
+def _each_once(new: list[Line], stays: dict[int, Line], author: str) -> list[Line]:
     """Give the lines of a write: those that stay, and others, each its own."""
     used = {id(line) for line in stays.values()}
     out = []
@@ -542,8 +573,8 @@ def _each_once(
             out.append(stays[index])
         elif id(line) in used:
             out.append(Line(line.text, author))
-        elif line.author != author and id(line) not in there:
-            # It was deleted meanwhile: the model wrote again what somebody else had written.
+        elif line.author != author:
+            # Deleted or moved meanwhile: the model wrote again what somebody else had written.
             out.append(Line(line.text, "either"))
         else:
             out.append(line)
@@ -562,6 +593,3 @@ def _added(old: list[str], new: list[str]) -> list[tuple[int, int]]:
 
 def _numbers(spans: list[tuple[int, int]]) -> list[int]:
     return [number for start, end in spans for number in range(start, end + 1)]
-
-
-__all__ = ["Line", "Session", "Setting", "Story", "replace"]
