@@ -12,7 +12,7 @@ from agentprov.formats.exchange import ToolCall
 from agentprov.ports import AgentAdapter, Launch, LaunchContext, Upstream
 from agentprov.record.agents import claude_settings, codex_settings
 from agentprov.record.agents.redirection import past_proxies, upstream_at
-from agentprov.record.agents.registry import ADAPTERS, UNKNOWN, adapter_named
+from agentprov.record.agents.registry import UNKNOWN, adapter_named, adapters
 from support import agent_samples as samples
 
 RELAY = "http://127.0.0.1:4711/s/secret"
@@ -83,7 +83,7 @@ def test_loopback_goes_past_proxies_beside_what_the_user_excluded(
     assert past_proxies(environment) == {"NO_PROXY": expected, "no_proxy": expected}
 
 
-@pytest.mark.parametrize("adapter", [*ADAPTERS, UNKNOWN], ids=lambda adapter: adapter.name)
+@pytest.mark.parametrize("adapter", [*adapters(), UNKNOWN], ids=lambda adapter: adapter.name)
 def test_every_adapter_gives_an_upstream_or_a_reason_and_reads_odd_calls(
     adapter: AgentAdapter, tmp_path: Path
 ) -> None:

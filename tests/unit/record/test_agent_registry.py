@@ -9,7 +9,7 @@ from agentprov.formats.facts import AgentReport
 from agentprov.ports import AgentAdapter, Launch
 from agentprov.record.agents import claude_settings, codex_settings
 from agentprov.record.agents.any_command import AnyCommand
-from agentprov.record.agents.registry import ADAPTERS, UNKNOWN, adapter_for, adapter_named
+from agentprov.record.agents.registry import UNKNOWN, adapter_for, adapter_named, adapters
 from agentprov.record.agents.scripted import TRANSCRIPT_VARIABLE, Scripted
 from support import agent_samples as samples
 
@@ -33,12 +33,12 @@ def test_each_command_finds_its_adapter_and_the_package_is_believed_first(
 
 
 def test_an_adapter_is_found_by_the_name_that_a_session_keeps() -> None:
-    for adapter in (*ADAPTERS, UNKNOWN):
+    for adapter in (*adapters(), UNKNOWN):
         assert adapter_named(adapter.name) is adapter
     assert adapter_named("from-the-future") is UNKNOWN
 
 
-@pytest.mark.parametrize("adapter", [*ADAPTERS, UNKNOWN], ids=lambda adapter: adapter.name)
+@pytest.mark.parametrize("adapter", [*adapters(), UNKNOWN], ids=lambda adapter: adapter.name)
 def test_every_adapter_copes_with_an_empty_world(
     adapter: AgentAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
