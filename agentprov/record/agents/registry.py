@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 
 from agentprov.ports import AgentAdapter
@@ -59,6 +60,7 @@ def _with_word(name: str) -> Iterator[AgentAdapter]:
             yield _load(module, class_name)
 
 
+@cache
 def _load(module: str, name: str) -> AgentAdapter:
     found = getattr(import_module(f"agentprov.record.agents.{module}"), name)
     adapter: AgentAdapter = found()
