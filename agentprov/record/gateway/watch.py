@@ -24,7 +24,7 @@ from agentprov.record.gateway.spooling import Ledger
 from agentprov.record.gateway.tap import TapContext, tap_for
 from agentprov.system.companion import Companion
 
-BACKLOG_BYTES = 16 * 1024 * 1024
+BACKLOG_BYTES = 8 * 1024 * 1024
 # An answer of more bytes is relayed but not read on: no model says as much, and reading is slow.
 MAX_READ_BYTES = 40 * 1024 * 1024
 HUNG_SECONDS = 10.0
