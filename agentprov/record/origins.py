@@ -320,7 +320,11 @@ class _Judge:
                 continue
             if by(text.at, step.at):
                 for index in list(step.places.claim(text, [text], least=MOVED_LINES)):
-                    claim = _Claim("model", edit.basis, edit.model, "moved")
+                    # Brackets may come from what the write only repeated.
+                    if is_distinctive(step.keys[index]):
+                        claim = _Claim("model", edit.basis, edit.model, "moved")
+                    else:
+                        claim = _Claim("unknown", "observed", why="too-short-to-tell")
                     self.claimed[step.ids[index]] = claim
 
     def _rest(self, step: Step, index: int, told: Text | None) -> _Claim:
