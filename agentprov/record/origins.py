@@ -356,15 +356,25 @@ class _Judge:
     def _reported_only(self, step: Step, line: bytes, told: Text) -> _Claim:
         """Judge a line that the agent reports as written although no answer holds it as it is."""
         model = told.edit.model
-        if any(_is_part(text, line) for text in self._earlier(step)):
+        earlier = [text for text in self.wire if by(text.at, step.at)]
+        computed = {id(text): made for text in earlier if (made := self._made(step, text))}
+        core = squeezed(line)
+        if any(squeezed(key) == core for made in computed.values() for key in made):
+            return _Claim("unknown", "observed", why=_why_differs(line))
+        # What such a write makes of the file is known; of others, a piece must do.
+        guessed = [text for text in earlier if id(text) not in computed]
+        if any(_is_part(text, line) for text in guessed if id(text) not in step.applied):
             return _Claim("model", "reported", model, "part-of-a-line")
         if self._is_unsaid(step, line):
             return _Claim("agent", "intercepted", why="not-in-any-answer")
         return _Claim("unknown", "observed", why=_why_differs(line))
 
-    def _earlier(self, step: Step) -> list[Text]:
-        """Give the wire's texts for this path of which this step's content was not computed."""
-        return [text for text in self.wire if by(text.at, step.at) and id(text) not in step.applied]
+    def _made(self, step: Step, text: Text) -> list[bytes]:
+        """Give the lines that a replacement makes of the version before; none if it cannot."""
+        draft = Draft.of(step.before)
+        if not text.edit.replaces or not draft.replace(text.edit, 0):
+            return []
+        return [key for _, keys in draft.runs(notebook=self.notebook) for key in keys]
 
     def _is_unsaid(self, step: Step, line: bytes) -> bool:
         core = squeezed(line)

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.record import origins
-from agentprov.record.origins import Account, Circumstances, added_lines, within_commands
+from agentprov.record.origins import (
+    Account,
+    Circumstances,
+    Moves,
+    added_lines,
+    within_commands,
+)
+from agentprov.record.versions import Version
 
 ALL = "no-model-text"
 
@@ -119,3 +129,274 @@ def test_a_command_claims_the_lines_of_its_own_file_but_no_older_ones() -> None:
         ("unknown", "observed"),
         ("command", "reported"),
     ]
+
+
+# --- with versions and the wire
+
+
+def _at(second: float) -> str:
+    return f"2026-01-01T00:{int(second) // 60:02}:{second % 60:06.3f}Z"
+
+
+def _version(second: float, text: str, *, by_others: bool = False) -> Version:
+    return Version(_at(second), _at(second + 0.005), text.encode(), by_others)
+
+
+def _wire(
+    second: float, text: str, *, replaces: str | None = None, echoed: tuple[int, ...] = ()
+) -> Edit:
+    return Edit(
+        "/r/f", text, "Write", "m", "intercepted", _at(second), f"call{second}",
+        echoed=echoed, replaces=replaces, until=_at(second + 2),
+    )  # fmt: skip
+
+
+def _told(second: float, text: str, call: float) -> Edit:
+    return Edit("/r/f", text, "Write", "m", "reported", _at(second), f"call{call}")
+
+
+SEEN = Circumstances(wire_complete=True, followed=True)
+
+
+def judged(
+    content: str, account: Account, about: Circumstances = SEEN
+) -> list[tuple[str, str, str | None]]:
+    """Judge a file whose every line was added; give (origin, basis, why) line by line."""
+    count = content.count("\n")
+    found = origins.ranges(content.encode(), [(1, count)], {}, account, about)
+    assert found[0].start == 1
+    assert found[-1].end == count
+    return [(r.origin, r.basis, r.why) for r in found for _ in range(r.start, r.end + 1)]
+
+
+MODEL = ("model", "intercepted", None)
+TEXT = "alpha_one = 1\nbeta_two = 2\n"
+
+
+def test_what_an_answer_held_before_it_was_written_is_the_models() -> None:
+    account = Account(b"f", b"", [_version(11, TEXT)], (), [_wire(10, TEXT)])
+    assert judged(TEXT, account) == [MODEL, MODEL]
+
+
+def test_an_answer_that_came_after_the_line_did_not_write_it() -> None:
+    account = Account(b"f", b"", [_version(9, TEXT)], (), [_wire(10, TEXT)])
+    assert {origin for origin, _, _ in judged(TEXT, account)} == {"unknown"}
+
+
+def test_a_persons_line_stays_out_of_the_models_when_the_model_writes_the_file_again() -> None:
+    mine = "gamma_three = 3\n"
+    account = Account(
+        b"f", b"", [_version(5, mine), _version(11, mine + TEXT)], (),
+        [_wire(10, mine + TEXT, echoed=(1,))],
+    )  # fmt: skip
+    assert judged(mine + TEXT, account) == [
+        ("unknown", "observed", "no-process-attribution"),
+        MODEL,
+        MODEL,
+    ]
+
+
+def test_a_line_that_stood_in_a_request_before_carries_that() -> None:
+    account = Account(b"f", b"", [_version(11, TEXT)], (), [_wire(10, TEXT, echoed=(2,))])
+    assert judged(TEXT, account)[1] == ("model", "intercepted", "echoed")
+
+
+def test_without_versions_an_echoed_line_is_nobodys() -> None:
+    account = Account(b"f", wire=[_wire(10, TEXT, echoed=(2,))])
+    about = Circumstances(wire_complete=True)
+    assert judged(TEXT, account, about)[1] == ("unknown", "observed", "echoed")
+
+
+def test_a_piece_inside_a_line_is_put_where_the_tool_puts_it() -> None:
+    before, after = "call(first, second)\n", "call(first, renamed)\n"
+    account = Account(
+        b"f", before.encode(), [_version(11, after)], (),
+        [_wire(10, "renamed", replaces="second")],
+    )  # fmt: skip
+    assert judged(after, account) == [MODEL]
+
+
+def test_more_than_the_piece_is_an_alarm() -> None:
+    before = "call(first, second)\n"
+    after = "call(first, renamed_argument); steal_everything()\n"
+    account = Account(
+        b"f", before.encode(), [_version(11, after)], [_told(11.1, after, 10)],
+        [_wire(10, "renamed_argument", replaces="second")],
+    )  # fmt: skip
+    assert judged(after, account) == [("agent", "intercepted", "not-in-any-answer")]
+
+
+def test_a_piece_of_which_nobody_knows_the_place_is_only_reported() -> None:
+    before, after = "call(first, second)\n", "call(first, renamed_argument)\n"
+    account = Account(
+        b"f", before.encode(), [_version(11, after)], [_told(11.1, after, 10)],
+        [_wire(10, "renamed_argument")],
+    )  # fmt: skip
+    assert judged(after, account) == [("model", "reported", "part-of-a-line")]
+
+
+def test_every_place_of_a_replacement_of_all_is_the_models() -> None:
+    before = "use(old_name)\nkeep_this_line()\nuse(old_name) + 1\n"
+    after = before.replace("old_name", "new_name_here")
+    edit = replace(_wire(10, "new_name_here", replaces="old_name"), every=True)
+    account = Account(b"f", before.encode(), [_version(11, after)], (), [edit])
+    found = origins.ranges(after.encode(), [(1, 1), (3, 3)], {}, account, SEEN)
+    assert [r.origin for r in found] == ["model", "model"]
+
+
+def test_a_line_that_the_agents_own_tool_added_is_the_agents() -> None:
+    evil = TEXT + "send_secrets_to(attacker)\n"
+    account = Account(b"f", b"", [_version(11, evil)], [_told(11.1, evil, 10)], [_wire(10, TEXT)])
+    assert judged(evil, account) == [MODEL, MODEL, ("agent", "intercepted", "not-in-any-answer")]
+
+
+def test_a_line_that_a_hook_added_right_after_the_tool_is_the_agents() -> None:
+    evil = TEXT + "send_secrets_to(attacker)\n"
+    account = Account(
+        b"f", b"", [_version(11, TEXT), _version(11.3, evil)], [_told(11.1, TEXT, 10)],
+        [_wire(10, TEXT)],
+    )  # fmt: skip
+    assert judged(evil, account)[2] == ("agent", "intercepted", "during-write-tool")
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        pytest.param(replace(SEEN, wire_complete=False), id="an-answer-was-missed"),
+        pytest.param(replace(SEEN, followed=False), id="a-file-event-was-missed"),
+        pytest.param(replace(SEEN, alone=False), id="another-session-was-live"),
+        pytest.param(replace(SEEN, said=lambda _line, _by: True), id="an-answer-held-it"),
+    ],
+)
+def test_there_is_no_alarm_while_anything_is_in_doubt(about: Circumstances) -> None:
+    evil = TEXT + "send_secrets_to(attacker)\n"
+    account = Account(
+        b"f", b"", [_version(11, TEXT), _version(11.3, evil)], [_told(11.1, TEXT, 10)],
+        [_wire(10, TEXT)],
+    )  # fmt: skip
+    origin, _, why = judged(evil, account, about)[2]
+    assert (origin, bool(why)) == ("unknown", True)
+
+
+def test_a_save_long_after_the_tool_is_no_alarm() -> None:
+    more = TEXT + "typed_by_a_person()\n"
+    account = Account(
+        b"f", b"", [_version(11, TEXT), _version(40, more)], [_told(11.1, TEXT, 10)],
+        [_wire(10, TEXT)],
+    )  # fmt: skip
+    assert judged(more, account)[2] == ("unknown", "observed", "no-process-attribution")
+
+
+def test_a_reformatted_line_is_no_alarm() -> None:
+    made = 'alpha_one = "x"\nbeta_two = 2\n'
+    account = Account(
+        b"f", b"", [_version(11, made)], [_told(11.1, made, 10)],
+        [_wire(10, "alpha_one='x'\nbeta_two = 2\n")],
+    )  # fmt: skip
+    assert judged(made, account) == [("unknown", "observed", "differs-from-answer"), MODEL]
+
+
+def test_a_formatters_lines_are_the_commands_and_the_others_stay_the_models() -> None:
+    formatted = TEXT.replace("alpha_one = 1", "alpha_one: int = 1")
+    account = Account(
+        b"f", b"", [_version(11, TEXT), _version(31, formatted)], (), [_wire(10, TEXT)]
+    )
+    about = replace(SEEN, commands=[CommandWindow(_at(30), _at(32), "reported")])
+    assert judged(formatted, account, about) == [("command", "reported", None), MODEL]
+
+
+def test_another_session_leaves_a_command_in_doubt() -> None:
+    account = Account(b"f", b"", [_version(31, TEXT)])
+    about = replace(SEEN, alone=False, commands=[CommandWindow(_at(30), _at(32), "reported")])
+    assert {why for _, _, why in judged(TEXT, account, about)} == {"another-session-is-live"}
+
+
+def test_a_moved_block_stays_the_models() -> None:
+    block = "alpha_one = 1\nbeta_two = 2\ngamma_three = 3\n"
+    rest = "untouched_line = 0\n"
+    account = Account(
+        b"f", rest.encode(),
+        [_version(11, rest + block), _version(50, rest), _version(60, block + rest)], (),
+        [_wire(10, block)],
+    )  # fmt: skip
+    assert judged(block + rest, account)[:3] == [MODEL] * 3
+
+
+def test_a_block_moved_to_another_file_stays_the_models() -> None:
+    block = "a_long_line_of_the_model = 1\nbeta_two = 2\ngamma_three = 3\n"
+    account = Account(b"g", b"", [_version(60, block)])
+    about = replace(SEEN, elsewhere=Moves([_wire(10, block)]))
+    assert {(o, why) for o, _, why in judged(block, account, about)} == {("model", "moved")}
+
+
+def test_carriage_returns_and_trailing_blanks_do_not_matter() -> None:
+    landed = TEXT.replace("\n", "\r\n")
+    account = Account(
+        b"f", b"", [_version(11, landed)], (), [_wire(10, TEXT.replace(" 1\n", " 1  \n"))]
+    )
+    assert judged(landed, account) == [MODEL, MODEL]
+
+
+def test_a_text_without_a_last_newline_is_found() -> None:
+    account = Account(b"f", b"", [_version(11, TEXT)], (), [_wire(10, TEXT.rstrip("\n"))])
+    assert judged(TEXT, account) == [MODEL, MODEL]
+
+
+def test_a_notebooks_cell_is_found_in_its_json() -> None:
+    notebook = (
+        '{\n "cells": [\n  {\n   "source": [\n    "import numpy\\n",\n'
+        '    "say(\\"hello world\\")"\n   ]\n  }\n ]\n}\n'
+    )
+    edit = replace(_wire(10, 'import numpy\nsay("hello world")'), tool="NotebookEdit")
+    account = Account(b"n.ipynb", b"", [_version(11, notebook)], (), [edit])
+    found = judged(notebook, account)
+    assert found[4:6] == [MODEL, MODEL]
+    assert {origin for origin, _, _ in (*found[:4], *found[6:])} == {"unknown"}
+
+
+def test_a_line_in_a_file_that_the_agent_never_opened_is_a_persons() -> None:
+    account = Account(b"f", b"", [_version(11, TEXT)])
+    about = replace(SEEN, untouched_by_agent=frozenset({b"f"}))
+    assert judged(TEXT, account, about) == [("human", "observed", None)] * 2
+
+
+def test_a_line_from_before_the_agent_opened_the_file_is_a_persons() -> None:
+    typed = "typed_before()\n"
+    account = Account(
+        b"f", b"", [_version(5, typed), _version(11, typed + TEXT)], (), [_wire(10, TEXT)]
+    )
+    about = replace(SEEN, opened_by_agent={b"f": (_at(11), _at(11))})
+    assert judged(typed + TEXT, account, about) == [("human", "observed", None), MODEL, MODEL]
+
+
+def test_a_save_that_the_agent_had_no_part_in_is_a_persons() -> None:
+    more = TEXT + "typed_afterwards()\n"
+    account = Account(
+        b"f", b"", [_version(11, TEXT), _version(40, more, by_others=True)], (),
+        [_wire(10, TEXT)],
+    )  # fmt: skip
+    assert judged(more, account) == [MODEL, MODEL, ("human", "observed", None)]
+
+
+def test_what_a_model_said_is_never_called_a_persons() -> None:
+    account = Account(b"f", b"", [_version(11, TEXT)])
+    about = replace(
+        SEEN, untouched_by_agent=frozenset({b"f"}), said=lambda line, _by: b"alpha" in line
+    )
+    assert judged(TEXT, account, about) == [
+        ("unknown", "observed", "said-in-an-answer"),
+        ("human", "observed", None),
+    ]
+
+
+def test_nobody_is_called_human_while_another_session_is_live() -> None:
+    account = Account(b"f", b"", [_version(11, TEXT, by_others=True)])
+    about = replace(SEEN, alone=False, untouched_by_agent=frozenset({b"f"}))
+    assert {origin for origin, _, _ in judged(TEXT, account, about)} == {"unknown"}
+
+
+def test_a_refused_write_claims_nothing_of_what_a_person_types_next() -> None:
+    typed = "import os\nsomething_else_entirely()\n"
+    refused = "import os\nmodels_own_line()\nanother_of_the_models()\n"
+    account = Account(b"f", b"", [_version(12, typed)], (), [_wire(10, refused)])
+    assert {origin for origin, _, _ in judged(typed, account)} == {"unknown"}
