@@ -53,9 +53,11 @@ def inject(
     local = [server for server in servers if server.command]
     remote = [server.name for server in servers if not server.command]
     gaps = _left(remote, "reached over the network")
-    if agent_name == "claude-code" and launch.channels:
+    if not launch.channels and agent_name in ("claude-code", "codex"):
+        return launch  # no session: such a command starts no server
+    if agent_name == "claude-code":
         launch = _claude(context, launch, local)
-    elif agent_name == "codex" and launch.channels:
+    elif agent_name == "codex":
         launch = _codex(context, launch, local)
     elif local:
         gaps += _left([server.name for server in local], "this agent's servers cannot be wrapped")

@@ -47,8 +47,7 @@ class _Server:
     said: Mapping[str, Any] = field(default_factory=dict)
     lists: list[tuple[str, tuple[McpTool, ...]]] = field(default_factory=list)
     changes: list[McpToolChange] = field(default_factory=list)
-    calls: dict[tuple[str, str, int], McpCall] = field(default_factory=dict)
-    asked: dict[tuple[str, str], int] = field(default_factory=dict)
+    calls: dict[tuple[str, int], McpCall] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     blind: bool = False
     last: str = ""
@@ -181,15 +180,11 @@ def _is_digest(value: object) -> bool:
 
 
 def _called(server: _Server, payload: Mapping[str, Any], at: str, instance: str) -> None:
-    tool, key = text(payload.get("tool"), 512), text(payload.get("id"), 256)
-    if tool is None or key is None:
+    tool, number = text(payload.get("tool"), 512), count(payload.get("number"))
+    if tool is None or number == 0:
         return
     phase = payload.get("phase")
-    if phase == "asked":
-        # An id may be used again once it was answered.
-        server.asked[instance, key] = server.asked.get((instance, key), 0) + 1
-    number = server.asked.get((instance, key), 0)
-    known = server.calls.get((instance, key, number))
+    known = server.calls.get((instance, number))
     if known is None and len(server.calls) >= MAX_CALLS:
         return
     call = known or McpCall(
@@ -202,7 +197,7 @@ def _called(server: _Server, payload: Mapping[str, Any], at: str, instance: str)
     for outcome in _OUTCOMES:
         if phase == outcome:
             call = replace(call, outcome=outcome)  # type: ignore[arg-type]
-    server.calls[instance, key, number] = call
+    server.calls[instance, number] = call
 
 
 def _sum(server: _Server) -> McpSeen:

@@ -59,6 +59,7 @@ class Watch:
         self._instance = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._observer: Observer | None = None
         self._blind = False
+        self._number = 0
         self._known: object = None
 
     def from_agent(self, data: bytes) -> None:
@@ -99,7 +100,6 @@ class Watch:
     def event(self, event: str, payload: dict[str, Any]) -> None:
         """Drop an event; one that no spool takes is lost."""
         import json
-        import secrets
         from datetime import UTC, datetime
         from pathlib import Path
 
@@ -109,8 +109,10 @@ class Watch:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         whole = {"at": at, "instance": self._instance, "name": self._name, **payload}
         drop = dropbox.encode(dropbox.Drop("mcp", event, json.dumps(whole).encode()))
+        # Many events fall into one tick of the file system's clock; the name keeps their order.
+        self._number += 1
+        name = f"mcp-{self._instance}-{self._number:08}{dropbox.SUFFIX}"
         for spool in self._spools:
-            name = f"mcp-{self._instance}-{secrets.token_hex(8)}{dropbox.SUFFIX}"
             try:
                 atomic_write(Path(spool) / name, drop, fsync=False)
             except OSError:

@@ -152,7 +152,7 @@ class Observer:
     def _called(self, params: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
         self._calls += 1
         name = text(params.get("name"), 512) or ""
-        about: dict[str, Any] = {"tool": name}
+        about: dict[str, Any] = {"tool": name, "number": self._calls}
         bound = next((text(meta.get(key), 256) for key in _BOUND if meta.get(key)), None)
         if bound:
             about["call"] = bound
