@@ -164,17 +164,16 @@ def read_until(client: socket.socket, ending: bytes) -> bytes:
     return bytes(data)
 
 
-def tunnel_to(port: int) -> Callable[[Line], None]:
-    """Play a company's proxy: takes CONNECT and joins it with a connection to a loopback port."""
+def hand_on_to(port: int) -> Callable[[Line], None]:
+    """Join each connection with one to a loopback port."""
 
     def play(line: Line) -> None:
-        line.read_head()
-        line.send(b"HTTP/1.1 200 OK\r\nVia: proxy\r\n\r\n")
         with connect(port) as inner:
 
             def back() -> None:
-                while data := inner.recv(65536):
-                    line.socket.sendall(data)
+                with contextlib.suppress(OSError):
+                    while data := inner.recv(65536):
+                        line.socket.sendall(data)
 
             thread = threading.Thread(target=back, daemon=True)
             thread.start()
@@ -184,4 +183,25 @@ def tunnel_to(port: int) -> Callable[[Line], None]:
     return play
 
 
-__all__ = ["Line", "WireHost", "connect", "read_all", "read_exactly", "read_until", "tunnel_to"]
+def tunnel_to(port: int) -> Callable[[Line], None]:
+    """Play a company's proxy: takes CONNECT and joins it with a connection to a loopback port."""
+    joined = hand_on_to(port)
+
+    def play(line: Line) -> None:
+        line.read_head()
+        line.send(b"HTTP/1.1 200 OK\r\nVia: proxy\r\n\r\n")
+        joined(line)
+
+    return play
+
+
+__all__ = [
+    "Line",
+    "WireHost",
+    "connect",
+    "hand_on_to",
+    "read_all",
+    "read_exactly",
+    "read_until",
+    "tunnel_to",
+]
