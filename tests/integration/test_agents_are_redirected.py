@@ -140,3 +140,39 @@ def test_what_the_user_gave_claude_code_as_settings_still_holds(tmp_path: Path) 
 def test_what_the_user_gave_codex_as_a_base_url_gives_way(tmp_path: Path) -> None:
     own = f'model_providers.scripted.base_url="{NOBODY}/own"'
     _run("codex", tmp_path, hostile=False, words=("-c", own))
+
+
+def test_codex_is_redirected_with_its_built_in_provider_too(tmp_path: Path) -> None:
+    words = ("-c", 'model_provider="openai"', "-c", f'openai_base_url="{NOBODY}"')
+    endpoint = _run("codex", tmp_path, hostile=False, words=words)
+    tried = [request for request in endpoint.requests if request.method == "GET"]
+    assert all(request.path.startswith(SECRET) for request in tried)
+
+
+def test_a_resumed_codex_session_is_redirected_too(tmp_path: Path) -> None:
+    _run("codex", tmp_path, hostile=False)
+    repo = tmp_path / "repo"
+    prefix, environment = configure("codex", tmp_path / "home", NOBODY)
+    context = LaunchContext(
+        argv=(*prefix, "resume", "--last", "go on"),
+        cwd=repo,
+        top=repo,
+        home=tmp_path / "home",
+        environment=environment,
+        scratch=tmp_path / "scratch",
+        spool_script=tmp_path / "no-spool.sh",
+        started=datetime.now(UTC).isoformat(),
+    )
+    adapter = adapter_for(prefix[0])
+    with ModelEndpoint([*SCRIPT, Write("more.py", "MORE = 1\n"), Say("Yes.")], repo) as endpoint:
+        launch = adapter.redirect(context, adapter.prepare(context), endpoint.url + SECRET)
+        subprocess.run(
+            launch.argv,
+            cwd=repo,
+            env={**environment, **launch.environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=180,
+            check=True,
+        )
+    assert (repo / "more.py").read_text() == "MORE = 1\n"
