@@ -6,7 +6,17 @@ import pytest
 
 from agentprov import attest
 from agentprov.attest.descriptors import base_name, command_line
-from agentprov.formats.facts import Agent, FileDigest, Gap, Material, McpServer
+from agentprov.formats.facts import (
+    Agent,
+    FileDigest,
+    Gap,
+    Material,
+    McpCall,
+    McpSeen,
+    McpServer,
+    McpTool,
+    McpToolChange,
+)
 from support.story import REPORT, SESSION, Story, made_up
 
 
@@ -109,3 +119,38 @@ def test_the_closing_statement_lists_every_generation_and_the_head() -> None:
 def test_a_session_without_commits_closes_with_an_empty_list() -> None:
     told = Story(ending={"generations": [], "last_sequence": 0}).tell()
     assert told.close.predicate["generations"] == []
+
+
+def test_the_closing_statement_says_what_mcp_servers_offered_and_what_was_called() -> None:
+    at = "2026-11-24T18:46:00Z"
+    before, after = McpTool("add", made_up("a"), made_up("b")), McpTool("add", made_up("c"))
+    seen = McpSeen(
+        "notes",
+        "intercepted",
+        "called",
+        connections=1,
+        protocol="2026-07-28",
+        tools=(after,),
+        tools_sha256=made_up("d"),
+        changes=(McpToolChange("add", at, 2, before, after),),
+        calls=(McpCall("add", at, "answered", "call_1"), McpCall("x", at, "failed", listed=False)),
+    )
+    predicate = attest.session_close(
+        SESSION,
+        open_sha256=made_up("e"),
+        generations=(),
+        last_sequence=0,
+        finished=SESSION.started,
+        journal_head=made_up("f"),
+        journal_entries=1,
+        outcome="completed",
+        exit_status=0,
+        report=REPORT,
+        mcp=(seen,),
+    ).predicate
+    (server,) = predicate["mcpServers"]
+    (change,) = server["toolChanges"]
+    assert change["before"]["description"] == {"sha256": made_up("b")}
+    assert "description" not in change["after"]
+    assert [call.get("unlisted") for call in server["calls"]] == [None, True]
+    assert server["calls"][0]["call"] == "call_1"
