@@ -168,21 +168,18 @@ def _succeeded(exchange: Exchange) -> bool:
 
 
 def _is_model_call(exchange: Exchange) -> bool:
-    return bool(
-        exchange.requested or exchange.served or exchange.texts or exchange.tool_calls
-    ) or not _succeeded(exchange)
+    return bool(exchange.requested or exchange.served or exchange.texts or exchange.tool_calls)
 
 
 def _unseen_answers(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """Give answers that may have held writes which we could not read, and were not asked anew."""
-    repeated = Counter(
-        one.request_mac for one in exchanges if one.complete and _succeeded(one) and not one.why
-    )
+    # A whole answer may carry a remark (`why`) that takes nothing from what it holds.
+    repeated = Counter(one.request_mac for one in exchanges if one.complete and _succeeded(one))
     return [
         one
         for one in exchanges
-        if (_succeeded(one) and (not one.complete or one.why is not None))
-        and _is_model_call(one)
+        if _succeeded(one)
+        and not one.complete
         and not (one.request_mac and repeated[one.request_mac])
     ]
 
