@@ -160,6 +160,8 @@ def _whole_lines(sent: Iterable[str], diff: str) -> Iterator[str]:
         if inside and line.startswith("+"):
             run.append(line[1:])
             continue
-        if run and all(not one.strip() or any(p in one for p in pieces) for one in run):
+        if run and all(
+            not one.strip() or one in pieces or any(piece in one for piece in pieces) for one in run
+        ):
             yield "\n".join(run)
         run = []

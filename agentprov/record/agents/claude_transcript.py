@@ -285,7 +285,8 @@ def _whole_lines(sent: list[str], response: Mapping[str, Any]) -> Iterator[str]:
                 run.append(line[1:])
                 continue
             if run and all(
-                not made.strip() or any(piece in made for piece in pieces) for made in run
+                not made.strip() or made in pieces or any(piece in made for piece in pieces)
+                for made in run
             ):
                 yield "\n".join(run)
             run = []

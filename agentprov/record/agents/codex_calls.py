@@ -16,12 +16,14 @@ from agentprov.record.agents.reading import absolute, items, json_object, text
 PATCH_TOOL = "apply_patch"
 SCRIPT_TOOL = "exec"
 _BEGIN = "*** Begin Patch"
-# Comments first, so that an apostrophe in one opens no string.
+# Comments first, so that an apostrophe in one opens no string. What is never closed is taken to
+# the end all the same: looking for its end again and again would take time without bounds.
 _TOKEN = re.compile(
-    r"//[^\n]*|/\*.*?\*/"
-    r"|(?P<raw>String\.raw\s*)?"
-    r"(?:\"(?P<double>(?:[^\"\\\n]|\\.)*)\"|'(?P<single>(?:[^'\\\n]|\\.)*)'"
-    r"|`(?P<template>(?:[^`\\]|\\.)*)`)",
+    r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+    r"|(?P<raw>String\.raw[ \t]*)?"
+    r"(?:\"(?P<double>(?:[^\"\\\n]|\\.)*)(?P<end1>\")?"
+    r"|'(?P<single>(?:[^'\\\n]|\\.)*)(?P<end2>')?"
+    r"|`(?P<template>(?:[^`\\]|\\.)*)(?P<end3>`)?)",
     re.DOTALL,
 )
 _ESCAPE = re.compile(
@@ -65,7 +67,7 @@ def _literals(script: str) -> Iterator[str]:
     """
     for match in _TOKEN.finditer(script):
         body = next((one for one in match.group("double", "single", "template") if one), None)
-        if body is None:
+        if body is None or not any(match.group("end1", "end2", "end3")):
             continue
         is_template = match.group("template") is not None
         if is_template and re.search(r"(?<!\\)\$\{", body):

@@ -25,7 +25,7 @@ from agentprov.record.agents.places import (
 from agentprov.record.agents.reading import items, mapping, small_file, text, within
 from agentprov.record.agents.settings_text import lay_over, read_commented
 
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -133,5 +133,5 @@ def _variables(path: Path | None) -> dict[str, str]:
     data = small_file(path) if path is not None else None
     found: dict[str, str] = {}
     for name, value in _ASSIGNMENT.findall((data or b"").decode("utf-8", "replace")):
-        found[name] = value.strip("\"'")
+        found[name] = value.strip().strip("\"'")
     return found

@@ -7,8 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
+MAX_DEPTH = 40
+# What is never closed is taken to the end: looking for its end again and again would take time
+# without bounds.
+_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"?|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
+_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"?|,(?=\s*[}\]])', re.DOTALL)
 
 
 def read_commented(content: str) -> dict[str, Any]:
@@ -22,12 +25,15 @@ def read_commented(content: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    """Merge settings of higher rank into those of lower rank, key by key, in place."""
+def lay_over(below: dict[str, Any], above: Mapping[str, Any], depth: int = 0) -> None:
+    """Merge settings of higher rank into those of lower rank, key by key, in place.
+
+    Below `MAX_DEPTH` levels a table replaces the other one whole.
+    """
     for key, value in above.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and depth < MAX_DEPTH:
             table = below.get(key)
             below[key] = dict(table) if isinstance(table, dict) else {}
-            lay_over(below[key], value)
+            lay_over(below[key], value, depth + 1)
         else:
             below[key] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -146,3 +147,14 @@ def test_escapes_of_a_script_mean_what_they_mean_in_javascript() -> None:
     body = r"*** Begin Patch\n*** Add File: a\n+\u00e9 \u{1F600} \ud83d\ude00 \x41\
  z\n*** End Patch"
     assert edits("codex", "exec", f'tools.apply_patch("{body}")') == [("/repo/a", "é 😀 😀 A z\n")]
+
+
+@pytest.mark.parametrize(
+    "part", ["`", "\\`", '\\"', "/*", "'", '"', "String.raw ", "String.raw`", "//", "${"]
+)
+def test_a_hostile_script_takes_no_time_without_bounds(part: str) -> None:
+    start = time.process_time()
+    for opening in ("", "`", '"', "'", "/*"):
+        script = f"tools.apply_patch({opening}{part * 30_000}"
+        assert edits("codex", "exec", script) == []
+    assert time.process_time() - start < 3

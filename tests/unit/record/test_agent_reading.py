@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from agentprov.record.agents import reading
-from agentprov.record.agents.command_line import options_of, program_name, values_of
+from agentprov.record.agents.command_line import (
+    options_of,
+    program_name,
+    values_of,
+    without_option,
+)
+from agentprov.record.agents.settings_text import lay_over, read_commented
 
 
 def test_lines_that_are_too_long_or_not_objects_are_skipped_and_the_rest_is_read(
@@ -113,3 +121,47 @@ def test_words_of_a_command_line_are_told_from_options_and_values() -> None:
     assert values_of(words, "--a", "--b") == ["1", "2"]
     assert options_of(words) == {"--a", "--b", "-c"}
     assert program_name("C:\\Program Files\\Codex.CMD") == "codex"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"a": 1, /* , } */ "b": [1, 2,], // end\n}', {"a": 1, "b": [1, 2]}),
+        ('{"a": "// no /* comment, }"}', {"a": "// no /* comment, }"}),
+        ('{"a": "x\\"//", "b": 1}', {"a": 'x"//', "b": 1}),
+        ("[1]", {}),
+        ('{"a": 1', {}),
+        ("", {}),
+    ],
+)
+def test_settings_may_have_comments_and_trailing_commas(content: str, expected: object) -> None:
+    assert read_commented(content) == expected
+
+
+@pytest.mark.parametrize("part", ["/*", '"', '\\"', "/", ",", ", ", "//", "{"])
+def test_hostile_settings_take_no_time_without_bounds(part: str) -> None:
+    start = time.process_time()
+    for opening in ("", '"', "/*"):
+        assert read_commented(opening + part * 200_000) == {}
+    assert time.process_time() - start < 3
+
+
+def test_settings_of_higher_rank_win_key_by_key() -> None:
+    below: dict[str, object] = {"a": {"x": 1, "y": 1}, "b": 1, "c": [1]}
+    lay_over(below, {"a": {"y": 2}, "b": {"z": 3}, "c": [2]})
+    assert below == {"a": {"x": 1, "y": 2}, "b": {"z": 3}, "c": [2]}
+
+
+def test_settings_nested_beyond_reason_are_merged_all_the_same() -> None:
+    deep = json.loads('{"a":' * 900 + "1" + "}" * 900)
+    below: dict[str, object] = {"a": {"a": {"b": 1}}}
+    lay_over(below, deep)
+    merged = below["a"]
+    assert isinstance(merged, dict)
+    assert merged["a"]["b"] == 1
+
+
+def test_an_option_is_taken_out_with_its_value_wherever_it_stands() -> None:
+    words = ["--x", "1", "a", "--x=2", "--xy", "--x", "--", "--x", "3"]
+    assert without_option(words, "--x") == ["a", "--xy", "--", "--x", "3"]
+    assert without_option(["--x"], "--x") == []
