@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agentprov.errors import AgentprovError
 from agentprov.flows.recording import Recording
@@ -18,6 +18,7 @@ from agentprov.flows.request import Outcome, Request
 from agentprov.flows.vantages import Wire
 from agentprov.formats.dropbox import Drop
 from agentprov.formats.facts import AgentReport, Commit, Gap, Material, McpServer, PlanRef
+from agentprov.formats.redaction import secret_values
 from agentprov.ports import AgentAdapter, Launch, LaunchContext
 from agentprov.record import commits, snapshot
 from agentprov.record.executable import Digests, Identity
@@ -25,10 +26,14 @@ from agentprov.record.materials import digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
 from agentprov.record.watcher import Summary, Watcher
 from agentprov.system.process import Running, spawn
-from agentprov.system.process_table import carrying
+from agentprov.system.process_table import carrying, state_of
 from agentprov.system.signals import unsignalled
 
+if TYPE_CHECKING:
+    from agentprov.record.mcp import pinning
+
 TICK_SECONDS = 0.2
+_RELAYS_SECONDS = 1.0
 
 
 class Opened(Protocol):
@@ -203,9 +208,10 @@ class Live:
                 self._note_touched(seen)
                 self._note_gaps(seen.gaps)
             self._take_drops()
+            mcp = self._seen_of_servers()
             report = self._report()
             self._open()
-            self._note_gaps(report.gaps)
+            self._note_gaps((*report.gaps, *mcp.gaps))
             for sentence in report.contradictions:
                 self.recording.journal.append("contradiction", {"text": sentence})
             self._note_bad_drops()
@@ -222,6 +228,7 @@ class Live:
                 exit_status=status,
                 end_tree=end_tree,
                 gaps=self.gaps,
+                mcp=mcp.servers,
             )
             self.spool.clear()
         except Exception as error:  # noqa: BLE001  the agent's own status must come through
@@ -233,6 +240,25 @@ class Live:
                 taking.close()
             self.recording.journal.close()
         return report
+
+    def _seen_of_servers(self) -> pinning.Seen:
+        """Sum up what the relays around MCP servers saw; they are given a moment to finish."""
+        from agentprov.record.mcp import pinning
+
+        deadline = self.world.clock.monotonic() + _RELAYS_SECONDS
+        drops = [item.drop for item in self.spool.all]
+        while any(state_of(pid) for pid in pinning.running(drops)):
+            if self.world.clock.monotonic() > deadline:
+                break
+            threading.Event().wait(0.02)
+            self._take_drops()
+            drops = [item.drop for item in self.spool.all]
+        try:
+            secrets = secret_values(self.context.environment)
+            pinning.keep_texts(drops, self.recording.directory.path, secrets)
+        except OSError as error:
+            self._gap("mcp-changes-not-kept", str(error))
+        return pinning.seen(drops)
 
     def _keep_transcript(self) -> None:
         request = self.setup.request

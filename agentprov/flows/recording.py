@@ -15,7 +15,7 @@ from typing import Any
 from agentprov import attest
 from agentprov.flows.world import World, seal
 from agentprov.formats import digest
-from agentprov.formats.facts import AgentReport, Commit, Edit, Gap
+from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.record import commits, origins, snapshot
@@ -191,6 +191,7 @@ class Recording:
         exit_status: int | None,
         end_tree: str | None,
         gaps: Sequence[Gap],
+        mcp: Sequence[McpSeen] = (),
     ) -> None:
         """Sign the session-close statement and keep what is not committed yet as open ends."""
         self.open()
@@ -214,6 +215,7 @@ class Recording:
             report=report,
             uncommitted=uncommitted,
             gaps=gaps,
+            mcp=mcp,
         )
         line = seal(statement, self.world.recorder)
         self._keep(line)

@@ -84,8 +84,13 @@ class Setup:
         package = self.identity.package
         adapter = adapter_for(request.argv[0], package.name if package else None)
         wire = Wire(adapter, context)
-        launch = wire.set_up(request.gateway, self.directory.spool, adapter.prepare(context))
         self.wire = wire
+        launch = wire.set_up(request.gateway, self.directory.spool, adapter.prepare(context))
+        servers = adapter.mcp_servers(context)
+        if servers:
+            from agentprov.record.mcp.injection import inject
+
+            launch = inject(adapter.name, context, launch, servers)
         journal = JournalWriter(self.directory.journal, world.clock)
         genesis = journal.append(
             "session-open",

@@ -86,7 +86,7 @@ def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
         "plan": _plan(plan, signers),
         "agent": _agent(opened, dependencies),
         "models": list(_models(dependencies, metadata)),
-        "mcpServers": list(_servers(opened, dependencies)),
+        "mcpServers": list(_servers(opened, closed, dependencies)),
         "instructions": [
             {"path": item["name"], "role": item["role"], "digest": item.get("digest")}
             for item in opened.get("materials", [])
@@ -167,20 +167,28 @@ def _models(
 
 
 def _servers(
-    opened: Mapping[str, Any], dependencies: Iterable[Mapping[str, Any]]
+    opened: Mapping[str, Any],
+    closed: Mapping[str, Any],
+    dependencies: Iterable[Mapping[str, Any]],
 ) -> Iterable[dict[str, Any]]:
+    seen = {server["name"]: server for server in closed.get("mcpServers", [])}
     bases = {
         item["name"]: item.get("annotations", {}).get("basis")
         for item in dependencies
         if item["name"].startswith("mcp/")
     }
     for server in opened.get("mcpServers", []):
+        passed = seen.get(server["name"], {})
         yield {
             "name": server["name"],
             "purl": server.get("uri"),
             "digest": server.get("digest"),
             "parts": server.get("parts", []),
-            "toolsDigest": server.get("toolsDigest"),
+            "toolsDigest": passed.get("toolsDigest") or server.get("toolsDigest"),
+            "stage": passed.get("stage"),
+            "tools": passed.get("tools", []),
+            "toolChanges": passed.get("toolChanges", []),
+            "calls": passed.get("calls", []),
             "basis": server.get("basis") or bases.get("mcp/" + server["name"]),
         }
 

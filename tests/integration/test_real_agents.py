@@ -134,6 +134,10 @@ def test_the_chain_of_a_real_agents_commit_holds_and_names_everything(session: S
     (server,) = found["mcpServers"]
     assert server["name"] == "labnotes"
     assert server["digest"] == {"sha256": hashlib.sha256(LABNOTES.read_bytes()).hexdigest()}
+    assert server["stage"] == "called"
+    assert {tool["name"] for tool in server["tools"]} >= {"add", "save_note"}
+    assert server["toolsDigest"] is not None
+    assert [call["tool"] for call in server["calls"]] == ["add"]
 
 
 def test_on_the_wire_the_served_model_is_seen_beside_the_requested_one(session: Session) -> None:
