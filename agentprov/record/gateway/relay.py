@@ -29,12 +29,11 @@ from agentprov.record.gateway.framing import (
     request_body,
     response_body,
 )
+from agentprov.record.gateway.host import Host
 from agentprov.record.gateway.spooling import Ledger
 from agentprov.record.gateway.upstream import CannotReach, Dialer
 from agentprov.record.gateway.watch import Watch, Watched
 
-# How long a host may take to read what a client that is gone had still sent, seconds.
-_LINGER = 5.0
 # How long a client that was refused may go on sending, seconds.
 _LISTEN_ON = 2.0
 # How often to see whether the reader has caught up, seconds.
@@ -440,60 +439,4 @@ class Client(asyncio.Protocol):
         self._advance()
 
 
-class Host(asyncio.Protocol):
-    """The model host's side of a connection."""
-
-    def __init__(self, client: Client, route: Route) -> None:
-        self.route = route
-        self._client = client
-        self._transport: asyncio.Transport | None = None
-        self._left = False
-        self._slow: set[str] = set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        if not self._left:
-            self._client.answer(data)
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if not self._left:
-            self._client.host_lost(self, exc)
-
-    def pause_writing(self) -> None:
-        self._client.host_full(True)
-
-    def resume_writing(self) -> None:
-        self._client.host_full(False)
-
-    def write(self, data: bytes) -> None:
-        """Send to the host; nothing when it has gone."""
-        if self._transport is not None and data:
-            self._transport.write(data)
-
-    def hold_back(self, why: str, full: bool) -> None:
-        """Stop, or go on, reading from the host, because somebody else reads more slowly."""
-        (self._slow.add if full else self._slow.discard)(why)
-        if self._transport is not None and not self._transport.is_closing():
-            (self._transport.pause_reading if self._slow else self._transport.resume_reading)()
-
-    def leave(self, exc: Exception | None) -> None:
-        """Close, because the client has gone: what it sent still goes out unless it broke off."""
-        self._left = True
-        transport = self._transport
-        if transport is None:
-            return
-        if exc is not None:
-            transport.abort()
-            return
-        transport.close()
-        asyncio.get_running_loop().call_later(_LINGER, transport.abort)
-
-
-__all__ = ["Client", "Host", "House"]
+__all__ = ["Client", "House"]
