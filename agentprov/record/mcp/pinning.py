@@ -90,6 +90,26 @@ def merge(servers: Sequence[McpServer], found: Seen) -> tuple[McpServer, ...]:
     )
 
 
+def running(drops: Iterable[Drop]) -> frozenset[int]:
+    """Give the process ids of relays that have not said that they are done.
+
+    An agent that ends its servers and itself leaves the relays a moment to write what they
+    still have; some were killed and will never say it.
+    """
+    open_ones: dict[str, int] = {}
+    for drop in drops:
+        if drop.channel != CHANNEL or drop.event != "server":
+            continue
+        payload = json_object(drop.payload)
+        instance = text(payload.get("instance"), 64) or ""
+        process = instance.partition("-")[0]
+        if payload.get("phase") == "ended":
+            open_ones.pop(instance, None)
+        elif process.isascii() and process.isdigit():
+            open_ones[instance] = int(process)
+    return frozenset(open_ones.values())
+
+
 def keep_texts(drops: Iterable[Drop], folder: Path, secrets: Sequence[str] = ()) -> int:
     """Keep both texts of every changed tool in a private file of the session; gives how many.
 
@@ -253,5 +273,6 @@ __all__ = [
     "Seen",
     "keep_texts",
     "merge",
+    "running",
     "seen",
 ]

@@ -219,3 +219,11 @@ def test_lines_are_found_however_the_bytes_are_cut(monkeypatch: pytest.MonkeyPat
 def test_framing_by_content_length_is_left_unread() -> None:
     with pytest.raises(Blind):
         Talk().observer.from_agent(b"Content-Length: 5\r\n\r\n")
+
+
+def test_relays_that_have_not_said_that_they_are_done_are_known_by_their_process() -> None:
+    talk = Talk()
+    talk.events.append(("server", {"phase": "started"}))
+    assert pinning.running(talk.drops()) == {1}
+    talk.observer.end()
+    assert pinning.running(talk.drops()) == frozenset()
