@@ -110,7 +110,7 @@ def _coverage(text: Text, steps: Iterable[tuple[int, Step]]) -> dict[int, int]:
     telling = {key for key in text.keys if is_distinctive(key)}
     for number, step in steps:
         if not telling:
-            if list(text.keys) == step.keys:
+            if any(text.keys) and list(text.keys) == step.keys:
                 found[number] = 1
             continue
         count = step.places.coverage(text)

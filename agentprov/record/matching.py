@@ -87,7 +87,8 @@ class Places:
             index += length
 
     def _counts(self, run: Sequence[bytes]) -> bool:
-        return len(run) == len(self.keys) or any(is_distinctive(line) for line in run)
+        whole = len(run) == len(self.keys) and any(run)
+        return whole or any(is_distinctive(line) for line in run)
 
     def _sure(self, text: Text, index: int, length: int) -> list[int]:
         """Give which lines of a run may be claimed."""

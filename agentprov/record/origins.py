@@ -20,6 +20,7 @@ from agentprov.record.landing import EVENT_DELAY, Step, by, text_of
 from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
 from agentprov.record.transforms import (
+    WHOLE_FILE_TOOLS,
     Draft,
     file_keys,
     is_distinctive,
@@ -259,7 +260,13 @@ class _Judge:
         draft = Draft.of(step.before)
         made: list[tuple[int, list[bytes]]] = []
         for number, text in enumerate(self.wire):
-            if not text.edit.replaces or text.spent or not by(text.at, step.at):
+            if text.spent or not by(text.at, step.at):
+                continue
+            if step.at is None and text.edit.tool in WHOLE_FILE_TOOLS:
+                # Nobody saw it in between: later replacements build on it.
+                draft = Draft.written(text.edit, number)
+                made = list(draft.runs(notebook=self.notebook))
+            if not text.edit.replaces:
                 continue
             tried = draft.copy()
             if not tried.replace(text.edit, number):

@@ -21,6 +21,7 @@ _BLANKS = re.compile(rb"\s+")
 _LEAST_WORD_CHARACTERS = 4
 _BOM = b"\xef\xbb\xbf"
 _NOTEBOOK_FRAME = re.compile(rb'\s*(?:"[A-Za-z_]+"\s*:|[\[\]{}])')
+WHOLE_FILE_TOOLS = frozenset({"Write", "write", "write_file", "create_file"})
 _CELL_TOOLS = frozenset({"NotebookEdit"})
 
 
@@ -94,6 +95,13 @@ class Draft:
         """Begin with a file as it was."""
         text = content.removeprefix(_BOM).replace(b"\r\n", b"\n")
         return cls(text, [None] * (text.count(b"\n") + 1))
+
+    @classmethod
+    def written(cls, edit: Edit, tag: int) -> Draft:
+        """Begin with a file that a write made as a whole."""
+        draft = cls.of(edit.text.encode("utf-8", "replace"))
+        draft.tags = [tag] * len(draft.tags)
+        return draft
 
     def copy(self) -> Draft:
         """Give a draft of its own with the same content."""

@@ -272,8 +272,20 @@ def edits_of(
     # The person at the screen may change a proposal before it is written.
     if response.get("userModified") is not True and "content" not in arguments:
         sent += [made for made in _whole_lines(sent, response) if made not in sent]
+    replaced = _replaced(arguments)
     for new in sent:
-        yield Edit(path, new, tool, model, "reported", at)
+        old, every = replaced.get(new, (None, False))
+        yield Edit(path, new, tool, model, "reported", at, replaces=old, every=every)
+
+
+def _replaced(arguments: Mapping[str, Any]) -> dict[str, tuple[str | None, bool]]:
+    """Give, by new text, which text it replaces and whether everywhere."""
+    pieces = [arguments, *map(mapping, items(arguments.get("edits")))]
+    return {
+        new: (text(piece.get("old_string")), piece.get("replace_all") is True)
+        for piece in pieces
+        if (new := text(piece.get("new_string")))
+    }
 
 
 def _whole_lines(sent: list[str], response: Mapping[str, Any]) -> Iterator[str]:
