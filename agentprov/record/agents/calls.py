@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ Role = Literal["main", "helper", "subagent"]
 STILL_RUNNING = "9999-12-31T23:59:59Z"
 _PATHS = ("filePath", "file_path", "path", "absolute_path")
 _NEW = ("newString", "new_string", "newText", "new_text")
+_OLD = ("oldString", "old_string", "oldText", "old_text")
+_EVERY = ("replaceAll", "replace_all", "allow_multiple")
 _HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 
@@ -59,8 +61,8 @@ class Calls:
         for name, call in self.by_id.items():
             if call.result == "good" and call.tool in self.tools.writes:
                 at = stamp(call.ended) if call.ended else None
-                for path, new in texts_of(call.arguments, call.folder, call.diff):
-                    found.append(Edit(path, new, call.tool, call.model, "reported", at, name))
+                for edit in edits_in(call.tool, call.arguments, call.folder, call.diff):
+                    found.append(replace(edit, model=call.model, at=at, call_id=name))
         return tuple(found)
 
     def commands(self) -> tuple[CommandWindow, ...]:
@@ -126,14 +128,13 @@ class Answers:
 
 def path_of(arguments: Mapping[str, Any], folder: str | None) -> str | None:
     """Give the absolute path that a call names."""
-    named = next((arguments[key] for key in _PATHS if text(arguments.get(key))), None)
-    return absolute(named, folder)
+    return absolute(_first(arguments, _PATHS), folder)
 
 
-def texts_of(
-    arguments: Mapping[str, Any], folder: str | None, diff: str | None = None
-) -> Iterator[tuple[str, str]]:
-    """Give (path, new text) of a call that writes a file or replaces a part of it.
+def edits_in(
+    tool: str, arguments: Mapping[str, Any], folder: str | None, diff: str | None = None
+) -> Iterator[Edit]:
+    """Give what a call that writes a file, or replaces parts of it, puts there.
 
     A replacement may begin and end inside a line. Then the lines that it made, as the tool's own
     diff shows them, follow the text that the model sent.
@@ -141,14 +142,25 @@ def texts_of(
     path = path_of(arguments, folder)
     if path is None:
         return
-    sent = [text(arguments.get("content"))] if "content" in arguments else []
-    for one in (arguments, *items(arguments.get("edits"))):
-        sent += [text(mapping(one).get(key)) for key in _NEW]
-    texts = [new for new in sent if new]
-    if "content" not in arguments and diff:
-        texts += [made for made in _whole_lines(texts, diff) if made not in texts]
-    for new in texts:
-        yield path, new
+    if "content" in arguments:
+        content = text(arguments.get("content"))
+        if content:
+            yield Edit(path, content, tool, None, "reported")
+        return
+    sent: list[str] = []
+    for piece in (arguments, *map(mapping, items(arguments.get("edits")))):
+        new, old = _first(piece, _NEW), _first(piece, _OLD)
+        if new:
+            sent.append(new)
+            every = any(piece.get(key) is True for key in _EVERY)
+            yield Edit(path, new, tool, None, "reported", replaces=old, every=every)
+    for made in _whole_lines(sent, diff or ""):
+        if made not in sent:
+            yield Edit(path, made, tool, None, "reported")
+
+
+def _first(piece: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    return next((found for key in names if (found := text(piece.get(key)))), None)
 
 
 def _whole_lines(sent: Iterable[str], diff: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, Edit, Gap
 from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
 from agentprov.record.agents import opencode_settings
-from agentprov.record.agents.calls import texts_of
+from agentprov.record.agents.calls import edits_in
 from agentprov.record.agents.command_line import options_of, program_name, start_of_agent
 from agentprov.record.agents.opencode_database import REQUESTED_ONLY, TOOLS, Database
 from agentprov.record.agents.reading import json_object, mapping, moment, text
@@ -94,9 +94,7 @@ class OpenCode:
         """Give the texts that a call of write, edit or multiedit carries."""
         if call.name not in TOOLS.writes:
             return ()
-        found = texts_of(json_object(call.arguments), cwd)
-        edits = [Edit(path, new, call.name, None, "reported") for path, new in found]
-        return intercepted(call, edits)
+        return intercepted(call, [*edits_in(call.name, json_object(call.arguments), cwd)])
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
         """Give (role, path) of the files that steer a session; existing ones only."""

@@ -22,7 +22,7 @@ from agentprov.formats.dropbox import Drop
 from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, Edit, Gap
 from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
-from agentprov.record.agents.calls import texts_of
+from agentprov.record.agents.calls import edits_in
 from agentprov.record.agents.command_line import (
     options_of,
     program_name,
@@ -157,9 +157,7 @@ class Pi:
         """Give the texts that a call of write or edit carries."""
         if call.name not in TOOLS.writes:
             return ()
-        found = texts_of(json_object(call.arguments), cwd)
-        edits = [Edit(path, new, call.name, None, "reported") for path, new in found]
-        return intercepted(call, edits)
+        return intercepted(call, [*edits_in(call.name, json_object(call.arguments), cwd)])
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
         """Give (role, path) of the files that steer a session; existing ones only."""

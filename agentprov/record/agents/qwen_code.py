@@ -23,7 +23,7 @@ from agentprov.formats.dropbox import Drop
 from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, Edit, Gap
 from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
-from agentprov.record.agents.calls import texts_of
+from agentprov.record.agents.calls import edits_in
 from agentprov.record.agents.command_line import (
     options_of,
     program_name,
@@ -160,8 +160,7 @@ class QwenCode:
         tool, arguments = unwrapped(call.name, json_object(call.arguments))
         if tool not in TOOLS.writes:
             return ()
-        edits = [Edit(path, new, tool, None, "reported") for path, new in texts_of(arguments, cwd)]
-        return intercepted(call, edits)
+        return intercepted(call, [*edits_in(tool, arguments, cwd)])
 
     def materials(self, context: LaunchContext) -> Sequence[tuple[str, Path]]:
         """Give (role, path) of the files that steer a session; existing ones only."""

@@ -158,3 +158,34 @@ def test_a_hostile_script_takes_no_time_without_bounds(part: str) -> None:
         script = f"tools.apply_patch({opening}{part * 30_000}"
         assert edits("codex", "exec", script) == []
     assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize(
+    ("name", "tool", "arguments"),
+    [
+        ("gemini-cli", "replace", {"file_path": "a", "old_string": "o", "new_string": "n"}),
+        ("opencode", "edit", {"filePath": "a", "oldString": "o", "newString": "n"}),
+        ("pi", "edit", {"path": "a", "edits": [{"oldText": "o", "newText": "n"}]}),
+        ("qwen-code", "edit", {"file_path": "a", "old_string": "o", "new_string": "n"}),
+    ],
+)
+def test_a_replacement_says_what_it_replaces(
+    name: str, tool: str, arguments: dict[str, Any]
+) -> None:
+    (edit,) = adapter_named(name).edits_of(ToolCall("c", tool, json.dumps(arguments)), "/repo")
+    assert (edit.text, edit.replaces, edit.every) == ("n", "o", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "tool", "arguments"),
+    [
+        ("gemini-cli", "replace", {"file_path": "a", "new_string": "n", "allow_multiple": True}),
+        ("opencode", "edit", {"filePath": "a", "newString": "n", "replaceAll": True}),
+        ("qwen-code", "edit", {"file_path": "a", "new_string": "n", "replace_all": True}),
+    ],
+)
+def test_a_replacement_of_every_place_says_so(
+    name: str, tool: str, arguments: dict[str, Any]
+) -> None:
+    (edit,) = adapter_named(name).edits_of(ToolCall("c", tool, json.dumps(arguments)), "/repo")
+    assert edit.every
