@@ -99,6 +99,7 @@ def overhead(ground: Ground, table: Table) -> None:
             pairs = zip(kept["attributed"], kept["bare"], strict=True)
             added = sorted((mine.wall - its.wall) / count * 1000 for mine, its in pairs)
             table.fact(figure, "added per create, us (median)", round(added[len(added) // 2]))
+        table.print(figure)
 
 
 def main() -> int:
@@ -110,7 +111,6 @@ def main() -> int:
     table = Table()
     with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
         overhead(Ground(Path(place).resolve(), chosen.quick), table)
-    table.print()
     for note in table.notes:
         print(f"note: {note}")
     return 0

@@ -29,6 +29,9 @@ class Contacts:
         self._memory = memory
         self._mark = mark
         self._bound: set[str] = set()
+        self._known_outside: set[str] = set()
+        # By the inode of the listening socket: looking for its holder reads all of /proc.
+        self._inside: dict[str, bool] = {}
 
     def outside(self, waiting: Notification, *, bound: bool) -> str | None:
         """Give the address of a contact outside the tree (``unix:/path``, ``tcp:host:port``).
@@ -43,11 +46,14 @@ class Contacts:
         if bound:
             self._bound.add(address)
             return None
+        if address in self._known_outside:
+            return address
         if address in self._bound:
             return None
         listening = _listening(waiting.pid, address)
-        if not listening or self._is_ours(listening):
+        if all(self._is_ours(inode) for inode in listening):
             return None
+        self._known_outside.add(address)
         return address
 
     def _address(self, waiting: Notification, data: bytes) -> str | None:
@@ -63,10 +69,14 @@ class Contacts:
             return _tcp(ip.ipv4_mapped or ip, data)
         return None
 
-    def _is_ours(self, inodes: list[str]) -> bool:
-        links = {f"socket:[{inode}]" for inode in inodes}
-        holders = [e for e in os.listdir("/proc") if e.isdigit() and _holds(e, links)]
-        return bool(holders) and all(self._marked(entry) for entry in holders)
+    def _is_ours(self, inode: str) -> bool:
+        known = self._inside.get(inode)
+        if known is None:
+            link = f"socket:[{inode}]"
+            holders = [e for e in os.listdir("/proc") if e.isdigit() and _holds(e, link)]
+            known = bool(holders) and all(self._marked(entry) for entry in holders)
+            self._inside[inode] = known
+        return known
 
     def _marked(self, entry: str) -> bool:
         try:
@@ -117,10 +127,10 @@ def _table(pid: int, name: str) -> list[list[str]]:
         return []
 
 
-def _holds(entry: str, links: set[str]) -> bool:
+def _holds(entry: str, link: str) -> bool:
     with contextlib.suppress(OSError):
         for number in os.listdir(f"/proc/{entry}/fd"):
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{entry}/fd/{number}") in links:
+                if os.readlink(f"/proc/{entry}/fd/{number}") == link:
                     return True
     return False
