@@ -22,6 +22,7 @@ class Gateway(StrEnum):
     auto = "auto"
     on = "on"
     off = "off"
+    proxy = "proxy"
 
 
 class Kept(StrEnum):
@@ -49,7 +50,8 @@ def run(
     gateway: Gateway = typer.Option(
         Gateway.auto,
         "--gateway",
-        help="Watch the model's wire: where known to work, or refuse to start, or never.",
+        help="Watch the model's wire: where known to work (auto), or refuse to start (on), or "
+        "never (off), or as an HTTPS proxy with a certificate authority of this run (proxy).",
     ),
     keep: Kept | None = typer.Option(
         None, "--keep", help="Keep the channels' text on this machine, redacted."

@@ -9,7 +9,7 @@ from typing import Literal
 
 from agentprov.formats.facts import Agent, AgentReport, Commit, Gap
 
-GatewayMode = Literal["auto", "on", "off"]
+GatewayMode = Literal["auto", "on", "off", "proxy"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Request:
     """One run that was asked for.
 
     `gateway`: ``auto`` goes on the wire where that is known to work, ``on`` refuses to start
-    where it does not, ``off`` stays away. `attribute` follows the agent's processes (Linux).
+    where it does not, ``off`` stays away, ``proxy`` opens the TLS of known model hosts instead of
+    redirecting. `attribute` follows the agent's processes (Linux).
     """
 
     argv: tuple[str, ...]

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from agentprov.record.gateway.launch import Gateway
 
 
+# An agent's own servers on this machine are no model's.
+_LOCAL = "127.0.0.1,localhost,::1"
+# Said once for each host that is no model's; what passes there is not the model's wire.
+_OTHER_HOSTS = "gateway-tunnelled"
+
+
 class Wire:
     """The gateway between an agent and its model, and what it saw.
 
@@ -44,13 +50,15 @@ class Wire:
     def set_up(self, mode: GatewayMode, spool: Path, launch: Launch) -> Launch:
         """Start the gateway and point the agent at it; gives the launch as it stands then.
 
-        With ``on`` raises CannotStart where the agent cannot be redirected.
+        With ``on`` and ``proxy`` raises CannotStart where that cannot be had.
         """
         if mode == "off":
             self.why_not = "--gateway off"
             return launch
         upstream = self._adapter.upstream(self._context)
         try:
+            if mode == "proxy":
+                return self._proxied(spool, launch)
             if upstream.base_url is None:
                 raise CannotStart(upstream.why_not or "the agent's model host is not known")
             return self._redirect(spool, launch)
@@ -58,7 +66,7 @@ class Wire:
             self.stop()
             self._gateway = None
             self.why_not = str(error)
-            if mode == "on":
+            if mode in ("on", "proxy"):
                 raise CannotStart(
                     f"the gateway cannot be used here: {error}",
                     hint="run with `--gateway off` to record at a lower basis",
@@ -83,6 +91,31 @@ class Wire:
             (*redirected.channels, "wire"),
             redirected.gaps,
         )
+
+    def _proxied(self, spool: Path, launch: Launch) -> Launch:
+        """Open the TLS of known model hosts behind a proxy, with an authority of this run only."""
+        from agentprov.record.gateway.hosts import MODEL_HOSTS
+        from agentprov.record.gateway.launch import Gateway
+
+        self._gateway = gateway = Gateway.start(
+            [],
+            spool,
+            self._context.scratch,
+            environment=self._context.environment,
+            key=self._key,
+            proxied=MODEL_HOSTS,
+        )
+        assert gateway.proxy_url is not None
+        environment = dict(launch.environment)
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            environment[name] = gateway.proxy_url
+        for name in ("NO_PROXY", "no_proxy"):
+            given = self._context.environment.get(name, "")
+            environment[name] = ",".join(filter(None, (given, _LOCAL)))
+        environment["NODE_EXTRA_CA_CERTS"] = str(gateway.ca_file)
+        for name in ("SSL_CERT_FILE", "CODEX_CA_CERTIFICATE", "REQUESTS_CA_BUNDLE"):
+            environment[name] = str(gateway.ca_bundle)
+        return Launch(launch.argv, environment, (*launch.channels, "wire"), launch.gaps)
 
     def check(self) -> Sequence[Gap]:
         """Give the gaps since the last call; for the recorder's tick."""
@@ -125,6 +158,6 @@ class Wire:
             self._adapter.edits_of,
             str(self._context.cwd),
             key=self._key,
-            gateway_gaps=gaps,
+            gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
             relayed=True,
         )
