@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 
 from agentprov.formats.facts import Edit
 from agentprov.record.transforms import is_distinctive
 
 _MAX_PLACES = 64
-_MAX_SLIDE = 8
 
 
 @dataclass
@@ -122,69 +120,6 @@ class Places:
             elif length and length == longest:
                 best.append(start)
         return best, longest
-
-    def slide(self, texts: Sequence[Text]) -> Iterator[tuple[int, Text]]:
-        """Claim blocks that hold a text's lines when shifted over equal neighbours.
-
-        A block of new lines between equal lines can be read in several ways; the text says
-        which one was meant, and the file is the same.
-        """
-        for begin, end in self._blocks():
-            if not any(index in self.free for index in range(begin, end)):
-                continue
-            for shift in _shifts(self.keys, begin, end):
-                block = list(self.keys[begin + shift : end + shift])
-                if not any(is_distinctive(line) for line in block):
-                    break
-                left = [index for index in range(begin, end) if index in self.free]
-                for text in texts:
-                    if _take(text, block, len(left)):
-                        self.free.difference_update(left)
-                        yield from ((index, text) for index in left)
-                        break
-                else:
-                    continue
-                break
-
-    def _blocks(self) -> Iterator[tuple[int, int]]:
-        numbers = sorted(index for places in self._by_key.values() for index in places)
-        if not numbers:
-            return
-        begin = numbers[0]
-        for before, after in pairwise(numbers):
-            if after != before + 1:
-                yield begin, before + 1
-                begin = after
-        yield begin, numbers[-1] + 1
-
-
-def _shifts(keys: Sequence[bytes], begin: int, end: int) -> Iterator[int]:
-    shift = 0
-    while shift < _MAX_SLIDE and begin - shift > 0 and keys[begin - shift - 1] == keys[
-        end - shift - 1
-    ]:  # fmt: skip
-        shift += 1
-        yield -shift
-    shift = 0
-    while shift < _MAX_SLIDE and end + shift < len(keys) and keys[begin + shift] == keys[
-        end + shift
-    ]:  # fmt: skip
-        shift += 1
-        yield shift
-
-
-def _take(text: Text, block: Sequence[bytes], count: int) -> bool:
-    """Use up a place of a text that holds the block and has `count` unused lines there."""
-    for index, key in enumerate(text.keys):
-        span = set(range(index, index + len(block)))
-        if (
-            key == block[0]
-            and list(text.keys[index : index + len(block)]) == block
-            and len(span - text.used) >= count
-        ):
-            text.used |= span
-            return True
-    return False
 
 
 def _accounted(run: Sequence[bytes], ties: int, text: Text, peers: Sequence[Text]) -> bool:

@@ -244,9 +244,6 @@ class _Judge:
         used = {id(text): len(text.used) for text in texts}
         for text in [*drafted, *reversed(texts)]:
             self._say(step, text, step.places.claim(text, [*texts, *drafted]), "intercepted")
-        if not step.places.careful:
-            for index, text in list(step.places.slide([*drafted, *texts])):
-                self._say(step, text, [index], "intercepted")
         if step.at is not None:
             found = [text for text in texts if len(text.used) > used[id(text)]]
             self.landed += [
@@ -364,7 +361,9 @@ class _Judge:
         """Judge a line that the agent reports as written although no answer holds it as it is."""
         model = told.edit.model
         earlier = [text for text in self.wire if by(text.at, step.at)]
-        computed = {id(text): made for text in earlier if (made := self._made(step, text))}
+        computed = {}
+        if self.about.followed:
+            computed = {id(text): made for text in earlier if (made := self._made(step, text))}
         core = squeezed(line)
         if any(squeezed(key) == core for made in computed.values() for key in made):
             return _Claim("unknown", "observed", why=_why_differs(line))
