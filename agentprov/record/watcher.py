@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,12 +54,19 @@ class Summary:
 class Watcher:
     """Watches one work tree between `start` and `stop`; optional, and never in the way.
 
-    `ignore` are directories whose events do not count, besides ``.git/objects``. Does not see
-    who wrote, nor writes through a memory map or a hard link from outside.
+    `ignore` are directories whose events do not count, besides ``.git/objects``. `noticed` is
+    told each changed path and the time, in the watching thread: it must return at once. Does
+    not see who wrote, nor writes through a memory map or a hard link from outside.
     """
 
     def __init__(
-        self, top: Path, clock: Clock, *, ignore: Sequence[Path] = (), max_paths: int = MAX_PATHS
+        self,
+        top: Path,
+        clock: Clock,
+        *,
+        ignore: Sequence[Path] = (),
+        max_paths: int = MAX_PATHS,
+        noticed: Callable[[bytes, str], None] | None = None,
     ) -> None:
         self._top = top
         self._prefix = os.fsencode(top).rstrip(b"/") + b"/"
@@ -68,6 +75,7 @@ class Watcher:
         )
         self._clock = clock
         self._max_paths = max_paths
+        self._noticed = noticed
         self._paths: dict[bytes, Seen] = {}
         self._gaps: list[Gap] = []
         self._dropped: tuple[str, str, int] | None = None
@@ -203,6 +211,8 @@ class Watcher:
         if any((place + b"/").startswith(ignored) for ignored in self._ignored):
             return
         path = place[len(self._prefix) :]
+        if self._noticed is not None:
+            self._noticed(path, moment)
         with self._lock:
             old = self._paths.get(path)
             if old is not None:

@@ -8,6 +8,8 @@ import pytest
 
 from agentprov.record import versions
 from agentprov.record.versions import Versions, kept
+from agentprov.record.watcher import Watcher
+from agentprov.system.clock import SystemClock
 
 
 def _versions(tmp_path: Path, **more: object) -> Versions:
@@ -105,3 +107,16 @@ def test_who_did_not_write_is_asked_for_every_version(tree: Path, tmp_path: Path
 def test_a_damaged_line_is_passed_over(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "versions.jsonl").write_text('not json\n["f"]\n')
     assert kept(tmp_path / "versions.jsonl", lambda _: None, [b"f"]) == {}
+
+
+def test_file_events_drive_it(tree: Path, tmp_path: Path) -> None:
+    watched = _versions(tmp_path)
+    watcher = Watcher(tree, SystemClock(), noticed=watched.noticed)
+    watched.start()
+    watcher.start()
+    assert watcher.ready(10)
+    (tree / "f").write_text("text\n")
+    watcher.stop()
+    watched.stop()
+    found = kept(tmp_path / "versions.jsonl", lambda blob: _read(tmp_path, blob), [b"f"])
+    assert found[b"f"][-1].content == b"text\n"
