@@ -124,6 +124,16 @@ def _recover(recording: Recording, defect: str | None) -> None:
         end_tree = snapshot.take(world.git, world.now(), recording.directory.id).tree
     except (AgentprovError, OSError) as error:
         gaps.append(recording.gap("last-snapshot-failed", str(error)))
+    from agentprov.record.mcp import pinning
+
+    left = Spool((recording.directory.spool,))
+    mcp = pinning.seen(item.drop for item in left.new())
     recording.close(
-        report, outcome="incomplete", exit_status=None, end_tree=end_tree, gaps=tuple(gaps)
+        report,
+        outcome="incomplete",
+        exit_status=None,
+        end_tree=end_tree,
+        gaps=(*gaps, *mcp.gaps),
+        mcp=mcp.servers,
     )
+    left.clear()

@@ -26,7 +26,7 @@ from agentprov.record.materials import digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
 from agentprov.record.watcher import Summary, Watcher
 from agentprov.system.process import Running, spawn
-from agentprov.system.process_table import carrying, state_of
+from agentprov.system.process_table import alive, carrying
 from agentprov.system.signals import unsignalled
 
 if TYPE_CHECKING:
@@ -178,6 +178,11 @@ class Live:
         if self._steering_failure is not None:
             self._gap("configuration-not-read", self._steering_failure)
         materials, servers = self._steering
+        if servers:
+            from agentprov.record.mcp import pinning
+
+            seen = pinning.seen(item.drop for item in self.spool.all)
+            servers = pinning.merge(servers, seen)
         session = replace(
             state.session,
             agent=agent,
@@ -247,12 +252,14 @@ class Live:
 
         deadline = self.world.clock.monotonic() + _RELAYS_SECONDS
         drops = [item.drop for item in self.spool.all]
-        while any(state_of(pid) for pid in pinning.running(drops)):
+        while any(alive(pid, None) for pid in pinning.running(drops)):
             if self.world.clock.monotonic() > deadline:
                 break
             threading.Event().wait(0.02)
             self._take_drops()
             drops = [item.drop for item in self.spool.all]
+        self._take_drops()
+        drops = [item.drop for item in self.spool.all]
         try:
             secrets = secret_values(self.context.environment)
             pinning.keep_texts(drops, self.recording.directory.path, secrets)

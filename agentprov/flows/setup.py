@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.resources import files
@@ -90,7 +91,10 @@ class Setup:
         if servers:
             from agentprov.record.mcp.injection import inject
 
-            launch = inject(adapter.name, context, launch, servers)
+            try:
+                launch = inject(adapter.name, context, launch, servers)
+            except OSError as error:
+                launch = replace(launch, gaps=(*launch.gaps, f"mcp-not-watched: {error.strerror}"))
         journal = JournalWriter(self.directory.journal, world.clock)
         genesis = journal.append(
             "session-open",
