@@ -368,8 +368,9 @@ class _Judge:
         if any(squeezed(key) == core for made in computed.values() for key in made):
             return _Claim("unknown", "observed", why=_why_differs(line))
         # What such a write makes of the file is known; of others, a piece must do.
-        guessed = [text for text in earlier if id(text) not in computed]
-        if any(_is_part(text, line) for text in guessed if id(text) not in step.applied):
+        known = {*computed, *(step.applied if self.about.followed else ())}
+        guessed = [text for text in earlier if id(text) not in known]
+        if any(_is_part(text, line) for text in guessed):
             return _Claim("model", "reported", model, "part-of-a-line")
         if self._is_unsaid(step, line):
             return _Claim("agent", "intercepted", why="not-in-any-answer")
