@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "show": ("show", "Show what is recorded of one commit"),
     "transcript": ("transcript", "Show what a session kept of its channels"),
     "verify": ("verify", "Verify commits, ranges or bundles"),
+    "replay": ("replay", "Make a session's statements again from its journal"),
     "sync": ("sync", "Fetch, merge and push the records"),
     "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),

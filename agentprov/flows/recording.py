@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agentprov import attest
 from agentprov.flows.world import World, seal
-from agentprov.formats import digest
-from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen
+from agentprov.formats import digest, frozen
+from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
+from agentprov.formats.statement import Statement
 from agentprov.record import commits, origins, snapshot
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
@@ -27,6 +28,45 @@ from agentprov.record.versions import Version, kept
 from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
 from agentprov.system.git import CatFile, blobs_at, diff_pairs, read_commit
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the closing statement says beside what the journal already holds."""
+
+    finished: str
+    outcome: str
+    exit_status: int | None
+    last_sequence: int
+    report: AgentReport
+    uncommitted: int
+    gaps: tuple[Gap, ...] = ()
+    mcp: tuple[McpSeen, ...] = ()
+
+    def statement(
+        self,
+        session: Session,
+        open_sha256: str,
+        generations: Sequence[str],
+        head: str,
+        entries: int,
+    ) -> Statement:
+        """Give the closing statement; `head` and `entries` are the journal's at that moment."""
+        return attest.session_close(
+            session,
+            open_sha256=open_sha256,
+            generations=generations,
+            last_sequence=self.last_sequence,
+            finished=self.finished,
+            journal_head=head,
+            journal_entries=entries,
+            outcome=self.outcome,
+            exit_status=self.exit_status,
+            report=self.report,
+            uncommitted=[b""] * self.uncommitted,
+            gaps=self.gaps,
+            mcp=self.mcp,
+        )
 
 
 class Recording:
@@ -65,7 +105,9 @@ class Recording:
         statement = attest.session_open(self.state.session)
         self._keep(seal(statement, self.world.recorder))
         self._step(open_sha256=digest.sha256(statement.payload))
-        self._journal_statement("session-open", self.state.open_sha256 or "")
+        self._journal_statement(
+            "session-open", statement, {"session": frozen.to_plain(self.state.session)}
+        )
 
     def find(self) -> list[str]:
         """List commits made here since the session began that have no statement yet."""
@@ -156,7 +198,8 @@ class Recording:
     def _bind_one(self, commit: Commit, report: AgentReport) -> None:
         self.open()
         assert self.state.open_sha256 is not None
-        statements = attest.generation(self.state.session, self.state.open_sha256, commit, report)
+        stated = _stated(report)
+        statements = attest.generation(self.state.session, self.state.open_sha256, commit, stated)
         lines = [seal(statement, self.world.recorder) for statement in statements]
         earlier = self.directory.bundles() if self.state.anchor is None else []
         self.world.store.add({commit.oid: [*earlier, *lines]})
@@ -164,16 +207,10 @@ class Recording:
             self._keep(line)
         digests = [digest.sha256(statement.payload) for statement in statements]
         self.journal.append(
-            "commit",
-            {
-                "commit": commit.oid,
-                "during": commit.during,
-                "paths": len(commit.changes),
-                "sequence": commit.sequence,
-            },
+            "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(stated)}
         )
-        for value in digests:
-            self._journal_statement("generation", value)
+        for statement in statements:
+            self._journal_statement("generation", statement)
         self._step(
             generations=(*self.state.generations, *digests),
             bound=(*self.state.bound, commit.oid),
@@ -197,25 +234,23 @@ class Recording:
         self.open()
         assert self.state.open_sha256 is not None
         uncommitted = self._uncommitted(end_tree)
-        self.journal.append(
-            "session-close",
-            {"outcome": outcome, "exitStatus": exit_status, "sequence": self.state.sequence},
-            durable=True,
-        )
-        statement = attest.session_close(
-            self.state.session,
-            open_sha256=self.state.open_sha256,
-            generations=self.state.generations,
-            last_sequence=self.state.sequence,
+        ending = Ending(
             finished=self.world.now(),
-            journal_head=self.journal.head,
-            journal_entries=self.journal.length,
             outcome=outcome,
             exit_status=exit_status,
-            report=report,
-            uncommitted=uncommitted,
-            gaps=gaps,
-            mcp=mcp,
+            last_sequence=self.state.sequence,
+            report=_stated(report),
+            uncommitted=len(uncommitted),
+            gaps=tuple(gaps),
+            mcp=tuple(mcp),
+        )
+        self.journal.append("session-close", {"ending": frozen.to_plain(ending)}, durable=True)
+        statement = ending.statement(
+            self.state.session,
+            self.state.open_sha256,
+            self.state.generations,
+            self.journal.head,
+            self.journal.length,
         )
         line = seal(statement, self.world.recorder)
         self._keep(line)
@@ -308,8 +343,11 @@ class Recording:
     def _keep(self, line: bytes) -> None:
         self.directory.add_record(line)
 
-    def _journal_statement(self, kind: str, sha256: str) -> None:
-        self.journal.append("statement", {"kind": kind, "payloadSha256": sha256}, durable=True)
+    def _journal_statement(
+        self, kind: str, statement: Statement, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        told = {"kind": kind, "payloadSha256": statement.sha256, **(facts or {})}
+        self.journal.append("statement", told, durable=True)
 
     def _step(self, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
@@ -332,6 +370,18 @@ def writes_by_path(edits: Sequence[Edit], top: bytes) -> Mapping[bytes, Sequence
         if real.startswith(real_top + b"/"):
             grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
     return grouped
+
+
+def _stated(report: AgentReport) -> AgentReport:
+    """Keep what statements are made of; texts, paths and the agent's own ids stay out."""
+    return AgentReport(
+        channels=report.channels,
+        models=report.models,
+        gaps=report.gaps,
+        mcp_connected=report.mcp_connected,
+        wire_complete=report.wire_complete,
+        contradictions=report.contradictions,
+    )
 
 
 def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) -> AgentReport:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from agentprov.errors import UserError
+from agentprov.flows.sessions import find
 from agentprov.formats.redaction import Redactor, secret_values
 from agentprov.record.session import SessionDirectory
 from agentprov.record.spool import Dropped
@@ -74,22 +75,13 @@ def read(home: Path, repository_home: Path, session: str) -> bytes:
 
     `session` may be the first digits of its id. Raises UserError when none was kept, KeyUnusable.
     """
-    found = [
-        place
-        for place in sorted((repository_home / "sessions").glob("*"))
-        if place.name.startswith(session)
-    ]
-    if len(found) != 1:
-        many = "more than one session starts" if found else "no session starts"
-        raise UserError(
-            f"{many} with {session!r}", hint="`agentprov log --json` lists the ids of sessions"
-        )
+    found = find(repository_home, session).path
     for name in (PLAIN, SEALED):
-        place = found[0] / name
+        place = found / name
         if place.is_file():
             data = read_bounded(place, MAX_BYTES)
             return data if name == PLAIN else open_with(key_path("human", home), data)
     raise UserError(
-        f"session {found[0].name} kept no transcript",
+        f"session {found.name} kept no transcript",
         hint="run with `--keep transcript` to keep one",
     )

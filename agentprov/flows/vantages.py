@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _LOCAL = "127.0.0.1,localhost,::1"
 # Said once for each host that is no model's; what passes there is not the model's wire.
 _OTHER_HOSTS = "gateway-tunnelled"
+# What adapters say of models that are reached in another way than the redirected one.
+_OTHER_PROVIDERS = "off-the-wire"
 
 
 class Wire:
@@ -85,6 +87,12 @@ class Wire:
             key=self._key,
         )
         redirected = self._adapter.redirect(self._context, launch, self._gateway.base_url)
+        started = self._context.started
+        self._gaps += [
+            Gap(why, started, started)
+            for why in redirected.gaps
+            if why.startswith(_OTHER_PROVIDERS)
+        ]
         return Launch(
             redirected.argv,
             redirected.environment,

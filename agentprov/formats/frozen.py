@@ -1,6 +1,7 @@
 """Frozen fact values to plain JSON values and back, for what we keep between processes.
 
-Not a wire format: only `sessions/<id>/state.json` of the same machine is written this way.
+Not a wire format: only `sessions/<id>/state.json` and the facts in the journal of the same machine
+are written this way.
 """
 
 from __future__ import annotations
@@ -11,16 +12,22 @@ import typing
 from typing import Any, TypeVar, cast
 
 from agentprov.errors import MalformedInput
+from agentprov.formats.names import label_path, path_label
 
 T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
-    """Give dictionaries, lists, text, integers, booleans and None for a frozen value."""
+    """Give dictionaries, lists, text, integers, booleans and None for a frozen value.
+
+    Bytes are git paths here, and become their labels.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return path_label(value)
     return value
 
 
@@ -60,6 +67,8 @@ def _build(kind: Any, value: Any) -> Any:
                 if f.name in value
             }
         )
+    if kind is bytes:
+        return label_path(value)
     if kind in (str, int, bool) and not isinstance(value, kind):
         raise TypeError(f"{kind.__name__} was expected")
     return value

@@ -33,7 +33,7 @@ KINDS = frozenset(
         "transcript",
     }
 )
-MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_LINE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
