@@ -25,6 +25,12 @@ class Gateway(StrEnum):
     proxy = "proxy"
 
 
+class Attributed(StrEnum):
+    """What a run may follow beside files and hooks."""
+
+    processes = "processes"
+
+
 class Kept(StrEnum):
     """What a run may keep beside the record."""
 
@@ -52,6 +58,11 @@ def run(
         "--gateway",
         help="Watch the model's wire: where known to work (auto), or refuse to start (on), or "
         "never (off), or as an HTTPS proxy with a certificate authority of this run (proxy).",
+    ),
+    attribute: Attributed | None = typer.Option(
+        None,
+        "--attribute",
+        help="Follow which files the agent's processes write (Linux; sudo stops working inside).",
     ),
     keep: Kept | None = typer.Option(
         None, "--keep", help="Keep the channels' text on this machine, redacted."
@@ -97,6 +108,7 @@ def run(
             keep_transcript=keep is not None,
             encrypt=encrypt,
             gateway=gateway.value,
+            attribute=attribute is not None,
         )
         outcome = record(world, request, lambda text: output.note(output.safe(text)), before)
     except AgentprovError as error:

@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agentprov.errors import AgentprovError
+from agentprov.flows.disk import Disk
 from agentprov.flows.recording import Recording
 from agentprov.flows.request import Outcome, Request
-from agentprov.flows.vantages import Wire
+from agentprov.flows.vantages import Processes, Wire
 from agentprov.formats.dropbox import Drop
 from agentprov.formats.facts import AgentReport, Commit, Gap, Material, McpServer, PlanRef
 from agentprov.formats.redaction import secret_values
 from agentprov.ports import AgentAdapter, Launch, LaunchContext
 from agentprov.record import commits, snapshot
+from agentprov.record.agents.registry import UNKNOWN
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.materials import digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
-from agentprov.record.watcher import Summary, Watcher
-from agentprov.system.process import Running, spawn
+from agentprov.record.watcher import Summary
+from agentprov.system.process import Running
 from agentprov.system.process_table import alive, carrying
 from agentprov.system.signals import unsignalled
 
@@ -43,6 +45,7 @@ class Opened(Protocol):
     identity: Identity
     digests: Digests
     wire: Wire | None
+    processes: Processes | None
 
     def discard(self) -> None:
         """Take everything back: the agent could not be started."""
@@ -65,6 +68,8 @@ class Live:
         self.setup = setup
         self.identity = setup.identity
         self.wire = setup.wire
+        assert setup.processes is not None
+        self.processes = setup.processes
         self.recording = recording
         self.adapter = adapter
         self.context = context
@@ -75,7 +80,7 @@ class Live:
         self.commits: list[Commit] = []
         self._reflogs = self._reflog_state()
         self._prompted = False
-        self._watcher: Watcher | None = None
+        self._disk = Disk(self.world, recording.directory)
         self._pid: int | None = None
         self._beside = threading.Thread(target=self._look_beside, daemon=True)
         self._steering: tuple[Sequence[Material], Sequence[McpServer]] = ((), ())
@@ -85,12 +90,14 @@ class Live:
         """Start the agent, record it to its end, and close the session."""
         environment = {**self.context.environment, **self.launch.environment}
         try:
-            child = spawn(self.launch.argv, environment, self.context.cwd)
+            child = self.processes.spawn(self.launch.argv, environment, self.context.cwd)
         except AgentprovError:
             self.recording.journal.close()
             self.setup.discard()
             raise
         self._pid = child.pid
+        if self.adapter is not UNKNOWN:
+            self._disk.start(with_the_agent=True)
         self.identity.observe(child.pid)
         self.identity.start_hashing()
         with unsignalled():
@@ -127,14 +134,10 @@ class Live:
     def _tick(self) -> None:
         if self._pid is not None:
             self.identity.observe(self._pid)
-        if self._watcher is None:
-            # Not before the first tick: a command that is over by then needs no watching, and
-            # an agent's own start is not slowed.
-            self._watcher = Watcher(
-                self.world.git.top, self.world.clock, ignore=(self.world.git.home,)
-            )
-            self._watcher.start()
+        # A command of no known agent may be over by now, and needs no watching then.
+        self._disk.start(with_the_agent=False)
         self._note_gaps(self.wire.check() if self.wire else ())
+        self.processes.check()
         fresh = self._take_drops()
         reflogs = self._reflog_state()
         prompted = any(item.drop.channel == "git" for item in fresh)
@@ -146,7 +149,8 @@ class Live:
             self._open()
             found = self.recording.find()
             if found:
-                self._note_touched(self._watcher.so_far())
+                self._note_touched(self._disk.so_far())
+                self._note_hands(self.recording.changed_in(found))
                 self.commits += self.recording.bind(found, self._report(), during=True)
 
     def _take_drops(self) -> list[Dropped]:
@@ -167,6 +171,18 @@ class Live:
         self.recording.touched = {
             path: (times.first, times.last) for path, times in seen.paths.items()
         }
+        self.recording.state = replace(self.recording.state, followed=self._disk.followed(seen))
+
+    @property
+    def _expected(self) -> tuple[str, ...]:
+        return self.wire.address if self.wire else ()
+
+    def _note_hands(self, changed: frozenset[bytes]) -> None:
+        """Say which of these paths the agent's processes did not write, if that is followed."""
+        answer = self.processes.judge(os.fsencode(self.world.git.top), changed, self._expected)
+        told = answer is not None and answer.why_not is None
+        self.recording.untouched_by_agent = answer.paths if answer and told else None
+        self.recording.opened_by_agent = answer.opened if answer and told else None
 
     def _open(self) -> None:
         """Say what runs and what steers it, and sign that as the session's opening."""
@@ -208,10 +224,10 @@ class Live:
         taking = self._begin_last_snapshot()
         try:
             self._note_gaps(self.wire.stop() if self.wire else ())
-            if self._watcher is not None:
-                seen = self._watcher.stop()
-                self._note_touched(seen)
-                self._note_gaps(seen.gaps)
+            self._note_gaps(self.processes.stop(self.world.now(), self._expected))
+            seen = self._disk.stop()
+            self._note_touched(seen)
+            self._note_gaps(seen.gaps)
             self._take_drops()
             mcp = self._seen_of_servers()
             report = self._report()
@@ -224,9 +240,12 @@ class Live:
             self._note_survivors()
             found = self.recording.find()
             if found:
+                self._note_hands(self.recording.changed_in(found))
                 self.commits += self.recording.bind(found, report, during=True)
             self._keep_transcript()
             end_tree = self._last_snapshot(taking, warn)
+            if end_tree is not None:
+                self._note_hands(self.recording.changed_in([end_tree]))
             self.recording.close(
                 report,
                 outcome="completed",

@@ -27,7 +27,7 @@ from agentprov.record.session import SessionDirectory, State
 from agentprov.record.versions import Version, kept
 from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
-from agentprov.system.git import CatFile, blobs_at, diff_pairs, read_commit
+from agentprov.system.git import CatFile, blobs_at, diff_pairs, diff_tree, read_commit
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,14 @@ class Recording:
         self.journal = journal
         self._git = snapshot.private_git(world.git)
         self.touched: Mapping[bytes, tuple[str, str]] = {}
+        # A later command judges what was left uncommitted by what was known at the end.
         self.untouched_by_agent: frozenset[bytes] | None = None
         self.opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
+        if state.untouched is not None:
+            self.untouched_by_agent = frozenset(label_path(label) for label in state.untouched)
+            self.opened_by_agent = {
+                label_path(label): (first, last) for label, first, last in state.opened
+            }
         self._passed_over: set[str] = set()
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
@@ -113,6 +119,14 @@ class Recording:
         """List commits made here since the session began that have no statement yet."""
         known = {*self.state.bound, *self._passed_over}
         return commits.new_commits(self.world.git, self.state.refs, known=known)
+
+    def changed_in(self, trees: Sequence[str]) -> frozenset[bytes]:
+        """Give the paths in which commits or trees differ from the session's first snapshot."""
+        return frozenset(
+            change.path
+            for tree in trees
+            for change in diff_tree(self._git, self.state.baseline_tree, tree, renames=False)
+        )
 
     def bind(
         self,
@@ -263,11 +277,23 @@ class Recording:
             end_tree=end_tree,
             report=_without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
             by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
+            **self._hands(uncommitted),
             tips=after.tips,
             reflogs=tuple(sorted(after.reflogs.items())),
         )
         self.directory.set_pending([quote(path) for path in uncommitted])
         self.directory.clear_live()
+
+    def _hands(self, uncommitted: Sequence[bytes]) -> dict[str, Any]:
+        untouched, opened = self.untouched_by_agent, self.opened_by_agent or {}
+        if untouched is None:
+            return {}
+        return {
+            "untouched": tuple(path_label(path) for path in uncommitted if path in untouched),
+            "opened": tuple(
+                (path_label(path), *opened[path]) for path in uncommitted if path in opened
+            ),
+        }
 
     def bind_late(self) -> list[Commit]:
         """Bind commits made since the session closed that hold its uncommitted content."""

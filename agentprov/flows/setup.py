@@ -19,7 +19,7 @@ from agentprov.flows.live import Live
 from agentprov.flows.recording import Recording
 from agentprov.flows.repository import named
 from agentprov.flows.request import Request
-from agentprov.flows.vantages import Wire
+from agentprov.flows.vantages import Processes, Wire
 from agentprov.flows.world import World
 from agentprov.formats import names
 from agentprov.formats.facts import Agent, Gap, Session
@@ -51,6 +51,7 @@ class Setup:
         self.directory = SessionDirectory(world.git.home, self.id)
         self.scratch: Path | None = None
         self.wire: Wire | None = None
+        self.processes: Processes | None = None
 
     def start(self, asked: Before) -> Live:
         """Set the session up and give the recorder that serves it; raises what refuses it."""
@@ -86,6 +87,7 @@ class Setup:
         adapter = adapter_for(request.argv[0], package.name if package else None)
         wire = Wire(adapter, context)
         self.wire = wire
+        self.processes = Processes(request.attribute, self.scratch, self.id)
         launch = wire.set_up(request.gateway, self.directory.spool, adapter.prepare(context))
         servers = adapter.mcp_servers(context)
         if servers:
@@ -175,6 +177,8 @@ class Setup:
         self.identity.close()
         if self.wire is not None:
             self.wire.stop()
+        if self.processes is not None:
+            self.processes.stop("")
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
         self.directory.clear_live()

@@ -7,7 +7,7 @@ recorded at a lower basis (DESIGN section 9).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,12 @@ from agentprov.formats import exchange
 from agentprov.formats.dropbox import Drop
 from agentprov.formats.facts import AgentReport, Gap
 from agentprov.ports import AgentAdapter, Launch, LaunchContext
+from agentprov.system.process import Running, spawn
 
 if TYPE_CHECKING:
+    from agentprov.record.attribution import Untouched
     from agentprov.record.gateway.launch import Gateway
+    from agentprov.system.attribution.tree import Attribution
 
 
 # An agent's own servers on this machine are no model's.
@@ -48,6 +51,16 @@ class Wire:
     def relayed(self) -> bool:
         """Say whether the agent was pointed at the gateway."""
         return self._gateway is not None
+
+    @property
+    def address(self) -> tuple[str, ...]:
+        """Give where the agent reaches the gateway, as process attribution names contacts."""
+        if self._gateway is None:
+            return ()
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(self._gateway.base_url)
+        return (f"tcp:{parts.hostname}:{parts.port}",)
 
     def set_up(self, mode: GatewayMode, spool: Path, launch: Launch) -> Launch:
         """Start the gateway and point the agent at it; gives the launch as it stands then.
@@ -169,3 +182,45 @@ class Wire:
             gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
             relayed=True,
         )
+
+
+class Processes:
+    """Which files the agent's processes open for writing; does nothing unless wanted."""
+
+    def __init__(self, wanted: bool, scratch: Path, session: str) -> None:
+        self._attribution: Attribution | None = None
+        if wanted:
+            from agentprov.system.attribution.tree import Attribution
+
+            self._attribution = Attribution.start(scratch, f"AGENTPROV_SESSION={session}")
+
+    def spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Running:
+        """Start the agent, followed if that was wanted; raises as `process.spawn`."""
+        if self._attribution is None:
+            return spawn(argv, env, cwd)
+        return self._attribution.spawn(argv, env, cwd)
+
+    def check(self) -> None:
+        """Keep it alive; for the recorder's tick."""
+        if self._attribution is not None:
+            self._attribution.check()
+
+    def judge(
+        self, top: bytes, changed: Collection[bytes], expected: Collection[str]
+    ) -> Untouched | None:
+        """Say which changed paths the agent's processes did not write; None when not wanted."""
+        if self._attribution is None:
+            return None
+        from agentprov.record.attribution import untouched_by_agent
+
+        return untouched_by_agent(top, changed, self._attribution.so_far(), expected=expected)
+
+    def stop(self, now: str, expected: Collection[str] = ()) -> Sequence[Gap]:
+        """End following and give the gaps; what still runs is let through unseen."""
+        if self._attribution is None:
+            return ()
+        from agentprov.record.attribution import contact_gap
+
+        known = self._attribution.stop()
+        contact = contact_gap(known, now, expected)
+        return (*known.gaps, contact) if contact else known.gaps

@@ -34,7 +34,9 @@ class State:
 
     `by_command` are the labels of paths that changed only while a command of the agent ran;
     `followed` says that the contents of changed files were kept from the start without a gap,
-    `alone` that no other session was live in the repository until this one closed.
+    `alone` that no other session was live in the repository until this one closed. `untouched`
+    are the labels of uncommitted paths that the agent's processes did not write, `opened` label,
+    first and last time of those that they may have; None and none without process attribution.
     """
 
     session: Session
@@ -53,6 +55,8 @@ class State:
     by_command: tuple[str, ...] = ()
     followed: bool = False
     alone: bool = True
+    untouched: tuple[str, ...] | None = None
+    opened: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def refs(self) -> RefState:

@@ -1,0 +1,59 @@
+"""The work tree while an agent runs: when paths changed, and what they held in between."""
+
+from __future__ import annotations
+
+from agentprov.flows.world import World
+from agentprov.record.session import SessionDirectory
+from agentprov.record.snapshot import private_git
+from agentprov.record.versions import Versions
+from agentprov.record.watcher import Summary, Watcher
+
+
+class Disk:
+    """File events and kept versions of one session; optional, and never in the way.
+
+    Start it with the agent, or later: what was written before cannot be followed then.
+    """
+
+    def __init__(self, world: World, directory: SessionDirectory) -> None:
+        objects = private_git(world.git).objects
+        assert objects is not None
+        self._versions = Versions(
+            world.git.top, objects, directory.versions, world.now, world.git.object_format
+        )
+        self._watcher = Watcher(
+            world.git.top, world.clock, ignore=(world.git.home,), noticed=self._versions.noticed
+        )
+        self._from_the_start = False
+        self._started = False
+
+    def start(self, *, with_the_agent: bool) -> None:
+        """Begin, once; `with_the_agent` says that nothing can have been written before."""
+        if self._started:
+            return
+        self._started = True
+        self._from_the_start = with_the_agent
+        self._versions.start()
+        self._watcher.start()
+
+    def so_far(self) -> Summary:
+        """Give the events up to now, with every version read that they announced."""
+        self._versions.settle()
+        return self._watcher.so_far()
+
+    def stop(self) -> Summary:
+        """End watching; gives what there is to say, the same when called again."""
+        if not self._started:
+            return Summary()
+        summary = self._watcher.stop()
+        self._versions.stop()
+        return summary
+
+    def followed(self, seen: Summary) -> bool:
+        """Say whether every change since the agent's start was seen and its content kept."""
+        return (
+            self._from_the_start
+            and seen.watching_since is not None
+            and not seen.gaps
+            and not self._versions.left_out()
+        )
