@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.2
 _RELAYS_SECONDS = 1.0
+_WIRE_SECONDS = 2.0
 
 
 class Opened(Protocol):
@@ -79,7 +80,7 @@ class Live:
         self.world = recording.world
         self.commits: list[Commit] = []
         self._reflogs = self._reflog_state()
-        self._prompted = False
+        self._prompted_at: float | None = None
         self._disk = Disk(self.world, recording.directory)
         self._pid: int | None = None
         self._beside = threading.Thread(target=self._look_beside, daemon=True)
@@ -140,18 +141,29 @@ class Live:
         self.processes.check()
         fresh = self._take_drops()
         reflogs = self._reflog_state()
-        prompted = any(item.drop.channel == "git" for item in fresh)
-        ready = self.identity.hashed and not self._beside.is_alive()
-        self._prompted = self._prompted or prompted or reflogs != self._reflogs
-        if self._prompted and ready:
-            self._prompted = False
+        if reflogs != self._reflogs or any(item.drop.channel == "git" for item in fresh):
             self._reflogs = reflogs
+            self._prompted_at = self._prompted_at or self.world.clock.monotonic()
+        ready = self.identity.hashed and not self._beside.is_alive()
+        if self._prompted_at is not None and ready and self._settled():
+            self._prompted_at = None
             self._open()
             found = self.recording.find()
             if found:
                 self._note_touched(self._disk.so_far())
                 self._note_hands(self.recording.changed_in(found))
                 self.commits += self.recording.bind(found, self._report(), during=True)
+
+    def _settled(self) -> bool:
+        """Say whether what led to a commit has had time to arrive from the wire.
+
+        The gateway reads beside the traffic, so an answer may reach us after the write that it
+        asked for. Bound too early, a commit would be stated at a lower basis than is known.
+        """
+        if self.wire is None or not self.wire.relayed:
+            return True
+        assert self._prompted_at is not None
+        return self.world.clock.monotonic() - self._prompted_at >= _WIRE_SECONDS
 
     def _take_drops(self) -> list[Dropped]:
         fresh = self.spool.new()

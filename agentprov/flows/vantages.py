@@ -59,7 +59,7 @@ class Wire:
             return ()
         from urllib.parse import urlsplit
 
-        parts = urlsplit(self._gateway.base_url)
+        parts = urlsplit(self._gateway.proxy_url or self._gateway.base_url)
         return (f"tcp:{parts.hostname}:{parts.port}",)
 
     def set_up(self, mode: GatewayMode, spool: Path, launch: Launch) -> Launch:

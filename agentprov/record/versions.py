@@ -14,9 +14,9 @@ import os
 import stat
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from hashlib import new as new_hash
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -29,6 +29,7 @@ MAX_VERSION_BYTES = 1024 * 1024
 MAX_VERSIONS_OF_PATH = 256
 MAX_TOTAL_BYTES = 256 * 1024 * 1024
 _STOP_SECONDS = 2.0
+_WRITING = timedelta(seconds=1)
 
 
 def instant(time: str) -> datetime:
@@ -198,7 +199,31 @@ def kept(
             content = read(entry.blob) if entry.blob else None
             version = Version(entry.since, entry.at, content, entry.by_others)
             found.setdefault(entry.path, []).append(version)
-    return found
+    return {path: _whole(versions) for path, versions in found.items()}
+
+
+def _whole(versions: Sequence[Version]) -> list[Version]:
+    """Leave out an empty file that was read between truncating and writing.
+
+    Taken for a version, it would seem that the write put back, as its own, what stood there all
+    along. The version after it speaks for both steps.
+    """
+    out: list[Version] = []
+    since, by_others = None, True
+    for version, after in zip(versions, [*versions[1:], None], strict=True):
+        if (
+            version.content == b""
+            and after is not None
+            and after.content
+            and instant(after.at) - instant(version.at) <= _WRITING
+        ):
+            since, by_others = since or version.since, by_others and version.by_others
+            continue
+        if since is not None:
+            version = replace(version, since=since, by_others=by_others and version.by_others)
+            since, by_others = None, True
+        out.append(version)
+    return out
 
 
 def _entries(place: Path) -> Iterator[_Entry]:

@@ -378,3 +378,12 @@ def test_a_run_that_was_switched_off_is_a_gap_in_the_next_record(repository: Rep
     assert run(repository, "echo c > c; git add c; git commit -qm c") == 0
     (opened,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "open"]
     assert "gaps" not in opened["predicate"]
+
+
+def test_proxy_mode_records_a_command_that_speaks_to_no_model(repository: Repository) -> None:
+    script = 'test -n "$HTTPS_PROXY" && echo x > x; git add x; git commit -qm x'
+    answer = agentprov("run", "--gateway", "proxy", "--", "sh", "-c", script, cwd=repository.top)
+    assert answer.status == 0, answer.err
+    assert "could not be closed" not in answer.err
+    (closed,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "close"]
+    assert closed["predicate"]["session"]["outcome"] == "completed"

@@ -120,3 +120,26 @@ def test_file_events_drive_it(tree: Path, tmp_path: Path) -> None:
     watched.stop()
     found = kept(tmp_path / "versions.jsonl", lambda blob: _read(tmp_path, blob), [b"f"])
     assert found[b"f"][-1].content == b"text\n"
+
+
+def test_a_file_caught_between_truncating_and_writing_is_no_version(
+    tree: Path, tmp_path: Path
+) -> None:
+    watched = _versions(tmp_path)
+    for content in ("one\n", "", "one\ntwo\n"):
+        (tree / "f").write_text(content)
+        watched.noticed(b"f", f"2026-01-01T00:01:0{len(content)}Z")
+        watched.settle()
+    found = kept(tmp_path / "versions.jsonl", lambda blob: _read(tmp_path, blob), [b"f"])[b"f"]
+    assert [version.content for version in found] == [b"one\n", b"one\ntwo\n"]
+    assert found[1].since == "2026-01-01T00:01:00Z"
+
+
+def test_a_file_that_was_emptied_and_stayed_so_is_a_version(tree: Path, tmp_path: Path) -> None:
+    watched = _versions(tmp_path)
+    for content in ("one\n", ""):
+        (tree / "f").write_text(content)
+        watched.noticed(b"f", "2026-01-01T00:01:00Z")
+        watched.settle()
+    found = kept(tmp_path / "versions.jsonl", lambda blob: _read(tmp_path, blob), [b"f"])[b"f"]
+    assert [version.content for version in found] == [b"one\n", b""]
