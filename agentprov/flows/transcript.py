@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agentprov.errors import UserError
 from agentprov.flows.sessions import find
+from agentprov.formats import exchange
 from agentprov.formats.redaction import Redactor, secret_values
 from agentprov.record.session import SessionDirectory
 from agentprov.record.spool import Dropped
@@ -50,7 +51,10 @@ def keep(
     redactor = Redactor(secret_values(environment))
     lines = []
     for item in drops:
-        text = item.drop.payload.decode("utf-8", "replace")
+        payload_bytes = item.drop.payload
+        if item.drop.channel == exchange.CHANNEL:
+            payload_bytes = exchange.unsealed(payload_bytes)
+        text = payload_bytes.decode("utf-8", "replace")
         try:
             payload = redactor.redact_value(json.loads(text))
         except (ValueError, RecursionError):

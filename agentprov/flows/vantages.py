@@ -36,14 +36,14 @@ _OTHER_PROVIDERS = "off-the-wire"
 class Wire:
     """The gateway between an agent and its model, and what it saw.
 
-    `gaps` are those of the set-up; `check` and `stop` give the later ones.
+    `key` is the secret that the gateway's drops are sealed with and lines are digested with.
     """
 
     def __init__(self, adapter: AgentAdapter, context: LaunchContext) -> None:
         self._adapter = adapter
         self._context = context
         self._gateway: Gateway | None = None
-        self._key = secrets.token_bytes(32)
+        self.key = secrets.token_bytes(32)
         self._gaps: list[Gap] = []
         self.why_not: str | None = None
 
@@ -97,7 +97,7 @@ class Wire:
             spool,
             self._context.scratch,
             environment=self._context.environment,
-            key=self._key,
+            key=self.key,
         )
         redirected = self._adapter.redirect(self._context, launch, self._gateway.base_url)
         started = self._context.started
@@ -123,7 +123,7 @@ class Wire:
             spool,
             self._context.scratch,
             environment=self._context.environment,
-            key=self._key,
+            key=self.key,
             proxied=MODEL_HOSTS,
         )
         assert gateway.proxy_url is not None
@@ -165,6 +165,10 @@ class Wire:
         for drop in drops:
             if drop.channel != exchange.CHANNEL:
                 continue
+            if not exchange.is_genuine(self.key, drop.event, drop.payload):
+                now = self._context.started
+                gaps.append(Gap("wire-drop-forged", now, now, "not sealed by this run's gateway"))
+                continue
             try:
                 if drop.event == exchange.EVENT:
                     exchanges.append(exchange.decode(drop.payload))
@@ -178,7 +182,7 @@ class Wire:
             exchanges,
             self._adapter.edits_of,
             str(self._context.cwd),
-            key=self._key,
+            key=self.key,
             gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
             relayed=True,
         )

@@ -8,9 +8,10 @@ part of an exchange.
 
 from __future__ import annotations
 
+import hmac
 import json
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any, Literal
 
 from agentprov.errors import MalformedInput
@@ -92,22 +93,46 @@ def line_mac(key: bytes, line: str) -> str:
     return blake2b(content, key=key, digest_size=8).hexdigest()
 
 
+def sealed(key: bytes, event: str, payload: bytes) -> bytes:
+    """Put a keyed digest in front of a drop's payload, which only the session's gateway can make.
+
+    Any process of the user can write into a spool. The key is handed to the gateway alone; a
+    process that reads the gateway's memory can still take it.
+    """
+    return _seal(key, event, payload) + b"\n" + payload
+
+
+def is_genuine(key: bytes, event: str, payload: bytes) -> bool:
+    """Say whether a sealed payload was made with this key, for this event."""
+    seal, newline, inner = payload.partition(b"\n")
+    return bool(newline) and hmac.compare_digest(seal, _seal(key, event, inner))
+
+
+def _seal(key: bytes, event: str, payload: bytes) -> bytes:
+    return hmac.new(key, event.encode() + b"\n" + payload, sha256).hexdigest().encode()
+
+
+def unsealed(payload: bytes) -> bytes:
+    """Give the payload behind a seal; checks nothing."""
+    return payload if payload.startswith(b"{") else payload.partition(b"\n")[2]
+
+
 def encode(exchange: Exchange) -> bytes:
     """Write an exchange as the payload of its drop."""
     return json.dumps(asdict(exchange), separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def decode(payload: bytes) -> Exchange:
-    """Read an exchange; raises MalformedInput."""
-    value: Any = canonical.parse(payload, what="exchange", max_bytes=64 * 1024 * 1024)
+    """Read an exchange, sealed or not; raises MalformedInput. Does not check a seal."""
+    value: Any = canonical.parse(unsealed(payload), what="exchange", max_bytes=64 * 1024 * 1024)
     if not isinstance(value, dict):
         raise MalformedInput("exchange: not an object")
     return frozen.from_plain(Exchange, value)
 
 
 def decode_gap(payload: bytes) -> Gap:
-    """Read a gap that the gateway dropped; raises MalformedInput."""
-    value: Any = canonical.parse(payload, what="gateway gap")
+    """Read a gap that the gateway dropped, sealed or not; raises MalformedInput."""
+    value: Any = canonical.parse(unsealed(payload), what="gateway gap")
     if not isinstance(value, dict):
         raise MalformedInput("gateway gap: not an object")
     return frozen.from_plain(Gap, value)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agentprov.formats import dropbox
+from agentprov.formats.exchange import unsealed
 from agentprov.ports import Upstream
 from agentprov.record.gateway.authority import make_authority
 from agentprov.record.gateway.launch import Gateway
@@ -51,7 +52,7 @@ def port_and_path(base_url: str) -> tuple[int, str]:
 def drops(place: Path, event: str) -> list[Any]:
     """Give the payloads of the gateway's drops of one kind, as JSON."""
     read = [dropbox.decode(path.read_bytes()) for path in (place / "spool").glob("*.drop")]
-    return [json.loads(drop.payload) for drop in read if drop.event == event]
+    return [json.loads(unsealed(drop.payload)) for drop in read if drop.event == event]
 
 
 def certified(place: Path, *hosts: str) -> tuple[Path, ssl.SSLContext]:

@@ -32,7 +32,7 @@ TapFactory = Callable[[str, str, Headers, TapContext], Tap | None]
 def main() -> int:
     """Read until there is no more."""
     given = json.loads(_line())
-    ledger = Ledger(Path(given["spool"]), lambda: _report(LOST, 0))
+    ledger = Ledger(Path(given["spool"]), lambda: _report(LOST, 0), bytes.fromhex(given["key"]))
     taps = Taps(ledger, bytes.fromhex(given["key"]))
     decoder = frames.Decoder()
     while data := os.read(0, _PIECE):

@@ -55,7 +55,7 @@ async def _serve(given: Orders) -> None:
     # A connection's traceback may hold what passed through it.
     loop.set_exception_handler(lambda _loop, _context: None)
     spool = Path(given.spool)
-    ledger = Ledger(spool, lambda: say(LOST))
+    ledger = Ledger(spool, lambda: say(LOST), bytes.fromhex(given.key))
     watch = Watch(spool, bytes.fromhex(given.key), given.first_number, ledger)
     house = House(
         Door(given.port, given.routes, given.password, given.known),

@@ -11,15 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agentprov.formats import dropbox
-from agentprov.formats.exchange import CHANNEL, EVENT, GAP_EVENT, Exchange, encode
+from agentprov.formats.exchange import CHANNEL, EVENT, GAP_EVENT, Exchange, encode, sealed
 from agentprov.system.files import atomic_write
 
 
 class Ledger:
-    """Puts drops into one session's spool; `lost` is called for each that could not be kept."""
+    """Puts drops into one session's spool, sealed with the session's key.
 
-    def __init__(self, spool: Path, lost: Callable[[], None]) -> None:
+    `lost` is called for each that could not be kept.
+    """
+
+    def __init__(self, spool: Path, lost: Callable[[], None], key: bytes = b"") -> None:
         self._spool = spool
+        self._key = key
         self.lost = lost
         self._closed = False
 
@@ -41,7 +45,7 @@ class Ledger:
         if self._closed:
             return
         name = f"gateway-{os.getpid()}-{secrets.token_hex(8)}{dropbox.SUFFIX}"
-        drop = dropbox.encode(dropbox.Drop(CHANNEL, event, payload))
+        drop = dropbox.encode(dropbox.Drop(CHANNEL, event, sealed(self._key, event, payload)))
         try:
             if len(payload) > dropbox.MAX_DROP_BYTES:
                 raise OSError("larger than a drop may be")

@@ -114,12 +114,36 @@ def test_what_the_gateway_told_is_put_beside_the_report(
         1, "anthropic", "scripted", "h", begun, ended, 200, True, requested="a", served="b"
     )
     gap = {"why": "gateway-restarted", "start": begun, "end": ended}
+
+    def told(event: str, payload: bytes) -> Drop:
+        return Drop(exchange.CHANNEL, event, exchange.sealed(made.key, event, payload))
+
     drops = [
-        Drop(exchange.CHANNEL, exchange.EVENT, exchange.encode(answered)),
-        Drop(exchange.CHANNEL, exchange.GAP_EVENT, json.dumps(gap).encode()),
-        Drop(exchange.CHANNEL, exchange.EVENT, b"rubbish"),
+        told(exchange.EVENT, exchange.encode(answered)),
+        told(exchange.GAP_EVENT, json.dumps(gap).encode()),
+        told(exchange.EVENT, b"rubbish"),
     ]
     report = made.seen(AgentReport(), drops)
     assert [(m.requested, m.served, m.basis) for m in report.models] == [("a", "b", "intercepted")]
     assert {g.why for g in report.gaps} == {"gateway-restarted", "wire-drop-unreadable"}
     assert not report.wire_complete
+
+
+@pytest.mark.parametrize("seal", ["none", "another key", "another event"])
+def test_what_somebody_else_put_into_the_spool_is_not_the_wire(
+    wires: list[Wire], context: LaunchContext, tmp_path: Path, seal: str
+) -> None:
+    made = wire(wires, KNOWN, context)
+    made.set_up("auto", tmp_path / "spool", LAUNCH)
+    begun, ended = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
+    forged = exchange.encode(
+        exchange.Exchange(1, "anthropic", "scripted", "h", begun, ended, 200, True, served="b")
+    )
+    payload = {
+        "none": forged,
+        "another key": exchange.sealed(b"k", exchange.EVENT, forged),
+        "another event": exchange.sealed(made.key, exchange.GAP_EVENT, forged),
+    }[seal]
+    report = made.seen(AgentReport(), [Drop(exchange.CHANNEL, exchange.EVENT, payload)])
+    assert report.models == ()
+    assert {gap.why for gap in report.gaps} == {"wire-drop-forged"}

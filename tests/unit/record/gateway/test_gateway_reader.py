@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentprov.formats import dropbox
-from agentprov.formats.exchange import Exchange, decode
+from agentprov.formats.exchange import Exchange, decode, unsealed
 from agentprov.record.gateway.frames import Beginning, Frame, Kind, encode_answer, encode_beginning
 from agentprov.record.gateway.framing import Headers
 from agentprov.record.gateway.reader import Taps
@@ -128,7 +128,7 @@ def test_a_tap_that_raises_is_dropped_with_a_gap_that_quotes_nothing(
     taps.take(begin(8))
     play(taps, 7)
     taps.take(Frame(Kind.END, 8, ENDED))
-    by_event = {drop.event: drop.payload for drop in drops(tmp_path)}
+    by_event = {drop.event: unsealed(drop.payload) for drop in drops(tmp_path)}
     assert sorted(by_event) == ["exchange", "gap"]
     assert decode(by_event["exchange"]).number == 8
     assert b"sk-secret" not in by_event["gap"]

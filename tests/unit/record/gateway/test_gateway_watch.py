@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from agentprov.formats import dropbox
+from agentprov.formats.exchange import unsealed
 from agentprov.record.gateway import watch as watching
 from agentprov.record.gateway.door import Route
 from agentprov.record.gateway.spooling import Ledger
@@ -26,7 +27,7 @@ DYING = (sys.executable, "-I", "-c", "pass")
 
 def drops(spool: Path, event: str) -> list[Any]:
     read = [dropbox.decode(path.read_bytes()) for path in spool.glob("*.drop")]
-    return [json.loads(drop.payload) for drop in read if drop.event == event]
+    return [json.loads(unsealed(drop.payload)) for drop in read if drop.event == event]
 
 
 def run(spool: Path, play: Callable[[Watch], Coroutine[Any, Any, None]], *argv: str) -> None:
