@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -10,6 +11,14 @@ import pytest
 
 _FOREIGN = ("GIT_", "AGENTPROV_", "CLAUDE", "CODEX", "ANTHROPIC", "OPENAI", "XDG_")
 _REAL_CONNECT = socket.socket.connect
+
+
+def pytest_configure() -> None:
+    """Start from default signal handling, also under nohup and job runners that ignore some."""
+    for name in ("SIGHUP", "SIGQUIT"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +35,17 @@ def repository(tmp_path: Path) -> Repository:
     return made
 
 
+def _unmeasured() -> dict[str, str]:
+    """Give the environment without coverage's own start, which imports sqlite3."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
 def _imported(place: Path, *arguments: str) -> tuple[int, set[str]]:
     """Run one command in a fresh interpreter; gives its status and the modules it imported."""
     answer = place.parent / "imported.json"
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, str(answer), *arguments],
-        cwd=place, capture_output=True, check=False,
+        cwd=place, env=_unmeasured(), capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     status, modules = json.loads(answer.read_text())
