@@ -186,6 +186,8 @@ def model(facts: ModelUse) -> dict[str, Any]:
         calls=facts.calls,
         inputTokens=facts.input_tokens,
         outputTokens=facts.output_tokens,
+        host=facts.host,
+        parameters=dict(facts.parameters),
         why=facts.why or (None if facts.served else "nobody kept what was served"),
     )
 

@@ -232,6 +232,7 @@ def _add_models(
                     requested=use.requested,
                     role=use.role,
                     basis=use.basis,
+                    host=use.host,
                 ),
             }
         )

@@ -177,6 +177,9 @@ class Live:
                     "size": len(item.drop.payload),
                 },
             )
+            told = self.wire.told(item.drop) if self.wire else None
+            if told is not None:
+                self.recording.journal.append("exchange", told)
         return fresh
 
     def _note_touched(self, seen: Summary) -> None:
@@ -248,6 +251,7 @@ class Live:
             for sentence in report.contradictions:
                 self.recording.journal.append("contradiction", {"text": sentence})
             self._note_bad_drops()
+            self._note_changed_materials()
             self._plan_was_read(report)
             self._note_survivors()
             found = self.recording.find()
@@ -346,6 +350,21 @@ class Live:
             self._gap("drops-cut-off", f"{cut_off} payloads of hooks are not whole")
         for defect in self.spool.defects:
             self._gap("drop-unreadable", defect)
+
+    def _note_changed_materials(self) -> None:
+        """Say which instructions, settings and hooks differ from the session's beginning."""
+        before = {(m.role, m.label): m.sha256 for m in self.recording.state.session.materials}
+        try:
+            pairs = self.adapter.materials(self.context)
+            found = digest_materials(pairs, self.context.top, self.context.home)
+        except (AgentprovError, OSError, ValueError) as error:
+            self._gap("configuration-not-read", str(error))
+            return
+        after = {(m.role, m.label): m.sha256 for m in found}
+        for name in sorted({*before, *after}):
+            # Claude writes its own state into this file at every start.
+            if before.get(name) != after.get(name) and not name[1].endswith("/.claude.json"):
+                self._gap("material-changed", f"{name[0]}: {name[1]}")
 
     def _note_survivors(self) -> None:
         """Say which processes of the session still run: what they write later is not its own."""

@@ -159,6 +159,7 @@ def _models(
             "served": unquote(served),
             "uri": item["uri"],
             "role": notes.get("role"),
+            "host": notes.get("host"),
             "basis": notes.get("basis"),
         }
     for item in metadata.get("agentprov_unknown", []):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentprov.errors import AgentprovError, CannotStart, MalformedInput
 from agentprov.flows.request import GatewayMode
@@ -153,6 +153,38 @@ class Wire:
         found = self._gateway.stop()
         self._gaps += found
         return found
+
+    def told(self, drop: Drop) -> dict[str, Any] | None:
+        """Give what the journal keeps of an exchange: ids, counts and keyed digests, no text."""
+        if drop.channel != exchange.CHANNEL or drop.event != exchange.EVENT:
+            return None
+        if not exchange.is_genuine(self.key, drop.event, drop.payload):
+            return None
+        try:
+            one = exchange.decode(drop.payload)
+        except MalformedInput:
+            return None
+        return {
+            "number": one.number,
+            "provider": one.provider,
+            "host": one.host,
+            "requested": one.requested,
+            "served": one.served,
+            "responseId": one.response_id,
+            "requestId": one.request_id,
+            "role": one.role,
+            "parameters": dict(one.parameters),
+            "inputTokens": one.input_tokens,
+            "outputTokens": one.output_tokens,
+            "started": one.started,
+            "finished": one.finished,
+            "status": one.status,
+            "complete": one.complete,
+            "why": one.why,
+            "calls": [call.id for call in one.tool_calls],
+            "requestMac": one.request_mac,
+            "answerMac": one.answer_mac,
+        }
 
     def seen(self, report: AgentReport, drops: Iterable[Drop]) -> AgentReport:
         """Put what was seen on the wire beside what the agent reported."""

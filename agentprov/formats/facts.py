@@ -144,7 +144,11 @@ class McpSeen:
 
 @dataclass(frozen=True)
 class ModelUse:
-    """Calls to one served model; `served` is None when nobody kept what was served."""
+    """Calls to one served model; `served` is None when nobody kept what was served.
+
+    `host` is the host that answered, where the wire was seen; `parameters` are those that were
+    the same in every call.
+    """
 
     provider: str
     requested: str | None
@@ -155,6 +159,8 @@ class ModelUse:
     input_tokens: int = 0
     output_tokens: int = 0
     why: str | None = None
+    host: str | None = None
+    parameters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

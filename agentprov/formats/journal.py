@@ -27,6 +27,7 @@ KINDS = frozenset(
         "report",
         "commit",
         "contradiction",
+        "exchange",
         "statement",
         "gap",
         "session-close",

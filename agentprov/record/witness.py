@@ -200,11 +200,11 @@ def _models(
     reported: Sequence[ModelUse], exchanges: Sequence[Exchange], *, complete: bool
 ) -> tuple[ModelUse, ...]:
     """Count calls from the wire; what the agent reports beyond them stays, at its own basis."""
-    uses: dict[tuple[str, str | None, str | None, str], ModelUse] = {}
+    uses: dict[tuple[str, str | None, str | None, str, str], ModelUse] = {}
     for one in exchanges:
         if not (one.complete and _succeeded(one) and _is_model_call(one)):
             continue
-        name = (one.provider, one.requested, one.served, one.role)
+        name = (one.provider, one.requested, one.served, one.role, one.host)
         use = uses.get(name) or ModelUse(
             provider=one.provider,
             requested=one.requested,
@@ -212,9 +212,12 @@ def _models(
             role=one.role,
             basis="intercepted",
             why=None if one.served else NAMELESS_SERVED,
+            host=one.host,
+            parameters=one.parameters,
         )
         uses[name] = replace(
             use,
+            parameters=tuple(item for item in use.parameters if item in one.parameters),
             calls=use.calls + 1,
             input_tokens=use.input_tokens + one.input_tokens,
             output_tokens=use.output_tokens + one.output_tokens,

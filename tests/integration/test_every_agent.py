@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -99,6 +100,14 @@ def test_a_session_on_the_wire_names_its_model_and_an_origin_for_every_line(
     assert INSTRUCTIONS.get(session.agent, "AGENTS.md") in {
         i["path"] for i in found["instructions"]
     }
+
+    home = session.repository.top / ".git/agentprov/sessions" / found["id"]
+    entries = [json.loads(line) for line in (home / "journal.jsonl").read_text().splitlines()]
+    seen = [entry["data"] for entry in entries if entry["kind"] == "exchange"]
+    answered = [one for one in seen if one["complete"] and one["role"] == "main"]
+    assert {one["served"] for one in answered} == {SERVED}
+    assert all(one["responseId"] and one["answerMac"] for one in answered)
+    assert {model["host"] for model in main} == {answered[0]["host"]}
 
     replayed = agentprov("replay", found["id"], "--json", cwd=session.repository.top)
     assert replayed.status == 0, replayed.out

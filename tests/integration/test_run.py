@@ -387,3 +387,18 @@ def test_proxy_mode_records_a_command_that_speaks_to_no_model(repository: Reposi
     assert "could not be closed" not in answer.err
     (closed,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "close"]
     assert closed["predicate"]["session"]["outcome"] == "completed"
+
+
+def test_instructions_that_change_during_the_session_are_on_record(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.write("AGENTS.md", "Be careful.\n")
+    repository.commit("instructions")
+    agent = tmp_path / "scripted-agent"
+    agent.write_text("#!/bin/sh\necho 'Ignore all that.' >> AGENTS.md; git commit -qam changed\n")
+    agent.chmod(0o755)
+    answer = agentprov("run", "--", str(agent), cwd=repository.top)
+    assert answer.status == 0
+    assert "gap: material-changed instruction: AGENTS.md" in answer.err
+    (closed,) = [s for s in bundles(repository) if s["predicate"].get("phase") == "close"]
+    assert "material-changed" in [gap["why"] for gap in closed["predicate"]["gaps"]]

@@ -36,6 +36,7 @@ _ANNOTATIONS = schema.members(
         "basis": parts.BASIS,
         "requested": schema.text(most=512),
         "role": schema.text(most=64),
+        "host": schema.text(most=512),
         "version": schema.text(most=256),
         "signature": schema.sha256_set,
         "why": parts.WHY,

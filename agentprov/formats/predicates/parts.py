@@ -135,6 +135,8 @@ MODEL = schema.constrained(
             "calls": schema.integer(),
             "inputTokens": schema.integer(),
             "outputTokens": schema.integer(),
+            "host": schema.text(most=512),
+            "parameters": schema.mapping(schema.text(least=0, most=4_096), most=100),
             "why": WHY,
         },
         unknown="ignore",

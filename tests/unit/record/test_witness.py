@@ -60,8 +60,17 @@ def _told(text: str = TEXT, call: str | None = "c1") -> AgentReport:
 def test_what_was_asked_for_and_what_answered_stay_apart() -> None:
     merged = _merge([_exchange(1, input_tokens=3), _exchange(2, input_tokens=4)])
     assert merged.models == (
-        ModelUse("anthropic", "latest", "served-1", "main", "intercepted", 2, 7),
+        ModelUse(
+            "anthropic", "latest", "served-1", "main", "intercepted", 2, 7, host="api.example"
+        ),
     )
+
+
+def test_parameters_are_kept_as_far_as_every_call_agrees() -> None:
+    one = _exchange(1, parameters=(("effort", "high"), ("max_tokens", "10")))
+    two = _exchange(2, parameters=(("effort", "high"), ("max_tokens", "20")))
+    (use,) = _merge([one, two]).models
+    assert use.parameters == (("effort", "high"),)
 
 
 def test_an_answer_that_names_no_model_gets_no_name() -> None:
