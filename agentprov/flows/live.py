@@ -84,12 +84,15 @@ class Live:
         self._disk = Disk(self.world, recording.directory)
         self._pid: int | None = None
         self._beside = threading.Thread(target=self._look_beside, daemon=True)
-        self._steering: tuple[Sequence[Material], Sequence[McpServer]] = ((), ())
-        self._steering_failure: str | None = None
+        self._materials: tuple[Material, ...] = ()
+        self._servers: Sequence[McpServer] = ()
+        self._servers_failure: str | None = None
 
     def serve(self, warn: Callable[[str], None]) -> Outcome:
         """Start the agent, record it to its end, and close the session."""
         environment = {**self.context.environment, **self.launch.environment}
+        # Before the agent can change them; the programs of MCP servers are hashed beside it.
+        self._materials = self._digested_materials()
         try:
             child = self.processes.spawn(self.launch.argv, environment, self.context.cwd)
         except AgentprovError:
@@ -117,20 +120,26 @@ class Live:
             report=report,
         )
 
-    def _look_beside(self) -> None:
-        """Digest what steers the agent while it is already at work."""
+    def _digested_materials(self) -> tuple[Material, ...]:
+        """Digest instruction files, settings and hooks; what cannot be read becomes a gap."""
         try:
             pairs = self.adapter.materials(self.context)
-            materials = digest_materials(pairs, self.context.top, self.context.home)
-            servers = resolve_mcp(
+            return digest_materials(pairs, self.context.top, self.context.home)
+        except (AgentprovError, OSError, ValueError) as error:
+            self._gap("configuration-not-read", str(error))
+            return ()
+
+    def _look_beside(self) -> None:
+        """Digest what serves the agent's tools while it is already at work."""
+        try:
+            self._servers = resolve_mcp(
                 self.adapter.mcp_servers(self.context),
                 self.context.cwd,
                 self.context.environment,
                 digests=self.setup.digests,
             )
-            self._steering = (materials, servers)
         except (AgentprovError, OSError, ValueError) as error:
-            self._steering_failure = str(error)
+            self._servers_failure = str(error)
 
     def _tick(self) -> None:
         if self._pid is not None:
@@ -206,9 +215,9 @@ class Live:
             return
         agent = self.identity.finish()
         self._beside.join()
-        if self._steering_failure is not None:
-            self._gap("configuration-not-read", self._steering_failure)
-        materials, servers = self._steering
+        if self._servers_failure is not None:
+            self._gap("configuration-not-read", self._servers_failure)
+        servers = self._servers
         if servers:
             from agentprov.record.mcp import pinning
 
@@ -217,7 +226,7 @@ class Live:
         session = replace(
             state.session,
             agent=agent,
-            materials=tuple(materials),
+            materials=self._materials,
             mcp_servers=tuple(servers),
             gaps=tuple(self.gaps),
         )
@@ -353,14 +362,8 @@ class Live:
 
     def _note_changed_materials(self) -> None:
         """Say which instructions, settings and hooks differ from the session's beginning."""
-        before = {(m.role, m.label): m.sha256 for m in self.recording.state.session.materials}
-        try:
-            pairs = self.adapter.materials(self.context)
-            found = digest_materials(pairs, self.context.top, self.context.home)
-        except (AgentprovError, OSError, ValueError) as error:
-            self._gap("configuration-not-read", str(error))
-            return
-        after = {(m.role, m.label): m.sha256 for m in found}
+        before = {(m.role, m.label): m.sha256 for m in self._materials}
+        after = {(m.role, m.label): m.sha256 for m in self._digested_materials()}
         for name in sorted({*before, *after}):
             # Claude writes its own state into this file at every start.
             if before.get(name) != after.get(name) and not name[1].endswith("/.claude.json"):

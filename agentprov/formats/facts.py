@@ -169,7 +169,8 @@ class Edit:
 
     `path` is absolute (text, as the agent gave it, resolved against its working directory).
     `text` is the new text as the model sent it; `model` the model that sent it, where known.
-    `at` is when the answer was complete (wire) or the tool ran (reports). `echoed` are numbers
+    `at` is the earliest time it can have acted: when the request
+    began (wire) or the tool ran (reports). `echoed` are numbers
     (from 1) of lines of `text` that had stood in an earlier request of the session. `replaces`
     is the text in whose place `text` goes, for tools that replace a piece of a file (None when
     not known or when the tool writes whole lines); with `every` wherever it stands. `until` is

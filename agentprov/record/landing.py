@@ -79,7 +79,7 @@ def by(at: datetime | None, end: datetime | None) -> bool:
 def of_answers(texts: Sequence[Text], steps: Sequence[Step]) -> dict[int, frozenset[int]]:
     """Give the steps in which each write on the wire landed, by the text's id.
 
-    No step that was over before the answer was complete; else the one that holds most of what
+    No step that was over before the answer was asked for; else the one that holds most of what
     is new in it. Large parts count too: a file may be read while it is half written.
     """
     found = {}

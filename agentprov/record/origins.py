@@ -232,7 +232,7 @@ class _Judge:
         return Step(before, lineage.keys, lineage.ids, places, prior=prior)
 
     def _take_wire(self, step: Step, number: int, landed_in: Mapping[int, frozenset[int]]) -> None:
-        """Claim lines that stand in an answer which was complete before they stood here."""
+        """Claim lines that stand in an answer which was asked for before they stood here."""
         texts = [
             one
             for one in self.wire

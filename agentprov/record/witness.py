@@ -87,19 +87,21 @@ class _Wire:
         # An answer that was cut off may have been used, or not; it proves nothing.
         if not (exchange.complete and _succeeded(exchange)):
             return
+        # An agent may carry a call out while the rest of the answer still streams, so the time
+        # before which nothing can have come of it is that of the request.
         for text in exchange.texts:
-            self._say(text, key, exchange.finished)
+            self._say(text, key, exchange.started)
         for call in exchange.tool_calls:
             self.calls[call.id] = call
             for text in _texts_in(call.arguments):
-                self._say(text, key, exchange.finished)
+                self._say(text, key, exchange.started)
             for edit in edits_of(call, cwd):
-                self._say(edit.text, key, exchange.finished)
+                self._say(edit.text, key, exchange.started)
                 self._write(
                     replace(
                         edit,
                         basis="intercepted",
-                        at=exchange.finished,
+                        at=exchange.started,
                         call_id=call.id,
                         model=exchange.served,
                         echoed=self._echoed(edit.text, key),

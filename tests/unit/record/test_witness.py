@@ -96,7 +96,7 @@ def test_a_write_on_the_wire_knows_its_answer() -> None:
     exchanges = [_exchange(1, tool_calls=(_call(),)), _exchange(2)]
     (edit,) = _merge(exchanges).wire
     assert (edit.basis, edit.model, edit.call_id) == ("intercepted", "served-1", "c1")
-    assert (edit.at, edit.until) == (exchanges[0].finished, exchanges[1].started)
+    assert (edit.at, edit.until) == (exchanges[0].started, exchanges[1].started)
 
 
 def test_lines_of_the_same_or_an_earlier_request_are_echoes() -> None:
