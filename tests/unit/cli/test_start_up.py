@@ -94,8 +94,9 @@ def test_an_agents_start_does_not_wait_for_the_watcher_or_signatures(
 ) -> None:
     program = "import agentprov.flows.run, sys; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", program],
+        env=_unmeasured(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
     modules = set(done.stdout.split())
     assert not _heavy(modules)
     assert "cryptography" not in modules
