@@ -14,11 +14,12 @@ _REAL_CONNECT = socket.socket.connect
 
 
 def pytest_configure() -> None:
-    """Start from default signal handling, also under nohup and job runners that ignore some."""
-    for name in ("SIGHUP", "SIGQUIT"):
+    """Start from default signal handling, also under nohup, ``&`` and runners that ignore some."""
+    for name in ("SIGHUP", "SIGQUIT", "SIGINT", "SIGTERM"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            default = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+            signal.signal(number, default)
 
 
 @pytest.fixture(autouse=True)
