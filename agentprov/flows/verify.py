@@ -21,7 +21,8 @@ from agentprov.formats.statement import Statement
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
-from agentprov.system.git import CatFile, CommitObject, Git, diff_pairs, parse_commit
+from agentprov.system.git import CatFile, CommitObject, Git, parse_commit
+from agentprov.system.trees import diff_pairs
 from agentprov.verify.judge import Case, Judgement, judge
 from agentprov.verify.record import Record
 from agentprov.verify.subjects import CommitFacts, PathDiff, session_trailers

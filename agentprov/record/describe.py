@@ -16,7 +16,8 @@ from agentprov.formats.quoting import unquote
 from agentprov.record import origins
 from agentprov.record.origins import Account, Circumstances
 from agentprov.record.versions import Version, instant
-from agentprov.system.git import CatFile, CommitObject, Git, RawChange, diff_tree, read_commit
+from agentprov.system.git import CatFile, CommitObject, Git, read_commit
+from agentprov.system.trees import RawChange, diff_tree
 
 _PATCH_OPTIONS = (
     "-r", "-M", "-l0", "--no-ext-diff", "--no-textconv", "--full-index", "--src-prefix=a/",

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal, cast
@@ -343,73 +343,6 @@ class CatFile:
 
 
 @dataclass(frozen=True)
-class RawChange:
-    """One entry of ``git diff-tree --raw``: what changed at a path between two trees."""
-
-    status: str
-    path: bytes
-    old_path: bytes | None
-    old_mode: str
-    new_mode: str
-    old_blob: str
-    new_blob: str
-
-
-def diff_tree(git: Git, old: str, new: str, *, renames: bool = True) -> list[RawChange]:
-    """List what differs between two trees or commits, by git itself, unfiltered.
-
-    With `renames`, exact and similar renames are one entry of status ``R``.
-    """
-    options = ["-M", "-l0"] if renames else ["--no-renames"]
-    out = git.run(
-        "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff", "--no-textconv",
-        "--full-index", *options, old, new,
-    )  # fmt: skip
-    return list(_raw_changes(out))
-
-
-def diff_pairs(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[RawChange]]:
-    """List what differs for each (old tree, new tree), without renames, by one process."""
-    if not pairs:
-        return []
-    asked = "".join(f"{old} {new}\n" for old, new in pairs).encode()
-    out = git.run(
-        "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff",
-        "--no-textconv", "--full-index", "--no-renames", input=asked,
-    )  # fmt: skip
-    answers: dict[tuple[str, str], list[RawChange]] = {}
-    current: list[RawChange] = []
-    fields = iter(out.split(b"\0"))
-    for field in fields:
-        # Each pair is echoed on a line of its own, in front of its first change if it has any.
-        for line in field.split(b"\n"):
-            if line.startswith(b":"):
-                current.append(_raw_change(line, next(fields)))
-            elif line:
-                old, _, new = line.decode().partition(" ")
-                current = answers[old, new] = []
-    return [answers.get(pair, []) for pair in pairs]
-
-
-def _raw_change(meta: bytes, path: bytes) -> RawChange:
-    old_mode, new_mode, old_blob, new_blob, status = meta[1:].decode().split(" ")
-    return RawChange(status[0], path, None, old_mode, new_mode, old_blob, new_blob)
-
-
-def _raw_changes(out: bytes) -> Iterator[RawChange]:
-    fields = iter(out.split(b"\0"))
-    for meta in fields:
-        if not meta.startswith(b":"):
-            continue
-        old_mode, new_mode, old_blob, new_blob, status = meta[1:].decode().split(" ")
-        path = next(fields)
-        old_path = None
-        if status[0] in "RC":
-            old_path, path = path, next(fields)
-        yield RawChange(status[0], path, old_path, old_mode, new_mode, old_blob, new_blob)
-
-
-@dataclass(frozen=True)
 class CommitObject:
     """A commit as stored: tree, parents, times, message; the object's own words, unverified."""
 
@@ -456,20 +389,6 @@ def read_commit(reader: CatFile, oid: str) -> CommitObject:
     if found is None or found[0] != "commit":
         raise GitFailed(f"commit {oid} is not in this repository")
     return parse_commit(oid, found[1])
-
-
-def blobs_at(git: Git, tree: str, paths: Iterable[bytes]) -> dict[bytes, str]:
-    """Give the blob ids of paths in a tree; those that are not there are left out."""
-    wanted = list(paths)
-    if not wanted:
-        return {}
-    out = git.run("--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", tree, "--", *wanted)
-    found: dict[bytes, str] = {}
-    for record in out.split(b"\0"):
-        meta, tab, path = record.partition(b"\t")
-        if tab:
-            found[path] = meta.split(b" ")[2].decode()
-    return found
 
 
 def _quote_alternate(path: Path) -> str:
