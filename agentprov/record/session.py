@@ -22,7 +22,7 @@ from agentprov.formats import canonical, frozen
 from agentprov.formats.facts import AgentReport, Session
 from agentprov.formats.journal import MAX_LINE_BYTES
 from agentprov.record.commits import RefState
-from agentprov.system.files import atomic_write
+from agentprov.system.files import atomic_write, open_regular
 from agentprov.system.process import alive
 
 STATE_VERSION = 1
@@ -114,7 +114,7 @@ class SessionDirectory:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 if entry.name == self.id or os.stat(place).st_mtime < since.timestamp():
                     continue
-                with open(place, "rb") as stream:
+                with open(open_regular(place), "rb") as stream:
                     opened = json.loads(stream.readline(MAX_LINE_BYTES))["at"]
                 if datetime.fromisoformat(opened) >= since:
                     return True
@@ -128,7 +128,7 @@ class SessionDirectory:
     def load(self) -> State:
         """Read the state; raises MalformedInput when there is none that can be read."""
         try:
-            value = canonical.parse(self._state.read_bytes(), what="session state")
+            value = canonical.parse(_content(self._state), what="session state")
         except OSError as error:
             raise MalformedInput(f"session {self.id}: no state ({error.strerror})") from error
         if not isinstance(value, dict) or value.get("version") != STATE_VERSION:
@@ -151,7 +151,7 @@ class SessionDirectory:
     def owner(self) -> tuple[int, str] | None:
         """Give (pid, start time) of the recorder that says it serves this session."""
         try:
-            lines = self._live.read_text(errors="surrogateescape").splitlines()
+            lines = _content(self._live).decode("utf-8", "surrogateescape").splitlines()
             return int(lines[0]), lines[1]
         except (OSError, ValueError, IndexError):
             return None
@@ -171,7 +171,7 @@ class SessionDirectory:
     def pending(self) -> list[bytes]:
         """Give the paths that are not committed yet, as git quotes them."""
         try:
-            return self._pending.read_bytes().splitlines()
+            return _content(self._pending).splitlines()
         except OSError:
             return []
 
@@ -186,6 +186,12 @@ class SessionDirectory:
     def bundles(self) -> list[bytes]:
         """Give the session's signed bundles in the order in which they were made."""
         try:
-            return [line for line in self.records.read_bytes().splitlines() if line]
+            return [line for line in _content(self.records).splitlines() if line]
         except OSError:
             return []
+
+
+def _content(path: Path) -> bytes:
+    # Whoever can write here could leave a FIFO, which would hold every reader for ever.
+    with open(open_regular(path), "rb") as stream:
+        return stream.read()

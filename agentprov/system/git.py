@@ -74,11 +74,13 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def git_program() -> str:
-    """Find git on PATH; raises UserError when there is none."""
-    found = shutil.which("git")
+    """Find git in the absolute folders of PATH; raises UserError when there is none."""
+    # A relative folder would let the repository we stand in name the program.
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    found = shutil.which("git", path=os.pathsep.join(one for one in folders if os.path.isabs(one)))
     if found is None:
         raise UserError("git is not installed, or not on PATH", hint="install git 2.31 or newer")
-    return os.path.abspath(found)
+    return found
 
 
 @dataclass(frozen=True)

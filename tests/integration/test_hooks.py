@@ -676,3 +676,19 @@ def test_the_program_works_when_a_manager_alone_calls_it(repository: Repository)
     repository.commit(env=repository.session())
     assert repository.trailers() == [TRAILER]
     assert len(repository.session_drops()) == 1
+
+
+# --- what somebody leaves to hold a commit
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+@pytest.mark.parametrize("name", ["pending/zz", "live/zz", "worker", "hook.sh", "spool/zz.json"])
+def test_a_fifo_among_our_files_holds_no_commit(repository: Repository, name: str) -> None:
+    place = repository.home / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    (repository.top / "file.txt").write_text("one more\n")
+    for words in (["add", "-A"], ["commit", "-qm", "goes on"]):
+        subprocess.run(["git", *words], cwd=repository.top, check=True, timeout=20)
+    assert repository.message() == "goes on\n"

@@ -121,7 +121,7 @@ _ap_say() {
 _ap_start_worker() { # at most one; it outlives this hook and holds none of its streams
   [ -x "$_ap_python" ] || return 0
   _ap_pid=
-  [ -r "$_ap_state/worker" ] && read -r _ap_pid <"$_ap_state/worker"
+  [ -f "$_ap_state/worker" ] && read -r _ap_pid <"$_ap_state/worker"
   case $_ap_pid in
   '' | *[!0-9]*) ;;
   *) kill -0 "$_ap_pid" 2>/dev/null && return 0 ;;
@@ -191,6 +191,7 @@ _ap_prepare_commit_msg() { # FILE SOURCE
     --no-color 2>/dev/null)
   [ -n "$_ap_staged" ] || return 0
   for _ap_waiting in "$_ap_state"/pending/*; do
+    [ -f "$_ap_waiting" ] || continue
     printf '%s\n' "$_ap_staged" | grep -Fxq -f "$_ap_waiting" 2>/dev/null || continue
     _ap_session=${_ap_waiting##*/}
     _ap_add_trailer "$1"
@@ -201,7 +202,7 @@ _ap_prepare_commit_msg() { # FILE SOURCE
 
 _ap_add_trailer() { # FILE
   _ap_number=
-  [ -r "$_ap_state/sessions/$_ap_session/next" ] &&
+  [ -f "$_ap_state/sessions/$_ap_session/next" ] &&
     read -r _ap_number <"$_ap_state/sessions/$_ap_session/next"
   case $_ap_number in '' | *[!0-9]*) return 0 ;; esac
   _ap_trailer="Agentprov-Session: $_ap_session/$_ap_number"

@@ -66,7 +66,8 @@ if [ -n "$_ap_former" ]; then
   case $_ap_name in pre*) [ "$_ap_status" -eq 0 ] || exit "$_ap_status" ;; esac
 fi
 
-if [ "$_ap_turn" = outer ] && [ -r "$_ap_common/agentprov/hook.sh" ]; then
+if [ "$_ap_turn" = outer ] && [ -f "$_ap_common/agentprov/hook.sh" ] &&
+  [ -r "$_ap_common/agentprov/hook.sh" ]; then
   # Even a damaged file must not fail the commit.
   trap 'exit $_ap_status' EXIT
   . "$_ap_common/agentprov/hook.sh"
