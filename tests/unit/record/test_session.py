@@ -37,4 +37,5 @@ def test_a_fifo_is_nothing_and_is_never_opened(
 
     monkeypatch.setattr(files.os, "open", refused)
     monkeypatch.setattr("builtins.open", refused)
+    monkeypatch.setattr("io.open", refused)
     assert not read(directory)
