@@ -79,7 +79,7 @@ def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
         "id": metadata["invocationId"],
         "sequence": metadata["agentprov_commit"]["sequence"],
         "builder": generation["runDetails"]["builder"]["id"],
-        "signer": parts[0].statement.key.person if parts[0].statement else None,
+        "signer": parts[0].statement.signer.person if parts[0].statement else None,
         "complete": closed.get("session", {}).get("outcome") == "completed",
         "startedAt": _offset(metadata["startedOn"]),
         "finishedAt": _offset(closed.get("session", {}).get("finishedOn")),

@@ -18,6 +18,7 @@ from agentprov.formats.digest import sha256
 from agentprov.formats.predicates import generation, session
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.statement import Statement
+from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
@@ -104,11 +105,8 @@ def trust_for(world: World, trust_file: Path | None) -> TrustRoot:
     """
     if trust_file is not None:
         return trust.read_file(trust_file)
-    for branch in ("refs/remotes/origin/HEAD",):
-        content = world.git.run("cat-file", "blob", f"{branch}:{trust.TRUST_PATH}", check=False)
-        if content:
-            return trust.read(content, f"{trust.TRUST_PATH} of {branch}")
-    return trust.local_trust(world.home, trust.person(world.git))
+    found = trust.at_revision(world.git, "refs/remotes/origin/HEAD")
+    return found or trust.local_trust(world.home, trust.person(world.git))
 
 
 def verify(world: World, words: Sequence[str], trust_file: Path | None = None) -> Judgement:
@@ -141,7 +139,7 @@ def judge_targets(world: World, targets: Targets, root: TrustRoot) -> Judgement:
             required=targets.required,
             plan_content=plan_content,
         )
-        return judge(case, KeyVerifier())
+        return judge(case, KeyVerifier(), OfflineEvidence())
 
 
 @dataclass(frozen=True)

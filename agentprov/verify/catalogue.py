@@ -43,6 +43,12 @@ CATALOGUE: Mapping[str, Kind] = {
     "signer-unknown": Kind(
         17, "error", "If you know this key to be good, add it to .agentprov/trust.yaml."
     ),
+    "evidence-unchecked": Kind(
+        19, "error", "Verify with the `agentprov` command, which can check certificates."
+    ),
+    "evidence-left-aside": Kind(
+        19, "note", "Name the authority in .agentprov/trust.yaml if its word shall count."
+    ),
     "signer-role": Kind(
         17, "error", "Have it signed by somebody who holds the role, or change trust.yaml."
     ),

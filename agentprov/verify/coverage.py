@@ -209,7 +209,7 @@ def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVe
                     session=view.session,
                     sequence=view.sequence,
                     part=view.part,
-                    signer=entry.statement.key.person,
+                    signer=entry.statement.signer.person,
                     builder=view.builder,
                 )
             )
@@ -234,7 +234,7 @@ def _plans(generation: Entry) -> Iterator[tuple[str, PlanRef]]:
                         name=view.name,
                         sha256=view.sha256,
                         statement_sha256=statement_sha256,
-                        signer=signed.key.person,
+                        signer=signed.signer.person,
                         declared_at=view.declared_at,
                     ),
                 )

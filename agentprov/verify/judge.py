@@ -23,7 +23,7 @@ from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustRoot
 
 if TYPE_CHECKING:
-    from agentprov.ports import SignatureVerifier
+    from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,22 @@ class Judgement:
     accepted: tuple[Entry, ...]
 
 
-def judge(case: Case, verifier: SignatureVerifier) -> Judgement:
+def judge(
+    case: Case, verifier: SignatureVerifier, evidence: EvidenceVerifier | None = None
+) -> Judgement:
     """Judge a case; raises nothing for anything that records can hold.
 
     Does not decide which commits to judge, which trust root applies, or what policy says.
     """
     findings: list[Finding] = []
 
-    # 1. The trust root must name at least one key.
-    if not case.trust.keys:
+    # 1. The trust root must name at least one signer.
+    if not case.trust.signers:
         problem = Problem("trust-empty", f"{case.trust.source} names no key")
         findings.append(finding(problem, subject=case.trust.source, commit=None))
 
-    # 2-4. Read each bundle, check its signature with a trusted key, read the statement.
-    entries = record.read(case.records, case.trust, verifier)
+    # 2-4. Read each bundle, check its signature with a trusted signer, read the statement.
+    entries = record.read(case.records, case.trust, verifier, evidence)
 
     # 5. The signer may say this, and may claim to know it in this way.
     for entry in entries:

@@ -61,11 +61,11 @@ def _about_signers(entries: Iterable[Entry]) -> Iterator[Unproven]:
         if not isinstance(entry.view, PlanView):
             continue
         for signed in entry.signatures.values():
-            if signed.key.custody in UNGUARDED:
+            if signed.signer.custody in UNGUARDED:
                 yield Unproven(
-                    f"that {signed.key.person} signed the plan in person",
-                    f"key custody is {signed.key.custody!r}: any process of this user, the agent "
-                    "included, could have signed",
+                    f"that {signed.signer.person} signed the plan in person",
+                    f"key custody is {signed.signer.custody!r}: any process of this user, the "
+                    "agent included, could have signed",
                     "declared",
                 )
 

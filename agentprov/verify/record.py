@@ -17,7 +17,7 @@ from agentprov.verify.signatures import Verified
 from agentprov.verify.trust import TrustRoot
 
 if TYPE_CHECKING:
-    from agentprov.ports import SignatureVerifier
+    from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
 View = PlanView | OpenView | CloseView | GenerationView
 
@@ -85,13 +85,18 @@ class Entry:
             self.problems.append(problem)
 
 
-def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifier) -> list[Entry]:
+def read(
+    records: Sequence[Record],
+    trust: TrustRoot,
+    verifier: SignatureVerifier,
+    evidence: EvidenceVerifier | None = None,
+) -> list[Entry]:
     """Check every bundle; the same payload found twice is one entry (DESIGN section 9).
 
     A copy with a bad signature takes nothing away from a good one.
     """
     checked = {record.data: None for record in records}
-    results = {data: signatures.check(data, trust, verifier) for data in checked}
+    results = {data: signatures.check(data, trust, verifier, evidence) for data in checked}
     good: dict[str, Entry] = {}
     entries: list[Entry] = []
     for record in records:
@@ -111,6 +116,7 @@ def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifie
             view=_view(verified.value) if verified else None,
             signatures={verified.signature_sha256: verified} if verified else {},
             problems=list(result.problems),
+            remarks=list(result.remarks),
         )
         entries.append(entry)
         if payload and verified:

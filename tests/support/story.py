@@ -82,7 +82,12 @@ class Key:
 
     def trusted(self) -> TrustedKey:
         return TrustedKey(
-            self.spki, self.person, self.roles, self.builders, self.custody, "trust.json"
+            spki=self.spki,
+            person=self.person,
+            roles=self.roles,
+            builders=self.builders,
+            custody=self.custody,
+            source="trust.json",
         )
 
 
