@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "keys": ("keys", "Make, list or show signing keys"),
     "plan": ("plan", "Sign, lint, show or list plans"),
     "run": ("run", "Run a coding agent and record it"),
+    "approve": ("approve", "Look at a change and sign a decision about it"),
     "log": ("log", "List commits with what is recorded of them"),
     "show": ("show", "Show what is recorded of one commit"),
     "transcript": ("transcript", "Show what a session kept of its channels"),

@@ -43,7 +43,12 @@ def shown(judgement: Judgement, commit: str) -> dict[str, Any]:
         "commit": commit,
         "coverage": next(c["coverage"] for c in verdict["commits"] if c["commit"] == commit),
         "sessions": [_session(parts, _signers(judgement, commit)) for parts in by_session.values()],
-        "approvals": [],
+        "approvals": [
+            item
+            for found in verdict["commits"]
+            if found["commit"] == commit
+            for item in found["approvals"]
+        ],
         "findings": [f for f in verdict["findings"] if f["commit"] in (commit, None)],
     }
 

@@ -13,7 +13,7 @@ from agentprov.formats.statement import Statement
 from agentprov.formats.vocabulary import BASES, Basis
 from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry
-from agentprov.verify.trust import TrustedSigner
+from agentprov.verify.trust import HUMAN_ROLES, TrustedSigner
 
 CAPS: Mapping[str, Basis] = {
     "transcript-import": "reported",
@@ -30,6 +30,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "session-open": ("recorder", "ci"),
     "session-close": ("recorder", "ci"),
     "generation": ("recorder", "ci"),
+    "approval": ("reviewer",),
 }
 
 
@@ -91,7 +92,7 @@ def _judge_bases(entry: Entry, statement: Statement, builder: str) -> None:
 
 
 def _why_no_role(key: TrustedSigner, kind: str, roles: tuple[str, ...]) -> str:
-    if "human" in roles and "human" in key.roles:
+    if HUMAN_ROLES.intersection(roles) & key.roles:
         return f"the key of {key.person} is also a machine's, so it cannot sign a {kind}"
     held = ", ".join(sorted(key.roles))
     return f"the key of {key.person} is {held}; a {kind} needs {' or '.join(roles)}"

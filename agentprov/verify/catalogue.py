@@ -102,6 +102,20 @@ CATALOGUE: Mapping[str, Kind] = {
     "channels-contradict": Kind(
         13, "warning", "Read the contradictions in the session's journal where it was recorded."
     ),
+    "approval-before-work": Kind(15, "error", "Have the change reviewed as it is now."),
+    "approval-elsewhere": Kind(15, "error", "Have the change reviewed in this repository."),
+    "approval-expired": Kind(18, "error", "Have the change reviewed again."),
+    "approval-void": Kind(
+        12, "note", "Have the change reviewed as it is now: `agentprov approve`."
+    ),
+    "approval-rejected": Kind(13, "warning", "Talk to the reviewer; a later decision replaces it."),
+    "approval-partial": Kind(
+        13, "warning", "Have the rest reviewed; only a whole review approves the change."
+    ),
+    "approval-by-author": Kind(13, "note", "Have somebody else review the change."),
+    "approval-without-record": Kind(
+        13, "warning", "Have the change reviewed again with these records at hand."
+    ),
     "agent-origin-lines": Kind(
         13, "warning", "Read these lines, and find out what in the agent wrote them."
     ),

@@ -8,21 +8,24 @@ whichever of them decides the exit code. Nothing here fetches, opens, executes o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.digest import sha256
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.schema import instant
-from agentprov.verify import authority, chain, coverage, not_proven, record, subjects
+from agentprov.verify import approvals, authority, chain, coverage, not_proven, record, subjects
+from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.record import Entry, Record
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustRoot
 
 if TYPE_CHECKING:
+    from agentprov.formats.review import Change
     from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
 
@@ -32,7 +35,8 @@ class Case:
 
     `commits` are those to judge, and those that named bundles describe, where git has them.
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
-    ending in Z. `plan_content` gives a plan's bytes where they are at hand.
+    ending in Z. `plan_content` gives a plan's bytes where they are at hand, `review_material`
+    what a reviewer was to be shown; `around` is what git knows around approvals.
     """
 
     target: str
@@ -42,6 +46,8 @@ class Case:
     as_of: str
     required: frozenset[str] = frozenset()
     plan_content: Callable[[PlanView], bytes | None] = lambda _: None
+    review_material: Callable[[ApprovalView], Change | None] = lambda _: None
+    around: Surroundings = field(default_factory=Surroundings)
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,15 @@ def judge(
     _compare_with_git(entries, case.commits)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
+    approvals.judge(entries, case.around, instant(case.as_of))
+    for entry in entries:
+        _compare_review(entry, case.review_material)
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
-    report = coverage.judge(entries, case.commits, case.required, case.trust)
+    report = coverage.judge(entries, case.commits, case.required, case.trust, case.around)
 
     # 10. Say what all this does not prove.
-    unproven = not_proven.collect(report.accepted, case.trust)
+    unproven = not_proven.collect(report.accepted, report.decided, case.trust)
 
     verdict = Verdict(
         target=case.target,
@@ -137,4 +146,24 @@ def _compare_plan(entry: Entry, content_of: Callable[[PlanView], bytes | None]) 
         return
     if shown != view.rendered_sha256:
         entry.blame("presentation-differs", f"the signer of {view.name!r} was shown something else")
+    entry.rendered = True
+
+
+def _compare_review(entry: Entry, material_of: Callable[[ApprovalView], Change | None]) -> None:
+    """Make again what a reviewer was shown, where all of it is at hand."""
+    view = entry.view
+    if not isinstance(view, ApprovalView) or entry.statement is None:
+        return
+    from agentprov.formats import review
+
+    material = material_of(view) if view.renderer == review.RENDERER else None
+    if material is None:
+        return
+    try:
+        shown = review.render(material, view.paths)
+    except MalformedInput as error:
+        entry.blame("presentation-differs", error.message)
+        return
+    if shown.whole != view.paths_in_change or shown.sha256 != view.rendered_sha256:
+        entry.blame("presentation-differs", f"{view.reviewer} was shown something else")
     entry.rendered = True

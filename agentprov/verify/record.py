@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentprov.formats.predicates import generation, plan, session
+from agentprov.formats.predicates import approval, generation, plan, session
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
@@ -19,7 +20,7 @@ from agentprov.verify.trust import TrustRoot
 if TYPE_CHECKING:
     from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
-View = PlanView | OpenView | CloseView | GenerationView
+View = PlanView | OpenView | CloseView | GenerationView | ApprovalView
 
 
 @dataclass(frozen=True)
@@ -146,4 +147,6 @@ def _view(statement: Statement) -> View | None:
         return session.view_close(statement.predicate)
     if statement.kind == "generation":
         return generation.view(subjects, statement.predicate)
+    if statement.kind == "approval":
+        return approval.view(subjects, statement.predicate)
     return None
