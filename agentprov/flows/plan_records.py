@@ -153,4 +153,6 @@ def _signer(line: bytes, trust: TrustRoot, verifier: KeyVerifier) -> tuple[str |
     key = checked.statement.signer
     if not key.may("human"):
         return key.person, f"the key of {key.person} may not sign plans"
+    if key.retired is not None or key.compromised is not None:
+        return key.person, f"the key of {key.person} was revoked"
     return key.person, ""

@@ -59,7 +59,13 @@ def surroundings(git: Git, reader: CatFile) -> Surroundings:
         found = reader.get(commit)
         return parse_commit(commit, found[1]).tree if found and found[0] == "commit" else None
 
-    return Surroundings(between, differences, tree_of, address(git))
+    @cache
+    def is_ancestor(first: str, second: str) -> bool | None:
+        if reader.get(first) is None or reader.get(second) is None:
+            return None
+        return git.succeeds("merge-base", "--is-ancestor", first, second)
+
+    return Surroundings(between, differences, tree_of, is_ancestor, address(git))
 
 
 def address(git: Git) -> str | None:

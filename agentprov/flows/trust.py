@@ -23,7 +23,7 @@ TRUST_PATH = ".agentprov/trust.yaml"
 POLICY_PATH = ".agentprov/policy.yaml"
 SELF_TRUST = "self-trust: this user's own keys"
 
-_TRUST_HEAD = """\
+TRUST_HEAD = """\
 # Who may sign what in this repository (docs/spec/trust.md).
 # A record counts only if one of these keys signed it; keys inside records count for nothing.
 # Gates read this file from the target branch, so a change cannot widen its own trust.
@@ -98,7 +98,9 @@ def at_revision(git: Git, revision: str) -> TrustRoot | None:
     return read(content, f"{TRUST_PATH} of {revision}", lambda name: blob(f"{folder}/{name}"))
 
 
-def _in_folder(folder: Path) -> Callable[[str], bytes | None]:
+def beside(folder: Path) -> Callable[[str], bytes | None]:
+    """Give what reads the files that a trust file in this folder may name, and no others."""
+
     def content(name: str) -> bytes | None:
         try:
             return files.read_bounded(folder / name, strict_yaml.MAX_BYTES, follow=False)
@@ -116,7 +118,7 @@ def read_file(path: Path) -> TrustRoot:
         data = files.read_bounded(path, strict_yaml.MAX_BYTES)
     except OSError as error:
         raise ConfigurationInvalid(f"{path}: {error.strerror}") from error
-    return read(data, str(path), _in_folder(path.parent))
+    return read(data, str(path), beside(path.parent))
 
 
 def working_trust(git: Git, home: Path) -> TrustRoot:
@@ -132,7 +134,7 @@ def working_trust(git: Git, home: Path) -> TrustRoot:
         return _root(own, SELF_TRUST, self_trust=True)
     except OSError as error:
         raise ConfigurationInvalid(f"{TRUST_PATH}: {error.strerror}") from error
-    shared = read(data, TRUST_PATH, _in_folder((git.top / TRUST_PATH).parent))
+    shared = read(data, TRUST_PATH, beside((git.top / TRUST_PATH).parent))
     known = {key.spki for key in shared.keys}
     both = (*shared.keys, *(key for key in own if key.spki not in known))
     root = _root(both, f"{TRUST_PATH} and {SELF_TRUST}")
@@ -153,7 +155,7 @@ def trust_text(home: Path, whose: str) -> str:
 
     keys = [_trusted(purpose, signer_for(purpose, home).spki, whose) for purpose in PURPOSES]
     body = yaml.safe_dump(trust.document(keys), sort_keys=False, allow_unicode=True, width=1_000)
-    return _TRUST_HEAD + body
+    return TRUST_HEAD + body
 
 
 def policy_text() -> str:

@@ -31,12 +31,14 @@ class Surroundings:
 
     `between` gives the commits after the first and up to the second; `differences` the paths in
     which two commits differ (None for the first is the empty tree); `tree_of` the tree of a
-    commit; `repository` is the URI that every clone of this repository would give.
+    commit; `is_ancestor` says whether the first commit is the second or led to it; `repository`
+    is the URI that every clone of this repository would give.
     """
 
     between: Callable[[str | None, str], frozenset[str] | None] = lambda _base, _commit: None
     differences: Callable[[str | None, str], Differences | None] = lambda _old, _new: None
     tree_of: Callable[[str], str | None] = lambda _: None
+    is_ancestor: Callable[[str, str], bool | None] = lambda _first, _second: None
     repository: str | None = None
 
 

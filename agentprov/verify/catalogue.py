@@ -52,6 +52,9 @@ CATALOGUE: Mapping[str, Kind] = {
     "signer-role": Kind(
         17, "error", "Have it signed by somebody who holds the role, or change trust.yaml."
     ),
+    "signer-retired": Kind(
+        18, "error", "Have it signed again by somebody who still may, or name a later commit."
+    ),
     "signer-builder": Kind(
         17, "error", "List the builder id for this key in trust.yaml if that is meant."
     ),
@@ -102,6 +105,9 @@ CATALOGUE: Mapping[str, Kind] = {
     "channels-contradict": Kind(
         13, "warning", "Read the contradictions in the session's journal where it was recorded."
     ),
+    "policy-coverage": Kind(13, "error", "Have it recorded, or reviewed and approved by a person."),
+    "policy-plan": Kind(13, "error", "Sign a plan before work starts: `agentprov plan sign`."),
+    "policy-approvals": Kind(13, "error", "Have it approved: `agentprov approve`."),
     "approval-before-work": Kind(15, "error", "Have the change reviewed as it is now."),
     "approval-elsewhere": Kind(15, "error", "Have the change reviewed in this repository."),
     "approval-expired": Kind(18, "error", "Have the change reviewed again."),

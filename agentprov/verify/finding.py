@@ -113,6 +113,8 @@ class Verdict:
     trust_sha256: str
     trust_source: str
     as_of: str
+    policy_sha256: str | None = None
+    policy_source: str | None = None
     exit_code: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -17,7 +17,16 @@ from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.schema import instant
-from agentprov.verify import approvals, authority, chain, coverage, not_proven, record, subjects
+from agentprov.verify import (
+    approvals,
+    authority,
+    chain,
+    coverage,
+    not_proven,
+    record,
+    retirement,
+    subjects,
+)
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.record import Entry, Record
@@ -85,6 +94,10 @@ def judge(
 
     # 6-7. One statement for one place; plan, sessions and generations fit together.
     chain.judge(entries, instant(case.as_of))
+
+    # 7b. Who has retired speaks for what was before that.
+    if any(signer.retired is not None for signer in case.trust.signers):
+        retirement.judge(entries, case.around.is_ancestor)
 
     # 8. What was signed of commits and plans is what git has.
     _compare_with_git(entries, case.commits)

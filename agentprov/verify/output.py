@@ -33,7 +33,10 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
             {"claim": item.claim, "why": item.why, "basis": item.basis}
             for item in verdict.not_proven
         ],
-        "policy": {"digest": None, "source": None},
+        "policy": {
+            "digest": {"sha256": verdict.policy_sha256} if verdict.policy_sha256 else None,
+            "source": verdict.policy_source,
+        },
         "trust": {"digest": {"sha256": verdict.trust_sha256}, "source": verdict.trust_source},
         "asOf": verdict.as_of.removesuffix("Z") + "+00:00",
     }
