@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agentprov.errors import AgentprovError, MalformedInput
-from agentprov.flows.repository import identity
 from agentprov.formats import bundle, statement
 from agentprov.formats.digest import sha256
 from agentprov.formats.names import path_label
 from agentprov.formats.predicates.approval import ApprovalView
-from agentprov.formats.review import MAX_SHOWN_BYTES, Change, ChangedPath
 from agentprov.formats.statement import Statement
 from agentprov.store.plans import PlanShelf
 from agentprov.system.git import CatFile, Git, parse_commit
@@ -20,6 +18,9 @@ from agentprov.system.trees import RawChange, diff_tree
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.record import Record
 from agentprov.verify.subjects import PathDiff
+
+if TYPE_CHECKING:
+    from agentprov.formats.review import Change, ChangedPath
 
 _ABSENT = "000000"
 _SUBMODULE = "160000"
@@ -65,11 +66,17 @@ def surroundings(git: Git, reader: CatFile) -> Surroundings:
             return None
         return git.succeeds("merge-base", "--is-ancestor", first, second)
 
-    return Surroundings(between, differences, tree_of, is_ancestor, address(git))
+    @cache
+    def repository() -> str | None:
+        return address(git)
+
+    return Surroundings(between, differences, tree_of, is_ancestor, repository)
 
 
 def address(git: Git) -> str | None:
     """Give the repository's URI where every clone has the same one, which only an origin is."""
+    from agentprov.flows.repository import identity
+
     here = identity(git).uri
     return here if here.startswith("git+") else None
 
@@ -130,6 +137,8 @@ def gather(
     `statements` are by payload digest: plans, sessions and generations. Plans whose bytes are not
     here are left out. Raises GitFailed where a commit is not here.
     """
+    from agentprov.formats.review import Change
+
     found = reader.get(commit)
     if found is None or found[0] != "commit":
         raise MalformedInput(f"{commit} is no commit that is here")
@@ -175,6 +184,8 @@ def _path(
     change: RawChange,
     origins: Mapping[tuple[str, str], list[Mapping[str, Any]]],
 ) -> ChangedPath:
+    from agentprov.formats.review import ChangedPath
+
     label = path_label(change.path)
     old = _side(reader, change.old_mode, change.old_blob)
     new = _side(reader, change.new_mode, change.new_blob)
@@ -196,6 +207,8 @@ def _side(reader: CatFile, mode: str, blob: str) -> bytes | str:
     """Give one side's content, or why it cannot be shown."""
     if mode in (_ABSENT, _SUBMODULE):
         return b""
+    from agentprov.formats.review import MAX_SHOWN_BYTES
+
     found = reader.digest(blob, keep=MAX_SHOWN_BYTES)
     if found is None or found.kind != "blob":
         return _ABSENT_CONTENT

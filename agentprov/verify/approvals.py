@@ -32,14 +32,14 @@ class Surroundings:
     `between` gives the commits after the first and up to the second; `differences` the paths in
     which two commits differ (None for the first is the empty tree); `tree_of` the tree of a
     commit; `is_ancestor` says whether the first commit is the second or led to it; `repository`
-    is the URI that every clone of this repository would give.
+    gives the URI that every clone of this repository would give.
     """
 
     between: Callable[[str | None, str], frozenset[str] | None] = lambda _base, _commit: None
     differences: Callable[[str | None, str], Differences | None] = lambda _old, _new: None
     tree_of: Callable[[str], str | None] = lambda _: None
     is_ancestor: Callable[[str, str], bool | None] = lambda _first, _second: None
-    repository: str | None = None
+    repository: Callable[[], str | None] = lambda: None
 
 
 def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> None:
@@ -57,13 +57,13 @@ def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> No
         view = entry.view
         if entry.statement is None or not isinstance(view, ApprovalView):
             continue
+        here = around.repository()
         tree = around.tree_of(view.commit)
         if tree is None and entry.named:
             entry.blame("commit-missing", f"{view.commit} is not in this repository")
         elif tree is not None and tree != view.tree:
             entry.blame("commit-differs", f"tree {view.tree} was signed, git has {tree}")
-        known = None not in (around.repository, view.repository)
-        if known and view.repository != around.repository:
+        if None not in (here, view.repository) and view.repository != here:
             entry.blame("approval-elsewhere", f"it is about a change of {view.repository}")
         if view.not_after is not None and instant(view.not_after) < as_of:
             entry.blame("approval-expired", f"the decision was good until {view.not_after}")
