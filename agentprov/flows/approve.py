@@ -19,7 +19,7 @@ from agentprov.errors import MalformedInput, UserError
 from agentprov.flows import verify as verifying
 from agentprov.flows.plan import ShownOn
 from agentprov.flows.review import address, gather
-from agentprov.flows.trust import person, working_trust
+from agentprov.flows.trust import person
 from agentprov.flows.world import World, seal
 from agentprov.formats import digest
 from agentprov.formats import review as reviews
@@ -30,6 +30,7 @@ from agentprov.formats.statement import Statement
 from agentprov.sign.registry import local_public, resolve, signer_for
 from agentprov.verify.finding import Verdict
 from agentprov.verify.record import Entry
+from agentprov.verify.trust import TrustRoot
 
 Decision = Literal["approved", "rejected"]
 MAX_COMMITS = 1_000
@@ -62,6 +63,7 @@ class Prepared:
     statements: Mapping[str, Statement]
     plans: tuple[tuple[str, str], ...]
     blobs: tuple[str, ...]
+    trust: TrustRoot
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def prepare(
         statements=statements,
         plans=plans,
         blobs=tuple(sorted(_plan_blobs(used, {sha256 for _, sha256 in plans}))),
+        trust=root,
     )
 
 
@@ -199,7 +202,7 @@ def decide(
         bundle=line,
         signer=signer.uri,
         reviewer=reviewer,
-        doubt=_doubt(world, signer.spki),
+        doubt=_doubt(prepared.trust, signer.spki),
     )
 
 
@@ -288,12 +291,11 @@ def _reviewer(world: World) -> str:
     return f"mailto:{name}"
 
 
-def _doubt(world: World, spki: bytes) -> str:
+def _doubt(root: TrustRoot, spki: bytes) -> str:
     """Say why this decision may not count where it is judged."""
-    root = working_trust(world.git, world.home)
     key = next((key for key in root.keys if key.spki == spki), None)
     if key is None or not key.may("reviewer"):
-        return "this key holds no reviewer's role in .agentprov/trust.yaml"
+        return f"this key holds no reviewer's role in {root.source}"
     if root.self_trust:
         return "no trust file names this key yet; only you count it"
     return ""

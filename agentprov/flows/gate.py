@@ -39,12 +39,10 @@ def gate(
     is no range; ConfigurationInvalid where there are no rules that the range could not have
     written: no target branch here, no file in it, a file inside the work tree.
     """
+    if span is not None and ".." not in span:
+        raise UserError(f"{span!r} is no range", hint="name what is to be merged: main..HEAD")
     branch = _target(world.git, target, needed=span is None or None in (policy_file, trust_file))
     words = span or f"{branch}..HEAD"
-    if ".." not in words:
-        raise UserError(
-            f"{words!r} is no range", hint=f"name what is to be merged: {branch or 'main'}..HEAD"
-        )
     root = _trust(world.git, branch, trust_file)
     rules = _policy(world.git, branch, policy_file)
     targets = verifying.resolve(world.git, [words])
