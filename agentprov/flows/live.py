@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.2
 _RELAYS_SECONDS = 1.0
 _WIRE_SECONDS = 2.0
+_WEIGHTS_SECONDS = 1.0
 
 
 class Opened(Protocol):
@@ -106,6 +107,8 @@ class Live:
         self.identity.start_hashing()
         with unsignalled():
             self._beside.start()
+        if self.wire is not None:
+            self.wire.begin()
         status = child.wait(self._tick, TICK_SECONDS)
         self._note_tick_failure(child, warn)
         report = self._finish(status, warn)
@@ -153,8 +156,7 @@ class Live:
         if reflogs != self._reflogs or any(item.drop.channel == "git" for item in fresh):
             self._reflogs = reflogs
             self._prompted_at = self._prompted_at or self.world.clock.monotonic()
-        ready = self.identity.hashed and not self._beside.is_alive()
-        if self._prompted_at is not None and ready and self._settled():
+        if self._prompted_at is not None and self._ready() and self._settled():
             self._prompted_at = None
             self._open()
             found = self.recording.find()
@@ -162,6 +164,11 @@ class Live:
                 self._note_touched(self._disk.so_far())
                 self._note_hands(self.recording.changed_in(found))
                 self.commits += self.recording.bind(found, self._report(), during=True)
+
+    def _ready(self) -> bool:
+        """Say whether the large files are hashed that a statement names."""
+        hashed = self.identity.hashed and not self._beside.is_alive()
+        return hashed and (self.wire is None or self.wire.weighed)
 
     def _settled(self) -> bool:
         """Say whether what led to a commit has had time to arrive from the wire.
@@ -253,6 +260,7 @@ class Live:
             self._note_touched(seen)
             self._note_gaps(seen.gaps)
             self._take_drops()
+            self._note_gaps(self.wire.finish_weighing(_WEIGHTS_SECONDS) if self.wire else ())
             mcp = self._seen_of_servers()
             report = self._report()
             self._open()

@@ -122,6 +122,22 @@ MCP_SEEN = schema.members(
     unknown="ignore",
 )
 
+WEIGHTS = schema.constrained(
+    schema.members(
+        {"basis": BASIS},
+        {
+            "name": NAME,
+            "digest": schema.sha256_set,
+            "rule": schema.uri,
+            "files": PARTS,
+            "server": schema.text(most=256),
+            "why": WHY,
+        },
+        unknown="ignore",
+    ),
+    _valued,
+)
+
 MODEL = schema.constrained(
     schema.members(
         {
@@ -137,6 +153,7 @@ MODEL = schema.constrained(
             "outputTokens": schema.integer(),
             "host": schema.text(most=512),
             "parameters": schema.mapping(schema.text(least=0, most=4_096), most=100),
+            "weights": WEIGHTS,
             "why": WHY,
         },
         unknown="ignore",
