@@ -24,7 +24,7 @@ from agentprov.ports import AgentAdapter, Launch, LaunchContext
 from agentprov.record import commits, snapshot
 from agentprov.record.agents.registry import UNKNOWN
 from agentprov.record.executable import Digests, Identity
-from agentprov.record.materials import digest_materials, resolve_mcp
+from agentprov.record.materials import NOT_ALL, NOT_FOLLOWED, digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
 from agentprov.record.watcher import Summary
 from agentprov.system.process import Running
@@ -94,6 +94,9 @@ class Live:
         environment = {**self.context.environment, **self.launch.environment}
         # Before the agent can change them; the programs of MCP servers are hashed beside it.
         self._materials = self._digested_materials()
+        for material in self._materials:
+            if material.why in (NOT_ALL, NOT_FOLLOWED):
+                self._gap("materials-not-digested", f"{material.role}: {material.label}")
         try:
             child = self.processes.spawn(self.launch.argv, environment, self.context.cwd)
         except AgentprovError:
@@ -373,8 +376,7 @@ class Live:
         before = {(m.role, m.label): m.sha256 for m in self._materials}
         after = {(m.role, m.label): m.sha256 for m in self._digested_materials()}
         for name in sorted({*before, *after}):
-            # Claude writes its own state into this file at every start.
-            if before.get(name) != after.get(name) and not name[1].endswith("/.claude.json"):
+            if before.get(name) != after.get(name) and not _is_agents_own(name[1], before):
                 self._gap("material-changed", f"{name[0]}: {name[1]}")
 
     def _note_survivors(self) -> None:
@@ -428,3 +430,15 @@ class Live:
                 status = path.stat()
                 found.append((status.st_size, status.st_mtime_ns))
         return tuple(found)
+
+
+def _is_agents_own(label: str, before: Iterable[tuple[str, str]]) -> bool:
+    """Say whether a change is what the agent itself does at a start.
+
+    Claude writes its state into one file at every start; Codex unpacks its own skills at the
+    first one, where none of them were there.
+    """
+    unpacked = "/skills/.system/"
+    if unpacked in label:
+        return not any(unpacked in known for _, known in before)
+    return label.endswith("/.claude.json")

@@ -50,15 +50,20 @@ class Agent:
     why: str | None = None
 
 
+MaterialRole = Literal["instruction", "settings", "hooks", "mcp-configuration", "skill", "plugin"]
+
+
 @dataclass(frozen=True)
 class Material:
     """A file that steers the agent: instruction, settings, hooks or MCP configuration.
 
+    A `skill` may be loaded when a model wants it: skills, sub-agents, commands, prompts, with the
+    files beside them. A `plugin` is any other file of a plug-in or extension.
     `label` is a path inside the work tree, or ``~/...`` for one in the user's home, or an
     absolute path. Never holds contents or environment values.
     """
 
-    role: Literal["instruction", "settings", "hooks", "mcp-configuration"]
+    role: MaterialRole
     label: str
     sha256: str | None
     basis: Basis

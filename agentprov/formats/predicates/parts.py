@@ -48,7 +48,9 @@ AGENT = schema.constrained(
 MATERIAL = schema.constrained(
     schema.members(
         {
-            "role": schema.one_of(("instruction", "settings", "hooks", "mcp-configuration")),
+            "role": schema.one_of(
+                ("instruction", "settings", "hooks", "mcp-configuration", "skill", "plugin")
+            ),
             "name": NAME,
             "basis": BASIS,
         },

@@ -10,24 +10,33 @@ from typing import Any
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents.reading import items, mapping, text
 
-MAX_MATERIALS = 500
+MAX_MATERIALS = 3_000
+FOLDERS = frozenset({"skill", "plugin", "hooks"})
 MAX_SERVERS = 200
 
 
 def existing(candidates: Iterable[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """Give the candidates that are regular files, each file once, in the order given."""
+    """Give the candidates that are regular files, each file once, in the order given.
+
+    A folder passes where it stands for what was not looked at (see `folders.below`), and behind
+    the last of too many candidates.
+    """
     found: list[tuple[str, Path]] = []
     seen: set[str] = set()
     for role, path in candidates:
         try:
-            if not path.is_file():
+            if not path.is_file() and not (role in FOLDERS and path.is_dir()):
                 continue
             place = os.path.realpath(path)
         except (OSError, ValueError):
             continue
-        if place not in seen and len(found) < MAX_MATERIALS:
-            seen.add(place)
-            found.append((role, path))
+        if place in seen:
+            continue
+        seen.add(place)
+        if len(found) == MAX_MATERIALS:
+            found.append((role, path.parent))
+            break
+        found.append((role, path))
     return found
 
 

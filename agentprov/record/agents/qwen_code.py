@@ -61,6 +61,8 @@ FAMILY = Family(
     system_folder="/etc/qwen-code",
     mac_folder="QwenCode",
     instructions=("QWEN.md", "AGENTS.md"),
+    manifest="qwen-extension",
+    kinds=("skills", "agents", "commands", "output-styles", "workflows"),
 )
 EVENTS = (
     "SessionStart",
