@@ -73,7 +73,16 @@ def _held(paths: Sequence[str], *, mapped: bool) -> list[object]:
             continue
         found.append(mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ))
         stream.close()
+        _close_all(os.path.realpath(path))
     return found
+
+
+def _close_all(path: str) -> None:
+    """Leave a mapping only: Python keeps a descriptor for itself, model servers do not."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}") == path:
+                os.close(int(name))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ def test_another_file_under_the_same_name_is_not_what_is_held(tmp_path: Path) ->
         other = tmp_path / "other"
         other.write_bytes(b"laid there instead" * 100)
         os.replace(other, path)
+        with pytest.raises(OSError, match="replaced since"):
+            replace(held, links=held.links[-1:]).open()
         try:
             descriptor = held.open()
         except OSError:
