@@ -17,6 +17,7 @@ from pathlib import Path
 
 from agentprov.formats.facts import FileDigest, Gap, ModelUse, Weights
 from agentprov.formats.model_manifest import root
+from agentprov.formats.names import path_label
 from agentprov.record import ollama
 from agentprov.record.weights import Model, Source, held_model, ollama_model, server_name
 from agentprov.system.files import sha256_of_descriptor
@@ -53,8 +54,10 @@ class Weighing:
         self._host, self._port, self._home, self._started = host, port, home, started
         self._names: dict[str, None] = {}
         self._asked = threading.Condition()
+        self._known: dict[str, None] = {}
         self._pending = True
         self._busy = False
+        self._looked = False
         self._ending = False
         self._cancelled = False
         self._read: dict[tuple[int, ...], _Read] = {}
@@ -80,20 +83,27 @@ class Weighing:
 
     @property
     def settled(self) -> bool:
-        """Say whether all that was heard so far has been looked at and hashed."""
-        return not (self._pending or self._busy)
+        """Say whether every model that was heard of has been looked for, and nothing is hashed.
+
+        A later look for what changed may still be due.
+        """
+        return not self._busy and self._looked and self._names.keys() <= self._known.keys()
 
     def finish(self, seconds: float) -> tuple[Gap, ...]:
         """Wait a moment for what is under way, give the rest up, and tell what was not right."""
         if self._thread.ident is None:
             return ()
         with self._asked:
-            self._asked.wait_for(lambda: self.settled, seconds)
-            self._cancelled = not self.settled
+            self._asked.wait_for(lambda: not self._unfinished, seconds)
+            self._cancelled = self._unfinished
             self._ending = True
             self._asked.notify_all()
         self._thread.join(_GIVE_UP_SECONDS)
         return tuple(dict.fromkeys(self._gaps))
+
+    @property
+    def _unfinished(self) -> bool:
+        return self._pending or self._busy
 
     def put(self, uses: Sequence[ModelUse]) -> tuple[ModelUse, ...]:
         """Give uses of models with the weights behind those whose answers came from the server."""
@@ -122,13 +132,14 @@ class Weighing:
                     return
                 self._pending, self._busy = False, True
                 names = tuple(self._names)
+                self._known = dict(self._names)
             try:
                 self._look(names)
             except (OSError, ValueError) as error:
                 why = f"could not be looked for: {type(error).__name__}"
                 self._of_server = self._of_server or Weights(None, "observed", why=why)
             with self._asked:
-                self._busy = False
+                self._busy, self._looked = False, True
                 self._asked.notify_all()
                 # Answers may come many times a second; the tables need not be read as often.
                 self._asked.wait_for(lambda: self._ending, _PAUSE_SECONDS)
@@ -178,6 +189,8 @@ class Weighing:
         return Weights(None, "observed", found.name, server=found.server, why=_CHANGED_WHY)
 
     def _weigh(self, model: Model, server: str | None) -> Weights:
+        if model.name is not None:
+            model = replace(model, name=path_label(os.fsencode(model.name)))
         if not model.files:
             return Weights(None, model.basis, model.name, server=server, why=model.why)
         basis = model.basis
@@ -192,7 +205,8 @@ class Weighing:
                 why = "a file is not what Ollama's manifest says"
                 detail = f"{model.name} is {(read.sha256 or '')[:16]}"
                 self._gaps.append(Gap(DIFFER, self._started, self._started, detail))
-            files.append(FileDigest(name, read.sha256, read.size, read.why))
+            place = path_label(os.fsencode(name))
+            files.append(FileDigest(place, read.sha256, read.size, read.why))
         known = {file.place: file.sha256 for file in files if file.sha256 is not None}
         if len(known) < len(files):
             why = next(file.why for file in files if file.sha256 is None)

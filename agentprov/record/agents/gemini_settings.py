@@ -47,6 +47,7 @@ class Family:
     instructions: tuple[str, ...]
     manifest: str
     kinds: tuple[str, ...]
+    rules: str | None = None
 
     def user_folder(self, context: LaunchContext) -> Path:
         """Give the folder of the user's own settings."""
@@ -117,7 +118,7 @@ class Family:
                 for imported in imports_of(folder / name, context.home):
                     yield "instruction", imported
         for folder in (user, *(one / self.folder for one in projects)):
-            for path in listed(folder / "rules", ".md"):
+            for path in listed(folder / self.rules, ".md") if self.rules else ():
                 yield "instruction", path
         for path in self.settings_files(context):
             yield "settings", path

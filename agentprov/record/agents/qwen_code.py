@@ -63,6 +63,7 @@ FAMILY = Family(
     instructions=("QWEN.md", "AGENTS.md"),
     manifest="qwen-extension",
     kinds=("skills", "agents", "commands", "output-styles", "workflows"),
+    rules="rules",
 )
 EVENTS = (
     "SessionStart",

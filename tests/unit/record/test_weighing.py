@@ -41,7 +41,7 @@ def watching(server: ModelServer, home: Path, *names: str) -> Iterator[Weighing]
 
 def settle(one: Weighing) -> None:
     deadline = time.monotonic() + 20
-    while not one.settled:
+    while not one.settled or one._unfinished:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -81,6 +81,15 @@ def test_shards_make_one_model(tmp_path: Path) -> None:
     assert weights.sha256 == root(
         {"tiny-00001-of-00002.gguf": sha(b"GGUF1"), "tiny-00002-of-00002.gguf": sha(b"GGUF2")}
     )
+
+
+def test_a_name_that_is_no_text_is_labelled_and_harms_no_statement(tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"\xff.gguf")
+    with open(path, "wb") as stream:
+        stream.write(b"GGUF")
+    with serving("--map", os.fsdecode(path)) as server, watching(server, tmp_path) as one:
+        weights = found(one)
+    assert (weights.name, weights.sha256) == ("%bytes:%ff.gguf", root({".": sha(b"GGUF")}))
 
 
 def test_without_weights_there_is_a_reason_and_no_digest(tmp_path: Path) -> None:
