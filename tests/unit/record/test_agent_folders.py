@@ -297,7 +297,9 @@ def test_codex_plugins_count_unless_they_are_switched_off(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("command", "adapter"), [("gemini", GeminiCli()), ("qwen", QwenCode())], ids=str
+    ("command", "adapter"),
+    [("gemini", GeminiCli()), ("qwen", QwenCode())],
+    ids=["gemini", "qwen"],
 )
 def test_a_linked_extension_is_read_where_its_files_lie(
     command: str, adapter: AgentAdapter, tmp_path: Path
