@@ -11,6 +11,7 @@ another container or on another machine; systems without ``/proc``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -21,13 +22,14 @@ from pathlib import Path
 from agentprov.formats.model_manifest import IGNORED, ONLY_FILE
 from agentprov.formats.vocabulary import Basis
 from agentprov.record import ollama
-from agentprov.system.files import open_regular
-from agentprov.system.process_table import name_of
+from agentprov.system.files import open_regular, read_bounded
+from agentprov.system.process_table import name_of, variable_of
 from agentprov.system.serving import HeldFile, Listener, family, folder_of, held_files, words_of
 
 MAX_FILES = 1_000
 MAX_WORDS = 500
 _BY_SUFFIX = frozenset({".gguf", ".ggml", ".safetensors", ".onnx"})
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _BY_NAME = re.compile(
     r"(pytorch_model|model|ggml|consolidated)[A-Za-z0-9._-]*\.(bin|pt|pth)|sha256[-:][0-9a-f]{64}"
 )
@@ -137,11 +139,28 @@ def _named_on_command_line(pids: Iterable[int]) -> Model:
             path = folder / value
             if os.path.splitext(value)[1].lower() in _BY_SUFFIX and _is_regular(path):
                 return gathered([Source(path)], "declared")
-            if "/" in value and _is_regular(path / "config.json"):
-                found = _folder(path)
+            places = [path] if "/" in value else []
+            places += _in_hub_cache(pid, value) if _HUB_NAME.fullmatch(value) else []
+            for place in places:
+                found = _folder(place) if _is_regular(place / "config.json") else Model()
                 if found.files:
                     return found
     return nothing
+
+
+def _in_hub_cache(pid: int, name: str) -> Iterator[Path]:
+    """Give where the server's own cache of the Hugging Face hub keeps a model's main revision."""
+    base = variable_of(pid, "HF_HUB_CACHE")
+    if base is None:
+        home = variable_of(pid, "HF_HOME")
+        base = home and os.path.join(home, "hub")
+    if base is None:
+        base = os.path.join(variable_of(pid, "HOME") or "/", ".cache/huggingface/hub")
+    model = Path(base, "models--" + name.replace("/", "--"))
+    with contextlib.suppress(OSError):
+        revision = read_bounded(model / "refs" / "main", 256).decode("ascii", "replace").strip()
+        if re.fullmatch("[0-9a-f]{40,64}", revision):
+            yield model / "snapshots" / revision
 
 
 def _folder(top: Path) -> Model:
@@ -159,7 +178,7 @@ def _folder(top: Path) -> Model:
                 return Model(why=f"the folder holds more than {MAX_FILES} files")
     if not any(Path(name).suffix in (".safetensors", ".bin", ".gguf") for name in found):
         return Model()
-    return Model("declared", top.resolve().name, tuple(sorted(found.items())))
+    return Model("declared", top.name, tuple(sorted(found.items())))
 
 
 def _is_regular(path: Path) -> bool:

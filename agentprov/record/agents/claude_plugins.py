@@ -14,7 +14,7 @@ from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents.command_line import values_of
-from agentprov.record.agents.places import configured_servers, label
+from agentprov.record.agents.places import configured_servers, label, placed
 from agentprov.record.agents.reading import items, json_file, mapping, text, within
 
 MAX_PLUGINS = 200
@@ -92,22 +92,11 @@ def _servers(
     entries: Mapping[str, Any], plugin: str, folder: Path, source: str
 ) -> list[ConfiguredMcpServer]:
     named = {
-        f"plugin:{plugin}:{name}": _placed(entry, folder)
+        f"plugin:{plugin}:{name}": placed(entry, _ROOT, folder)
         for name, entry in entries.items()
         if mapping(entry)
     }
     return configured_servers(named, source)
-
-
-def _placed(value: Any, folder: Path) -> Any:
-    """Put the plug-in's folder in where its configuration names it."""
-    if isinstance(value, str):
-        return value.replace(_ROOT, str(folder))
-    if isinstance(value, list):
-        return [_placed(one, folder) for one in value]
-    if isinstance(value, dict):
-        return {name: _placed(one, folder) for name, one in value.items()}
-    return value
 
 
 __all__ = ["folders", "mcp_servers", "state_files"]

@@ -23,6 +23,7 @@ from agentprov.record.agents.places import (
     first_of_each_name,
     label,
     listed,
+    placed,
     upwards,
 )
 from agentprov.record.agents.reading import items, mapping, small_file, text, within
@@ -149,6 +150,13 @@ class Family:
                 name: {**mapping(entry), "url": entry.get("url") or entry.get("httpUrl")}
                 for name, entry in mapping(read(path).get("mcpServers")).items()
                 if mapping(entry)
+            }
+            found += configured_servers(entries, label(path, context))
+        for extension in self._extensions(self.user_folder(context)):
+            path = extension / f"{self.manifest}.json"
+            entries = {
+                name: placed(entry, "${extensionPath}", extension)
+                for name, entry in mapping(read(path).get("mcpServers")).items()
             }
             found += configured_servers(entries, label(path, context))
         return first_of_each_name(found)

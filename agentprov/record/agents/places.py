@@ -93,6 +93,17 @@ def configured_servers(entries: Mapping[str, Any], source: str) -> list[Configur
     return servers
 
 
+def placed(value: Any, variable: str, folder: Path) -> Any:
+    """Put a plug-in's folder in where the texts of its configuration name it by a variable."""
+    if isinstance(value, str):
+        return value.replace(variable, str(folder))
+    if isinstance(value, list):
+        return [placed(one, variable, folder) for one in value]
+    if isinstance(value, dict):
+        return {name: placed(one, variable, folder) for name, one in value.items()}
+    return value
+
+
 def first_of_each_name(servers: Iterable[ConfiguredMcpServer]) -> list[ConfiguredMcpServer]:
     """Drop the servers whose name was already given by a source of higher rank."""
     winners: dict[str, ConfiguredMcpServer] = {}

@@ -312,6 +312,21 @@ def test_a_linked_extension_is_read_where_its_files_lie(
     assert got[f"elsewhere/{kind}.json"] == "plugin"
 
 
+@pytest.mark.parametrize(
+    ("command", "adapter"),
+    [("gemini", GeminiCli()), ("qwen", QwenCode())],
+    ids=["gemini", "qwen"],
+)
+def test_servers_of_an_extension_are_named_with_their_place(
+    command: str, adapter: AgentAdapter, tmp_path: Path
+) -> None:
+    servers = {"notes": {"command": "node", "args": ["${extensionPath}/server.js"]}}
+    place = tmp_path / f"home/.{command}/extensions/e"
+    write(place, {f"{command}-extension.json": json.dumps({"mcpServers": servers})})
+    (server,) = adapter.mcp_servers(samples.context(tmp_path, command))
+    assert (server.name, server.arguments) == ("notes", (f"{place}/server.js",))
+
+
 # Limits and links
 
 

@@ -124,6 +124,25 @@ def test_a_folder_on_the_command_line_is_digested_whole(tmp_path: Path) -> None:
     assert (weights.basis, weights.name) == ("declared", "model")
 
 
+def test_a_name_on_the_hub_is_looked_for_in_the_servers_own_cache(tmp_path: Path) -> None:
+    revision = "a" * 40
+    model = tmp_path / ".cache/huggingface/hub/models--Ada--tiny-1b"
+    for name, data in (("config.json", b"{}"), ("model.safetensors", b"weights")):
+        blob, link = model / "blobs" / name, model / "snapshots" / revision / name
+        for place in (blob, link):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_bytes(data)
+        link.symlink_to(blob)
+    (model / "refs").mkdir()
+    (model / "refs/main").write_text(revision)
+    words = ("--model", "Ada/tiny-1b")
+    with serving(*words, home=tmp_path) as server, watching(server, tmp_path) as one:
+        weights = found(one)
+    contents = {"config.json": sha(b"{}"), "model.safetensors": sha(b"weights")}
+    assert (weights.sha256, weights.name) == (root(contents), revision)
+    assert weights.basis == "declared"
+
+
 def test_other_weights_in_the_middle_of_a_session_are_no_answer(tmp_path: Path) -> None:
     first, second = tmp_path / "one.gguf", tmp_path / "two.gguf"
     first.write_bytes(b"GGUF one")
