@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "init": ("init", "Set up this repository: keys, hooks, notes, policy and trust files"),
     "doctor": ("doctor", "Explain the state of this repository and what to mend"),
     "hooks": ("hooks", "Install, remove or show the git hooks"),
-    "keys": ("keys", "Make, list or show signing keys"),
+    "keys": ("keys", "Make, choose, list or show signing keys"),
     "plan": ("plan", "Sign, lint, show or list plans"),
     "run": ("run", "Run a coding agent and record it"),
     "log": ("log", "List commits with what is recorded of them"),
