@@ -31,12 +31,6 @@ class PurposeOption(StrEnum):
     recorder = "recorder"
 
 
-class HumanOption(StrEnum):
-    """The only purpose whose key is chosen: the recorder's is always a file of its own."""
-
-    human = "human"
-
-
 @app.command(epilog=examples("agentprov keys new human", "agentprov keys new human --passphrase"))
 def new(
     purpose: PurposeOption = typer.Argument(..., help="What the key is for."),
@@ -62,7 +56,7 @@ def new(
     )
 )
 def use(
-    purpose: HumanOption = typer.Argument(..., help="Only the human key can be chosen."),
+    purpose: PurposeOption = typer.Argument(..., help="human; the recorder's is not chosen."),
     uri: str = typer.Argument(..., metavar="URI", help="ssh:, ssh:SHA256:... or file:PATH."),
     confirm: bool = typer.Option(
         False, "--confirm", help="You say that ssh-agent asks before each use (ssh-add -c)."
@@ -76,7 +70,9 @@ def use(
     from agentprov.flows import keys
     from agentprov.system import places
 
-    chosen = keys.use_for_human(places.home(), uri, confirm=confirm, ask=asking.ask, say=output.say)
+    chosen = keys.use(
+        places.home(), purpose.value, uri, confirm=confirm, ask=asking.ask, say=output.say
+    )
     _print([chosen], as_json)
     if not as_json:
         output.note("put it into .agentprov/trust.yaml where your signatures shall count")

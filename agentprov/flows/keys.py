@@ -75,8 +75,14 @@ def new(
     return describe(home, purpose)
 
 
-def use_for_human(
-    home: Path, uri: str, *, confirm: bool = False, ask: Ask | None = None, say: Say | None = None
+def use(
+    home: Path,
+    purpose: Purpose,
+    uri: str,
+    *,
+    confirm: bool = False,
+    ask: Ask | None = None,
+    say: Say | None = None,
 ) -> KeyInfo:
     """Make the key that a URI names the human key of this user, until another is chosen.
 
@@ -85,6 +91,11 @@ def use_for_human(
     (inside a run, the recorder's key), KeyUnusable.
     """
     _refuse_inside_a_run(os.environ)
+    if purpose != "human":
+        raise UsageError(
+            "the recorder's key is not chosen: it signs unattended, so it is a file of its own",
+            hint="only the human key can be: `agentprov keys use human URI`",
+        )
     if confirm:
         if not uri.lower().startswith("ssh:"):
             raise UsageError("--confirm is about keys in ssh-agent: ssh:")
@@ -100,7 +111,7 @@ def list_keys(home: Path) -> list[KeyInfo]:
 
 
 def show(home: Path, name: str) -> KeyInfo:
-    """Give one local key by purpose, OpenSSH fingerprint, or the first digits of its own (8 at least).
+    """Give one key by purpose, by OpenSSH fingerprint, or by 8 or more digits of its own.
 
     Raises UserError when there is no such key, or more than one.
     """

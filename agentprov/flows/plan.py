@@ -145,7 +145,8 @@ def sign(
     `show` puts the presentation before the signer's eyes and says where; without it the
     statement says that it was shown nowhere. `accept` are ids of findings that the signer lets
     pass; they are signed too. `intent` is published. `key` is a key URI, by default the human
-    key; `ask` and `say` reach the person where that key needs them. Raises HiddenContent, UserError (inside a run, unreadable, no author), KeyUnusable.
+    key; `ask` and `say` reach the person where that key needs them. Raises HiddenContent,
+    UserError (inside a run, unreadable, no author), KeyUnusable.
     """
     _refuse_inside_a_run(os.environ if environment is None else environment)
     source = read(world.git, path)
