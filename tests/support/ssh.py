@@ -72,10 +72,17 @@ class Agent:
         """Take all keys out."""
         self._ssh_add("-q", "-D")
 
-    def _ssh_add(self, *arguments: str) -> None:
+    def lock(self, place: Path) -> None:
+        """Lock it, with a password that a program of this test's gives."""
+        answer = place / "answer"
+        answer.write_text("#!/bin/sh\necho password\n")
+        answer.chmod(0o755)
+        self._ssh_add("-x", SSH_ASKPASS=str(answer), SSH_ASKPASS_REQUIRE="force", DISPLAY=":none")
+
+    def _ssh_add(self, *arguments: str, **env: str) -> None:
         subprocess.run(
             ["ssh-add", *arguments],
-            env={**os.environ, "SSH_AUTH_SOCK": self.socket},
+            env={**os.environ, "SSH_AUTH_SOCK": self.socket, **env},
             check=True, capture_output=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
