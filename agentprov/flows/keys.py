@@ -110,6 +110,20 @@ def list_keys(home: Path) -> list[KeyInfo]:
     return [describe(home, purpose) for purpose in PURPOSES if _exists(home, purpose)]
 
 
+def files(home: Path) -> list[Path]:
+    """Give the private key files that should be there, or will be on first need."""
+    return [
+        key_path(purpose, home)
+        for purpose in PURPOSES
+        if purpose != "human" or not os.path.lexists(registry.pointer_path(home))
+    ]
+
+
+def chosen(home: Path) -> KeyInfo | None:
+    """Describe the human key if the user, or the first use, chose one that stands elsewhere."""
+    return describe(home, "human") if os.path.lexists(registry.pointer_path(home)) else None
+
+
 def show(home: Path, name: str) -> KeyInfo:
     """Give one key by purpose, by OpenSSH fingerprint, or by 8 or more digits of its own.
 
