@@ -3,7 +3,7 @@
 A new kind of key is a module beside `file_key` and a row in `_SCHEMES`. The human's key and the
 recorder's are never the same: what a person signed must not be signable by a process that runs
 unattended. The recorder's key is always a file of its own; which key is the human's is chosen
-once and then stands in ``human.uri`` (docs/adr/0009).
+once and then stands in ``human.uri`` (docs/adr/0012).
 """
 
 from __future__ import annotations
