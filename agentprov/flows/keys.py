@@ -154,17 +154,15 @@ def describe(home: Path, purpose: Purpose) -> KeyInfo:
     signer: Signer = file_key.FileKey(key_path(purpose, home))
     problem: AgentprovError | None = None
     try:
-        uri = registry.chosen_uri(home) if purpose == "human" else None
-        if uri is not None:
-            signer = registry.resolve(uri)
+        signer = (registry.chosen(home) if purpose == "human" else None) or signer
         _try(signer)
-    except (KeyUnusable, UsageError) as error:
+    except KeyUnusable as error:
         problem = error
     spki: bytes | None = None
     try:
         spki = local_public(purpose, home)
         algorithm = public.algorithm(spki) if spki is not None else ""
-    except (KeyUnusable, MalformedInput, UsageError) as error:
+    except (KeyUnusable, MalformedInput) as error:
         spki, problem = None, problem or error
     info = KeyInfo(
         purpose=purpose,
@@ -194,7 +192,7 @@ def _try(signer: Signer) -> None:
     if isinstance(signer, AgentKey):
         signer.look_up()
     elif isinstance(signer, file_key.FileKey):
-        file_key.read_private(signer.path)
+        signer.examine()
 
 
 def _exists(home: Path, purpose: Purpose) -> bool:

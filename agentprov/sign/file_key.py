@@ -69,6 +69,11 @@ class FileKey:
             os.close(descriptor)
         return "passphrase" if private_key.is_encrypted(head) else "file"
 
+    def examine(self) -> None:
+        """See whether the file could sign, as far as that goes without a passphrase."""
+        if not self._file.encrypted:
+            _ = self._key
+
     @cached_property
     def _file(self) -> KeyFile:
         return private_key.look(read_private(self.path), str(self.path))

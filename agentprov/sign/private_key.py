@@ -56,7 +56,10 @@ def is_encrypted(head: bytes) -> bool:
     """Say from the first HEAD_BYTES of a key file whether it has a passphrase."""
     if head.startswith(OPENSSH):
         body = b"".join(head[len(OPENSSH) :].split())
-        raw = base64.b64decode(body[: len(body) // 4 * 4])
+        try:
+            raw = base64.b64decode(body[: len(body) // 4 * 4])
+        except binascii.Error:
+            return False
         # The name of the cipher: its length, and as much of it as is here.
         return raw.startswith(_MAGIC) and not raw[len(_MAGIC) :].startswith(ssh_wire.text(b"none"))
     return head.startswith(PKCS8_ENCRYPTED)

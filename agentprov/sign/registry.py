@@ -55,6 +55,22 @@ def chosen_uri(home: Path) -> str | None:
     return uri
 
 
+def chosen(home: Path, use: KeyUse | None = None) -> Signer | None:
+    """Give the signer that ``human.uri`` names, bound to the public key that was chosen.
+
+    None when nothing was chosen. Raises KeyUnusable, as `chosen_uri` does and for a URI that
+    names no key.
+    """
+    uri = chosen_uri(home)
+    if uri is None:
+        return None
+    expected = file_key.read_public(key_path("human", home))
+    try:
+        return resolve(uri, replace(use or KeyUse(), expected=expected))
+    except UsageError as error:
+        raise KeyDamaged(f"{pointer_path(home)}: {error.message}", hint=_CHOOSE) from error
+
+
 def choose(home: Path, key: Signer) -> None:
     """Make a key the human's from now on: its URI and its public key are written down.
 
@@ -88,7 +104,7 @@ def signer_for(
     to use it: that the human's key stays unused inside a run is the caller's business.
     """
     use = replace(use or KeyUse(), name=f"{purpose} key")
-    key = _chosen(home, use) if purpose == "human" else None
+    key = chosen(home, use) if purpose == "human" else None
     path = key_path(purpose, home)
     if key is None and create and not os.path.lexists(path):
         key = _gits(home, use) if purpose == "human" else None
@@ -117,9 +133,9 @@ def local_public(purpose: Purpose, home: Path) -> bytes | None:
     path = key_path(purpose, home)
     spki = file_key.read_public(path)
     if spki is None:
-        uri = chosen_uri(home) if purpose == "human" else None
-        if uri is not None:
-            return resolve(uri).spki
+        key = chosen(home) if purpose == "human" else None
+        if key is not None:
+            return key.spki
         if os.path.lexists(path):
             return file_key.FileKey(path).spki
     return spki
@@ -127,8 +143,8 @@ def local_public(purpose: Purpose, home: Path) -> bytes | None:
 
 def local_custody(purpose: Purpose, home: Path) -> str:
     """Say how a local key is kept, without using it; raises KeyUnusable."""
-    uri = chosen_uri(home) if purpose == "human" else None
-    return (resolve(uri) if uri else file_key.FileKey(key_path(purpose, home))).custody
+    key = chosen(home) if purpose == "human" else None
+    return (key or file_key.FileKey(key_path(purpose, home))).custody
 
 
 def resolve(uri: str, use: KeyUse | None = None) -> Signer:
@@ -145,17 +161,6 @@ def resolve(uri: str, use: KeyUse | None = None) -> Signer:
             hint=f"known schemes: {', '.join(f'{name}:' for name in sorted(_SCHEMES))}",
         )
     return make(rest, use or KeyUse())
-
-
-def _chosen(home: Path, use: KeyUse) -> Signer | None:
-    uri = chosen_uri(home)
-    if uri is None:
-        return None
-    expected = file_key.read_public(key_path("human", home))
-    try:
-        return resolve(uri, replace(use, expected=expected))
-    except UsageError as error:
-        raise KeyDamaged(f"{pointer_path(home)}: {error.message}", hint=_CHOOSE) from error
 
 
 def _gits(home: Path, use: KeyUse) -> Signer | None:
@@ -216,6 +221,7 @@ __all__ = [
     "PURPOSES",
     "Purpose",
     "choose",
+    "chosen",
     "chosen_uri",
     "key_path",
     "local_custody",

@@ -122,6 +122,10 @@ def test_a_chosen_key_is_listed_and_not_made_anew(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="already"):
         keys.new(tmp_path, "human")
     key_path("human", tmp_path / "other").unlink()
+    signer_for("human", tmp_path / "other")
+    (rotated,) = keys.list_keys(tmp_path)
+    assert "another private key" in (rotated.problem or "")
+    key_path("human", tmp_path / "other").unlink()
     (lost,) = keys.list_keys(tmp_path)
     assert "there is no key at" in (lost.problem or "")
     assert lost.fingerprint == chosen.fingerprint

@@ -167,8 +167,10 @@ def test_a_weakly_derived_file_is_read_and_said_to_be_weak(place: Path) -> None:
 def test_what_is_no_key_for_us_says_why_and_what_to_do(
     place: Path, data: bytes, error: type[KeyUnusable], words: str
 ) -> None:
+    signer = FileKey(keep(place, data), use(Person()))
+    assert signer.custody == "file"
     with pytest.raises(error, match=words) as caught:
-        FileKey(keep(place, data), use(Person())).sign(b"x")
+        signer.sign(b"x")
     assert caught.value.hint
 
 
