@@ -53,10 +53,16 @@ def test_other_keys_and_bytes_after_the_end_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ssh-ed25519", "ssh-ed25519 !!!!", "ssh-ed25519 " + "A" * 40_000,
-     "no-pty ssh-ed25519 AAAA",
-     "ssh-rsa " + line(KEYS[0]).split()[1]],
-)  # fmt: skip
+    [
+        "",
+        "ssh-ed25519",
+        "ssh-ed25519 !!!!",
+        "ssh-ed25519 " + "A" * 40_000,
+        "no-pty ssh-ed25519 AAAA",
+        "ssh-rsa " + line(KEYS[0]).split()[1],
+    ],
+    ids=["empty", "no key", "no base64", "long", "options", "another type"],
+)
 def test_a_line_that_is_no_key_is_malformed(text: str) -> None:
     with pytest.raises(MalformedInput):
         ssh_wire.from_public_line(text)

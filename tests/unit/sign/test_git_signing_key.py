@@ -26,7 +26,11 @@ def configure(home: Path) -> object:
     return write
 
 
-@pytest.mark.parametrize("literal", [f"key::{LINE}", f"key::{LINE} ada@example.com", LINE])
+@pytest.mark.parametrize(
+    "literal",
+    [f"key::{LINE}", f"key::{LINE} ada@example.com", LINE],
+    ids=["literal", "with a comment", "older"],
+)
 def test_a_literal_key_is_read(configure: object, literal: str) -> None:
     configure(literal)  # type: ignore[operator]
     assert git_signing_key.blob() == BLOB
