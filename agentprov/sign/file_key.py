@@ -191,7 +191,9 @@ def read_private(path: Path) -> bytes:
         descriptor = files.open_regular(path, follow=False)
     except FileNotFoundError as error:
         raise KeyMissing(
-            f"there is no key at {path}", hint="make one with `agentprov keys new`"
+            f"there is no key at {path}",
+            hint="put it back, choose another (`agentprov keys use human URI`), or make one "
+            "(`agentprov keys new`)",
         ) from error
     except OSError as error:
         raise KeyExposed(

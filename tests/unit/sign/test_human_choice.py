@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentprov.errors import AgentUnreachable, KeyDamaged, KeyExposed, KeyRotated, KeyUnusable
+from agentprov.flows import trust
 from agentprov.formats import ssh_wire
 from agentprov.sign import file_key, public, registry
 from agentprov.sign.key_use import KeyUse
@@ -24,7 +26,15 @@ from agentprov.sign.registry import (
     signer_for,
 )
 from agentprov.sign.ssh_key import AgentKey
-from support.ssh import Agent, agent, fingerprint, make_key, needs_openssh
+from support.ssh import (
+    Agent,
+    agent,
+    fingerprint,
+    make_key,
+    needs_openssh,
+    odd_agent,
+    request,
+)
 
 
 @pytest.fixture
@@ -204,3 +214,27 @@ def test_the_custody_of_a_file_with_a_passphrase_is_passphrase(tmp_path: Path) -
     assert public.algorithm(signer.spki) == "ecdsa-p256-sha256"
     assert local_public("human", home) == signer.spki
     assert registry.local_custody("recorder", home) == "file"
+
+
+def test_only_a_signature_of_the_persons_own_goes_to_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    blob = ssh_wire.blob_of(other_key(tmp_path).spki)
+    listing = b"\x0c\0\0\0\x01" + ssh_wire.text(blob) + ssh_wire.text(b"c")
+
+    def answer(stream: socket.socket) -> None:
+        while message := request(stream):
+            asked.append(message)
+            stream.sendall(len(listing).to_bytes(4, "big") + listing)
+
+    home = tmp_path / "home"
+    with odd_agent(answer) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        choose(home, resolve(f"ssh:{ssh_wire.fingerprint(blob)}"))
+        assert asked == [b"\x0b"]
+        assert signer_for("recorder", home).sign(b"x")
+        assert len(trust.local_trust(home).keys) == 2
+        assert "custody: agent\n" in trust.trust_text(home, "ada")
+        assert signer_for("human", home).spki == other_key(tmp_path).spki
+    assert asked == [b"\x0b"]
