@@ -6,7 +6,6 @@ A real ssh-agent is asked in tests/integration/test_signing_keys.py.
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
 
 import pytest
@@ -211,7 +210,7 @@ def test_a_p256_point_that_is_on_no_curve_is_garbled(at: Callable[[str], None]) 
 def test_an_agent_whose_person_does_not_come_is_given_up(at: Callable[[str], None]) -> None:
     def answer(stream: socket.socket) -> None:
         request(stream)
-        time.sleep(0.6)
+        stream.recv(1)  # until the other side hangs up
 
     with odd_agent(answer) as path:
         at(path)
