@@ -7,7 +7,21 @@
     │   ├── NotARepository     no repository here, or one we cannot work in
     │   ├── GitFailed          git itself refused; its own words are the message
     │   ├── CannotStart        `run` refuses before anything was started       exit 125
-    │   ├── KeyUnusable        a key is missing, unreadable, or guards nothing
+    │   ├── KeyUnusable        a key cannot sign as things are
+    │   │   ├── KeyMissing         there is no such key, or nothing says which
+    │   │   ├── KeyExposed         others could read or exchange it
+    │   │   ├── KeyDamaged         its file cannot be read as a key
+    │   │   ├── KeyKindRefused     neither ECDSA P-256 nor Ed25519
+    │   │   ├── KeyRotated         another key now stands where the chosen one stood
+    │   │   ├── PassphraseNeeded   and nobody can be asked for it
+    │   │   ├── PassphraseWrong    three times
+    │   │   ├── NoAgent            no ssh-agent is named here
+    │   │   ├── AgentUnreachable   it is named, and nobody answers there
+    │   │   ├── AgentTimedOut      it did not answer in time
+    │   │   ├── AgentGarbled       its answer is not one
+    │   │   ├── AgentEmpty         it holds no key, or is locked
+    │   │   ├── KeyNotInAgent      it holds others
+    │   │   └── AgentRefused       it holds the key and did not sign
     │   └── Busy               somebody else holds the lock
     ├── UsageError             the words of the command are off               exit 2
     ├── MalformedInput         bytes that are not what they claim to be       exit 14
@@ -58,7 +72,63 @@ class CannotStart(UserError):
 
 
 class KeyUnusable(UserError):
-    """A signing key is missing, unreadable, or readable by others."""
+    """A signing key cannot sign as things are."""
+
+
+class KeyMissing(KeyUnusable):
+    """There is no key at the place that was named, or nothing names one."""
+
+
+class KeyExposed(KeyUnusable):
+    """Others could read a private key, or put another in its place."""
+
+
+class KeyDamaged(KeyUnusable):
+    """A file that should hold a key does not."""
+
+
+class KeyKindRefused(KeyUnusable):
+    """A key of a kind that not every verifier reads: only ECDSA P-256 and Ed25519 sign here."""
+
+
+class KeyRotated(KeyUnusable):
+    """The key that a URI leads to is not the one that was chosen under this URI."""
+
+
+class PassphraseNeeded(KeyUnusable):
+    """A key is encrypted and there is no terminal to ask for its passphrase on."""
+
+
+class PassphraseWrong(KeyUnusable):
+    """No passphrase that was given opens the key."""
+
+
+class NoAgent(KeyUnusable):
+    """SSH_AUTH_SOCK names no ssh-agent."""
+
+
+class AgentUnreachable(KeyUnusable):
+    """SSH_AUTH_SOCK names a socket on which nobody answers."""
+
+
+class AgentTimedOut(KeyUnusable):
+    """ssh-agent did not answer in time."""
+
+
+class AgentGarbled(KeyUnusable):
+    """What ssh-agent answered is malformed, too large, or not a signature by the key."""
+
+
+class AgentEmpty(KeyUnusable):
+    """ssh-agent holds no key; a locked one looks the same from outside."""
+
+
+class KeyNotInAgent(KeyUnusable):
+    """ssh-agent holds keys, but not this one."""
+
+
+class AgentRefused(KeyUnusable):
+    """ssh-agent holds the key and would not sign: denied, or locked meanwhile."""
 
 
 class Busy(UserError):

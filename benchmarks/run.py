@@ -15,6 +15,7 @@ from pathlib import Path
 
 import commits
 import sessions
+import signing
 import starts
 import trees
 import verifying
@@ -32,6 +33,7 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "session": sessions.session,
     "verify": verifying.verify,
     "size": sessions.sizes,
+    "sign": signing.signing,
 }
 ONLY_FULL = {"commit-large"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_FOREIGN = ("GIT_", "AGENTPROV_", "CLAUDE", "CODEX", "ANTHROPIC", "OPENAI", "XDG_")
+_FOREIGN = ("GIT_", "AGENTPROV_", "CLAUDE", "CODEX", "ANTHROPIC", "OPENAI", "XDG_", "SSH_")
 _REAL_CONNECT = socket.socket.connect
 
 

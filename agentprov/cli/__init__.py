@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "doctor": ("doctor", "Explain the state of this repository and what to mend"),
     "hooks": ("hooks", "Install, remove or show the git hooks"),
     "trust": ("trust", "Say who may sign what"),
-    "keys": ("keys", "Make, list or show signing keys"),
+    "keys": ("keys", "Make, choose, list or show signing keys"),
     "plan": ("plan", "Sign, lint, show or list plans"),
     "run": ("run", "Run a coding agent and record it"),
     "approve": ("approve", "Look at a change and sign a decision about it"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentprov.cli import output
+from agentprov.cli import output, passphrase
 from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 
@@ -86,6 +86,8 @@ def approve(
             not_after=not_after,
             target_ref=target_ref,
             key=key,
+            ask=passphrase.ask,
+            say=output.say,
         )
     except flow.HiddenInChange as error:
         for finding in error.findings:

@@ -20,11 +20,11 @@ def doctor(
     Exits 1 when something is to be mended.
     """
     from agentprov.flows.doctor import examine
+    from agentprov.flows.keys import chosen, files
     from agentprov.flows.world import World
-    from agentprov.sign.registry import PURPOSES, key_path
 
     world = World.here()
-    report = examine(world.git, keys=[key_path(purpose, world.home) for purpose in PURPOSES])
+    report = examine(world.git, keys=files(world.home), chosen=chosen(world.home))
     if as_json:
         output.document(
             {

@@ -26,11 +26,13 @@ def init(
     from agentprov.flows import trust
     from agentprov.flows.install import install
     from agentprov.flows.world import World
+    from agentprov.sign.key_use import KeyUse
 
     world = World.here()
+    use = KeyUse(say=output.say)
     whose = trust.person(world.git)
     files = {
-        trust.TRUST_PATH: trust.trust_text(world.home, whose).encode(),
+        trust.TRUST_PATH: trust.trust_text(world.home, whose, use).encode(),
         trust.POLICY_PATH: trust.policy_text().encode(),
     }
     report = install(world.git, files=files, commit=commit)

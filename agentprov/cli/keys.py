@@ -1,13 +1,15 @@
-"""`agentprov keys`: the local signing keys."""
+"""`agentprov keys`: this user's signing keys."""
 
 from __future__ import annotations
 
+import base64
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from agentprov.cli import output
+from agentprov.cli import passphrase as asking
 from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 
@@ -18,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="Make, list or show signing keys.",
+    help="Make, choose, list or show signing keys.",
 )
 
 
@@ -29,16 +31,51 @@ class PurposeOption(StrEnum):
     recorder = "recorder"
 
 
-@app.command(epilog=examples("agentprov keys new human"))
+@app.command(epilog=examples("agentprov keys new human", "agentprov keys new human --passphrase"))
 def new(
     purpose: PurposeOption = typer.Argument(..., help="What the key is for."),
+    passphrase: bool = typer.Option(
+        False, "--passphrase", help="Ask for a passphrase, and keep the key encrypted."
+    ),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
-    """Make a local ECDSA P-256 key; one that is there is never replaced."""
+    """Make an ECDSA P-256 key in a file; one that is there is never replaced."""
     from agentprov.flows import keys
     from agentprov.system import places
 
-    _print([keys.new(places.home(), purpose.value)], as_json)
+    made = keys.new(places.home(), purpose.value, passphrase=passphrase, ask=asking.ask)
+    _print([made], as_json)
+    return 0
+
+
+@app.command(
+    epilog=examples(
+        "agentprov keys use human ssh:",
+        "agentprov keys use human ssh:SHA256:FINGERPRINT --confirm",
+        "agentprov keys use human file:/home/ada/.ssh/id_ed25519",
+    )
+)
+def use(
+    purpose: PurposeOption = typer.Argument(..., help="human; the recorder's is not chosen."),
+    uri: str = typer.Argument(..., metavar="URI", help="ssh:, ssh:SHA256:... or file:PATH."),
+    confirm: bool = typer.Option(
+        False, "--confirm", help="You say that ssh-agent asks before each use (ssh-add -c)."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+) -> int:
+    """Choose the key that signs for you from now on; nothing is copied, and none is made.
+
+    `ssh:` alone is the SSH key that your git signs with.
+    """
+    from agentprov.flows import keys
+    from agentprov.system import places
+
+    chosen = keys.use(
+        places.home(), purpose.value, uri, confirm=confirm, ask=asking.ask, say=output.say
+    )
+    _print([chosen], as_json)
+    if not as_json:
+        output.note("put it into .agentprov/trust.yaml where your signatures shall count")
     return 0
 
 
@@ -46,7 +83,7 @@ def new(
 def list_(
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
-    """List the local keys, and what is wrong with those that cannot sign."""
+    """List your keys, how each is kept, and what is wrong with those that cannot sign."""
     from agentprov.flows import keys
     from agentprov.system import places
 
@@ -62,7 +99,7 @@ def show(
     name: str = typer.Argument(..., metavar="PURPOSE|FINGERPRINT", help="Which key."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
-    """Show one local key with its public half in PEM."""
+    """Show one key with its public half, in PEM too."""
     from agentprov.flows import keys
     from agentprov.system import places
 
@@ -78,8 +115,13 @@ def _print(found: list[KeyInfo], as_json: bool) -> None:
         output.document({"schema": "agentprov-keys/1", "keys": [_plain(key) for key in found]})
         return
     for key in found:
-        output.line(f"{key.purpose:9} {key.algorithm or '?'}  sha256:{key.fingerprint[:16]}...")
-        output.line(f"          {safe(str(key.path))}")
+        output.line(f"{key.purpose:9} {key.algorithm or '?'}, custody {key.custody}")
+        output.line(f"          {safe(key.uri)}")
+        if key.fingerprint:
+            output.line(f"          sha256:{key.fingerprint}")
+            output.line(f"          {key.openssh_fingerprint}")
+            output.line(f"          {key.openssh_key}")
+            output.line(f"          for trust.yaml: {base64.b64encode(key.spki).decode('ascii')}")
         if key.problem:
             output.line(f"          cannot sign: {safe(key.problem)}")
             output.line(f"          {safe(key.remedy or '')}")
@@ -94,6 +136,8 @@ def _plain(key: KeyInfo) -> dict[str, Any]:
         "fingerprint": {"sha256": key.fingerprint} if key.fingerprint else None,
         "hint": key.hint or None,
         "publicKey": key.public_key or None,
+        "opensshFingerprint": key.openssh_fingerprint or None,
+        "opensshKey": key.openssh_key or None,
         "problem": key.problem,
         "remedy": key.remedy,
     }

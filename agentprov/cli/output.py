@@ -56,6 +56,11 @@ def note(text: str) -> None:
     print(f"agentprov: {text}", file=sys.stderr)
 
 
+def say(text: str) -> None:
+    """Print one line of progress that holds foreign text."""
+    note(safe(text))
+
+
 def failure(message: str, hint: str | None = None) -> None:
     """Print an error, and the way out where there is one, to stderr."""
     print(f"{paint('error:', '31;1', sys.stderr)} {safe(message)}", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from agentprov.cli import output
+from agentprov.cli import output, passphrase
 from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 
@@ -49,7 +49,9 @@ def sign(
     anywhere: bool = typer.Option(
         False, "--anywhere", help="Do not bind the plan to this repository."
     ),
-    key: str | None = typer.Option(None, "--key", metavar="URI", help="A key URI: file:PATH."),
+    key: str | None = typer.Option(
+        None, "--key", metavar="URI", help="Sign with this key: ssh: or file: (docs/howto/keys.md)."
+    ),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
     """Show a plan with everything hidden made visible, and sign it with the human's key.
@@ -69,6 +71,8 @@ def sign(
             scope=scope,
             key=key,
             show=_show_on_stderr,
+            ask=passphrase.ask,
+            say=output.say,
         )
     except flow.HiddenContent as error:
         for finding in error.findings:

@@ -68,7 +68,7 @@ def run(
         None, "--keep", help="Keep the channels' text on this machine, redacted."
     ),
     encrypt: bool = typer.Option(
-        False, "--encrypt", help="Encrypt what --keep keeps to your own human key."
+        False, "--encrypt", help="Encrypt what --keep keeps to a key of your own."
     ),
     best_effort: bool = typer.Option(
         False, "--best-effort", help="Run the agent unrecorded when recording cannot start."

@@ -20,7 +20,7 @@ def transcript(
 ) -> int:
     """Show the transcript that a session kept with `run --keep transcript`.
 
-    Redacted when it was kept; decrypted with the local human key where it is encrypted.
+    Redacted when it was kept; decrypted with your own key where it is encrypted.
     """
     from agentprov.flows.transcript import read
     from agentprov.flows.world import World

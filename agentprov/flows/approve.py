@@ -17,6 +17,7 @@ from typing import Literal
 from agentprov import attest
 from agentprov.errors import MalformedInput, UserError
 from agentprov.flows import verify as verifying
+from agentprov.flows.human_key import human_signer
 from agentprov.flows.plan import ShownOn
 from agentprov.flows.review import address, gather
 from agentprov.flows.trust import person
@@ -27,7 +28,7 @@ from agentprov.formats.hidden_text import Finding as Hidden
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.review import Review
 from agentprov.formats.statement import Statement
-from agentprov.sign.registry import local_public, resolve, signer_for
+from agentprov.sign.key_use import Ask, Say
 from agentprov.verify.finding import Verdict
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import TrustRoot
@@ -134,21 +135,23 @@ def decide(
     not_after: str | None = None,
     target_ref: str | None = None,
     key: str | None = None,
+    ask: Ask | None = None,
+    say: Say | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Decided:
     """Sign a decision about what was prepared, and keep it where verifiers look for it.
 
     Hidden text stands in the way of an approval unless each passage is accepted by its id; a
-    rejection needs none. `notes` are published. Raises HiddenInChange, UserError (inside a run,
+    rejection needs none. `notes` are published. `key`, `ask` and `say` are as for `human_signer`.
+    Raises HiddenInChange, UserError (inside a run,
     no reviewer, a recorder's key, facts that cannot be stated), KeyUnusable.
     """
     _refuse_inside_a_run(os.environ if environment is None else environment)
     if decision == "approved":
         _require_accepted(prepared, accept)
     reviewer = _reviewer(world)
-    signer = signer_for("human", world.home) if key is None else resolve(key)
-    if signer.spki == local_public("recorder", world.home):
-        raise UserError("the recorder's key cannot approve", hint="leave --key out")
+    action = f"to sign that {prepared.commit[:12]} is {decision}"
+    signer = human_signer(world.home, key, action, ask=ask, say=say)
     review = prepared.review
     kinds: dict[str, list[str]] = {}
     for sha256, item in prepared.statements.items():

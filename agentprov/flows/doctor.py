@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentprov.errors import AgentprovError
 from agentprov.flows import hook_site, hook_texts, install_record
@@ -18,6 +19,9 @@ from agentprov.flows.install import DIRECTORIES, fetch_settings, notes_refspec
 from agentprov.formats.names import NOTES_REF
 from agentprov.record.session import SessionDirectory
 from agentprov.system.git import Git
+
+if TYPE_CHECKING:
+    from agentprov.flows.keys import KeyInfo
 
 OLDEST_GIT = (2, 31)
 _AGAIN = "run `agentprov init` again"
@@ -47,11 +51,16 @@ class DoctorReport:
 
 
 def examine(
-    git: Git, *, keys: Sequence[Path] = (), environment: Mapping[str, str] | None = None
+    git: Git,
+    *,
+    keys: Sequence[Path] = (),
+    chosen: KeyInfo | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> DoctorReport:
     """Examine one repository and what it needs on this machine; changes nothing.
 
-    `keys` are the private key files that should be there. Checks of DESIGN section 8, `doctor`.
+    `keys` are the private key files that should be there, `chosen` describes the human key where
+    the user chose one. Checks of DESIGN section 8, `doctor`.
     Does not ask a remote, start an agent, or check that records verify.
     """
     environment = os.environ if environment is None else environment
@@ -67,6 +76,7 @@ def examine(
         lambda: _fetch(git),
         lambda: _notes(git),
         lambda: _keys(keys),
+        lambda: _chosen(chosen),
         lambda: _disabled(environment),
     )
     checks: list[Check] = []
@@ -290,6 +300,15 @@ def _keys(keys: Sequence[Path]) -> Iterator[Check]:
             yield Check(name, False, f"{path} is not readable", "make it readable for yourself")
         else:
             yield Check(name, True, str(path))
+
+
+def _chosen(key: KeyInfo | None) -> Iterator[Check]:
+    if key is None:
+        return
+    detail = f"{key.uri}, custody {key.custody}"
+    if key.problem:
+        detail += f"; cannot sign: {key.problem}"
+    yield Check("human key", key.problem is None, detail, key.remedy or "")
 
 
 def _disabled(environment: Mapping[str, str]) -> Iterator[Check]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from agentprov import attest
 from agentprov.errors import CannotStart, MalformedInput, UserError
+from agentprov.flows.human_key import human_signer
 from agentprov.flows.plan_records import PlanRecord, find, records_of, signed_plans
 from agentprov.flows.repository import identity
 from agentprov.flows.world import World, seal
@@ -24,8 +25,7 @@ from agentprov.formats.facts import PlanRef
 from agentprov.formats.hidden_text import Finding
 from agentprov.formats.presentation import MAX_PLAN_BYTES, Presentation, present
 from agentprov.formats.statement import Statement
-from agentprov.ports import Signer
-from agentprov.sign.registry import local_public, resolve, signer_for
+from agentprov.sign.key_use import Ask, Say
 from agentprov.store.plans import PlanShelf
 from agentprov.system import files
 from agentprov.system.git import Git
@@ -136,21 +136,24 @@ def sign(
     scope: Scope | None = None,
     key: str | None = None,
     show: Show | None = None,
+    ask: Ask | None = None,
+    say: Say | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> SignedPlan:
     """Show a plan, sign it with the human's key, and keep its bytes and its record.
 
     `show` puts the presentation before the signer's eyes and says where; without it the
     statement says that it was shown nowhere. `accept` are ids of findings that the signer lets
-    pass; they are signed too. `intent` is published. `key` is a key URI, by default the local
-    human key. Raises HiddenContent, UserError (inside a run, unreadable, no author), KeyUnusable.
+    pass; they are signed too. `intent` is published. `key` is a key URI, by default the human
+    key; `ask` and `say` reach the person where that key needs them. Raises HiddenContent,
+    UserError (inside a run, unreadable, no author), KeyUnusable.
     """
     _refuse_inside_a_run(os.environ if environment is None else environment)
     source = read(world.git, path)
     presentation = _present(path, source.content)
     shown_on = show(presentation) if show is not None else "none"
     _require_accepted(path, presentation, accept)
-    signer = _human(world, key)
+    signer = human_signer(world.home, key, f"to sign the plan {source.name}", ask=ask, say=say)
     limits = _limits(world.git, scope or Scope())
     author = _author(world.git)
     shelf = PlanShelf(world.git)
@@ -312,17 +315,6 @@ def _require_accepted(path: Path, presentation: Presentation, accept: Sequence[s
         open_,
         hint=f"take it out, or, if it shall stand: {command}",
     )
-
-
-def _human(world: World, uri: str | None) -> Signer:
-    if uri is None:
-        return signer_for("human", world.home)
-    signer = resolve(uri)
-    if signer.spki == local_public("recorder", world.home):
-        raise UserError(
-            "the recorder's key cannot sign a plan", hint="leave --key out, or name another"
-        )
-    return signer
 
 
 def _author(git: Git) -> str:

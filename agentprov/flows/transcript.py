@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from agentprov.errors import UserError
+from agentprov.errors import KeyUnusable, UserError
 from agentprov.flows.sessions import find
 from agentprov.formats import exchange
 from agentprov.formats.redaction import Redactor, secret_values
 from agentprov.record.session import SessionDirectory
 from agentprov.record.spool import Dropped
-from agentprov.sign.registry import key_path, local_public, signer_for
+from agentprov.sign import file_key
+from agentprov.sign.registry import key_path
 from agentprov.sign.sealed_text import open_with, seal_to
 from agentprov.system.files import atomic_write, read_bounded
 
@@ -45,8 +46,9 @@ def keep(
 ) -> Kept:
     """Keep everything that was dropped, without the secrets that can be found in it.
 
-    With `encrypt`, to the local human key, which is made when there is none. Raises KeyUnusable,
-    OSError.
+    With `encrypt`, to this user's transcript key, which is made when there is none: the human's
+    key is used for no other purpose, and may stand in an agent, which decrypts nothing. Raises
+    KeyUnusable, OSError.
     """
     redactor = Redactor(secret_values(environment))
     lines = []
@@ -65,17 +67,15 @@ def keep(
     plain = "".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass")
     place = directory.path / (SEALED if encrypt else PLAIN)
     if encrypt:
-        signer_for("human", home)
-        spki = local_public("human", home)
-        assert spki is not None
-        atomic_write(place, seal_to(spki, plain))
+        file_key.create(_key_path(home))
+        atomic_write(place, seal_to(file_key.FileKey(_key_path(home)).spki, plain))
     else:
         atomic_write(place, plain)
     return Kept(place, sha256(plain).hexdigest(), redactor.counts)
 
 
 def read(home: Path, repository_home: Path, session: str) -> bytes:
-    """Give a kept transcript, decrypted with the local human key where it is encrypted.
+    """Give a kept transcript, decrypted with this user's own key where it is encrypted.
 
     `session` may be the first digits of its id. Raises UserError when none was kept, KeyUnusable.
     """
@@ -84,8 +84,23 @@ def read(home: Path, repository_home: Path, session: str) -> bytes:
         place = found / name
         if place.is_file():
             data = read_bounded(place, MAX_BYTES)
-            return data if name == PLAIN else open_with(key_path("human", home), data)
+            return data if name == PLAIN else _opened(home, data)
     raise UserError(
         f"session {found.name} kept no transcript",
         hint="run with `--keep transcript` to keep one",
     )
+
+
+def _key_path(home: Path) -> Path:
+    return home / "keys" / "transcript.pem"
+
+
+def _opened(home: Path, sealed: bytes) -> bytes:
+    """Decrypt with the transcript key, or with the human key that older versions encrypted to."""
+    former = key_path("human", home)
+    try:
+        return open_with(_key_path(home), sealed)
+    except KeyUnusable:
+        if file_key.FileKey(former).custody != "file" or not former.is_file():
+            raise
+        return open_with(former, sealed)

@@ -13,7 +13,14 @@ from agentprov.errors import ConfigurationInvalid
 from agentprov.flows import strict_yaml
 from agentprov.formats import canonical, digest
 from agentprov.formats.names import LOCAL_WRAPPER
-from agentprov.sign.registry import PURPOSES, Purpose, local_public, signer_for
+from agentprov.sign.key_use import KeyUse
+from agentprov.sign.registry import (
+    PURPOSES,
+    Purpose,
+    local_custody,
+    local_public,
+    signer_for,
+)
 from agentprov.system import files
 from agentprov.system.git import Git
 from agentprov.verify import trust
@@ -54,7 +61,7 @@ def local_keys(home: Path, whose: str = "this user") -> tuple[TrustedKey, ...]:
     for purpose in PURPOSES:
         spki = local_public(purpose, home)
         if spki is not None:
-            keys.append(_trusted(purpose, spki, whose))
+            keys.append(_trusted(purpose, spki, whose, local_custody(purpose, home)))
     return tuple(keys)
 
 
@@ -146,14 +153,15 @@ def working_trust(git: Git, home: Path) -> TrustRoot:
     )
 
 
-def trust_text(home: Path, whose: str) -> str:
+def trust_text(home: Path, whose: str, use: KeyUse | None = None) -> str:
     """Write the trust file with which a repository starts: this user's two keys.
 
-    Makes the keys where they are missing. Raises KeyUnusable.
+    Finds or makes the keys where they are missing, and says so through `use`. Raises KeyUnusable.
     """
     import yaml
 
-    keys = [_trusted(purpose, signer_for(purpose, home).spki, whose) for purpose in PURPOSES]
+    signers = [(purpose, signer_for(purpose, home, use=use)) for purpose in PURPOSES]
+    keys = [_trusted(purpose, key.spki, whose, key.custody) for purpose, key in signers]
     body = yaml.safe_dump(trust.document(keys), sort_keys=False, allow_unicode=True, width=1_000)
     return TRUST_HEAD + body
 
@@ -163,14 +171,14 @@ def policy_text() -> str:
     return _POLICY
 
 
-def _trusted(purpose: Purpose, spki: bytes, whose: str) -> TrustedKey:
+def _trusted(purpose: Purpose, spki: bytes, whose: str, custody: str) -> TrustedKey:
     machine = purpose == "recorder"
     return TrustedKey(
         spki=spki,
         person=whose,
         roles=frozenset({"recorder"}) if machine else frozenset({"human", "reviewer"}),
         builders=frozenset({LOCAL_WRAPPER}) if machine else frozenset(),
-        custody="file",
+        custody=custody,
         source=SELF_TRUST,
     )
 

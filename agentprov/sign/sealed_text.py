@@ -1,8 +1,6 @@
 """Encrypts text to a public key, so that only its owner reads what a session kept.
 
-HPKE (RFC 9180) as the cryptography library has it: DHKEM(P-256), HKDF-SHA256, AES-128-GCM. The
-local human key is a P-256 signing key; using it here too is sound because HPKE never signs and
-a DSSE encoding is no HPKE message, yet it ties both uses to one file (docs/howto/transcripts.md).
+HPKE (RFC 9180) as the cryptography library has it: DHKEM(P-256), HKDF-SHA256, AES-128-GCM.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def test_a_recorders_key_cannot_approve(team: Team) -> None:
     recorder = f"file:{team.ada.home / 'keys' / 'recorder.pem'}"
     answer = team.ada.agentprov("approve", "main..feature", "--yes", "--key", recorder)
     assert answer.status == 1
-    assert "recorder's key cannot approve" in answer.err
+    assert "recorder's key cannot sign for a person" in answer.err
 
 
 def test_an_agent_cannot_approve_from_inside_its_run(team: Team) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from agentprov.flows import doctor
+from agentprov.flows import doctor, keys
 from agentprov.flows.doctor import Check, examine
+from agentprov.sign.registry import key_path, signer_for
 from support.hooked_repository import Repository, make_repository
 
 
@@ -207,3 +208,20 @@ def test_linked_work_trees_and_submodules_are_told_apart(
     repository.git("submodule", "add", "-q", str(repository.top), "inner")
     inner = Repository(repository.top / "inner", repository.log, repository.python)
     assert check(inner, "repository").detail.startswith("submodule at")
+
+
+def test_a_chosen_key_is_looked_at_where_it_is(repository: Repository, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    assert keys.chosen(own) is None
+    assert [path.name for path in keys.files(own)] == ["human.pem", "recorder.pem"]
+    other = signer_for("human", tmp_path / "other")
+    keys.use(own, "human", other.uri)
+    assert [path.name for path in keys.files(own)] == ["recorder.pem"]
+    found = check(repository, "human key", chosen=keys.chosen(own))
+    assert found.ok
+    assert other.uri in found.detail
+    key_path("human", tmp_path / "other").unlink()
+    found = check(repository, "human key", chosen=keys.chosen(own))
+    assert not found.ok
+    assert "cannot sign: there is no key" in found.detail
+    assert found.remedy

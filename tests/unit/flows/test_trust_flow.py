@@ -7,7 +7,8 @@ import pytest
 from agentprov.errors import ConfigurationInvalid
 from agentprov.flows import trust
 from agentprov.formats.names import LOCAL_WRAPPER
-from agentprov.sign.registry import signer_for
+from agentprov.sign import file_key
+from agentprov.sign.registry import key_path, signer_for
 from agentprov.system.git import Git
 from support.repository import Repository
 
@@ -47,6 +48,16 @@ def test_the_trust_file_holds_no_private_key(tmp_path: Path) -> None:
     for pem in (tmp_path / "keys").glob("*.pem"):
         for line in pem.read_text().splitlines()[1:-1]:
             assert line not in text
+
+
+def test_the_trust_file_says_how_each_key_is_kept(tmp_path: Path) -> None:
+    file_key.create(key_path("human", tmp_path), b"secret")
+    for root in (
+        trust.read(trust.trust_text(tmp_path, "ada").encode(), "trust.yaml"),
+        trust.local_trust(tmp_path),
+    ):
+        assert {key.custody for key in root.keys if key.may("human")} == {"passphrase"}
+        assert {key.custody for key in root.keys if key.may("recorder")} == {"file"}
 
 
 def test_the_starting_policy_observes(tmp_path: Path) -> None:

@@ -85,8 +85,8 @@ def test_an_ed25519_key_is_accepted(place: Path) -> None:
     [
         (pem_of(ec.generate_private_key(ec.SECP384R1())), "another kind of key"),
         (pem_of(rsa.generate_private_key(65537, 2048)), "another kind of key"),
-        (pem_of(ec.generate_private_key(ec.SECP256R1()), b"secret"), "unencrypted PKCS#8"),
-        (b"", "unencrypted PKCS#8"),
+        (pem_of(ec.generate_private_key(ec.SECP256R1()), b"secret"), "has a passphrase"),
+        (b"", "neither a PKCS#8 PEM nor an OpenSSH"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "damaged"),
     ],
     ids=["p384", "rsa", "encrypted", "empty", "damaged"],

@@ -302,8 +302,9 @@ def test_a_plan_with_hidden_content_is_pointed_out() -> None:
     assert codes(judgement, "warning") == {"hidden-plan-content"}
 
 
-def test_a_key_that_anybody_here_can_read_is_not_a_person() -> None:
-    loose = replace(HUMAN, custody="file")
+@pytest.mark.parametrize("custody", ["file", "agent"])
+def test_a_key_that_any_process_here_can_use_is_not_a_person(custody: str) -> None:
+    loose = replace(HUMAN, custody=custody)
     verdict = judge(TOLD.lines(), [COMMIT], trust=trust_of(loose, RECORDER)).verdict
     assert any("any process of this user" in item.why for item in verdict.not_proven)
     strict = judge(TOLD.lines(), [COMMIT]).verdict
