@@ -17,6 +17,7 @@ from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.schema import instant
 from agentprov.verify.finding import ApprovalRef, Finding, PlanRef, Problem, finding
+from agentprov.verify.people import who
 from agentprov.verify.record import Entry
 from agentprov.verify.subjects import CommitFacts, PathDiff
 
@@ -109,15 +110,16 @@ def decisions(
     """
     ordered = sorted(entries, key=_decided, reverse=True)
     about = [entry for entry in ordered if _speaks_of(entry, facts.oid, around)]
-    authors = {plan.signer for plan in plans}
+    authors = {who(plan.signer) for plan in plans}
     refs: list[ApprovalRef] = []
     findings: list[Finding] = []
     standing: list[Entry] = []
     heard: set[str] = set()
     for entry in about:
-        view, person = _view(entry), _person(entry)
+        view, person = _view(entry), who(_person(entry))
         valid = entry.holds() and person not in heard
-        if entry.holds():
+        # What has expired still replaced what was said before it, and brings none of it back.
+        if all(problem.code == "approval-expired" for problem in entry.problems):
             heard.add(person)
         if valid:
             standing.append(entry)
@@ -136,8 +138,10 @@ def decisions(
     return Decisions(tuple(refs), tuple(findings), tuple(standing))
 
 
-def _decided(entry: Entry) -> tuple[datetime, str]:
-    return instant(_view(entry).decided_at), entry.payload_sha256 or ""
+def _decided(entry: Entry) -> tuple[datetime, bool, str]:
+    """Order decisions; of two at the same time the rejection counts as the newer one."""
+    view = _view(entry)
+    return instant(view.decided_at), view.decision == "REJECTED", entry.payload_sha256 or ""
 
 
 def _view(entry: Entry) -> ApprovalView:
@@ -180,7 +184,7 @@ def _problems(entry: Entry, holding: Sequence[Entry], authors: Iterable[str]) ->
             "approval-partial",
             f"{person} was shown {view.paths_presented} of {view.paths_in_change} changed paths",
         )
-    if person in authors:
+    if who(person) in authors:
         yield Problem("approval-by-author", f"{person} signed the plan and decided on its result")
     reviewed = {digest for name, digest in view.reviewed if name == "generation-attestation"}
     unseen = [item for item in holding if item.payload_sha256 not in reviewed]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
@@ -78,6 +79,8 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
         times = (view.started,)
     elif isinstance(view, CloseView):
         times = (view.started, view.finished)
+    elif isinstance(view, ApprovalView):
+        times = (view.decided_at,)
     if isinstance(view, OpenView | CloseView) and view.gaps:
         _remark(entry, "session-gaps", f"the recorder was blind to something, {view.gaps} times")
     if isinstance(view, CloseView) and view.contradictions:

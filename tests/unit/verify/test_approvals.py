@@ -157,6 +157,43 @@ def test_two_people_both_stand_and_two_keys_of_one_do_not() -> None:
     assert [ref.valid for ref in refs(decided(approval(), late, trust=trust))] == [True, False]
 
 
+@pytest.mark.parametrize("spelling", ["jane@example.com", "Jane <JANE@example.com.>"])
+def test_one_person_under_two_spellings_is_one(spelling: str) -> None:
+    second = replace(MAX, person=spelling)
+    trust = trust_of(HUMAN, RECORDER, JANE, second)
+    late = approval(second, decided_at="2026-11-24T10:53:00Z")
+    assert [ref.valid for ref in refs(decided(approval(), late, trust=trust))] == [True, False]
+
+
+def test_of_two_decisions_at_one_time_the_rejection_stands() -> None:
+    for number in range(8):
+        no = approval(decision="REJECTED", notes=f"attempt {number}")
+        found = refs(decided(approval(), no))
+        assert [(ref.decision, ref.valid) for ref in found] == [
+            ("rejected", True),
+            ("approved", False),
+        ]
+
+
+@pytest.mark.parametrize("decision", ["APPROVED", "REJECTED"])
+def test_a_decision_that_expired_brings_no_older_one_back(decision: str) -> None:
+    newer = approval(
+        decision=decision, decided_at="2026-11-24T10:51:00Z", not_after="2026-11-24T10:52:00Z"
+    )
+    assert not any(ref.valid for ref in refs(decided(approval(), newer)))
+
+
+def test_a_decision_from_the_future_stands_for_nothing_and_silences_nobody() -> None:
+    future = approval(decided_at="2099-01-01T00:00:00Z")
+    no = approval(decision="REJECTED", decided_at="2026-11-24T10:51:00Z")
+    judgement = decided(future, no)
+    assert [(ref.decision, ref.valid) for ref in refs(judgement)] == [
+        ("approved", False),
+        ("rejected", True),
+    ]
+    assert "time-in-future" in codes(judgement, "warning")
+
+
 def test_a_partial_review_is_said() -> None:
     shown = attest.Shown("agentprov-review/1", made_up("s"), "terminal", 4, ("README.md",))
     judgement = decided(approval(shown=shown))
