@@ -177,6 +177,10 @@ def _compare_review(entry: Entry, material_of: Callable[[ApprovalView], Change |
     except MalformedInput as error:
         entry.blame("presentation-differs", error.message)
         return
-    if shown.whole != view.paths_in_change or shown.sha256 != view.rendered_sha256:
+    if (shown.whole, len(shown.presented), shown.sha256) != (
+        view.paths_in_change,
+        view.paths_presented,
+        view.rendered_sha256,
+    ):
         entry.blame("presentation-differs", f"{view.reviewer} was shown something else")
     entry.rendered = True

@@ -290,6 +290,21 @@ def test_what_the_reviewer_was_shown_is_made_again() -> None:
     assert "presentation-differs" in codes(judgement, "warning")
 
 
+def test_a_review_of_a_part_does_not_pass_for_one_of_the_whole() -> None:
+    """A path was too large to be shown, and the statement says that all was."""
+    paths = [*MATERIAL.paths, review.ChangedPath("z", None, "100644", unseen="too large")]
+    material = replace(MATERIAL, paths=paths)
+    true = review.render(material)
+    honest = attest.Shown(true.renderer, true.sha256, "terminal", 2, true.presented)
+    judgement = decided(approval(shown=honest), shown=lambda _: material)
+    assert refs(judgement)[0].valid
+    assert refs(judgement)[0].partial
+    lie = attest.Shown(true.renderer, true.sha256, "terminal", 2)
+    judgement = decided(approval(shown=lie), shown=lambda _: material)
+    assert not refs(judgement)[0].valid
+    assert "presentation-differs" in codes(judgement, "warning")
+
+
 def test_what_a_decision_does_not_prove_is_said() -> None:
     shown = attest.Shown("agentprov-review/1", made_up("s"), "none", 4)
     careless = replace(JANE, custody="agent")
