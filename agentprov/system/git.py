@@ -66,6 +66,8 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     }
     kept["GIT_TERMINAL_PROMPT"] = "0"
     kept["GIT_OPTIONAL_LOCKS"] = "0"
+    # Grafts give commits other parents than they were made with.
+    kept["GIT_GRAFT_FILE"] = os.devnull
     # A partial clone must not make a verifier reach for the network.
     kept["GIT_NO_LAZY_FETCH"] = "1"
     kept["LC_ALL"] = "C"
