@@ -33,7 +33,8 @@ class Surroundings:
     `between` gives the commits after the first and up to the second; `differences` the paths in
     which two commits differ (None for the first is the empty tree); `tree_of` the tree of a
     commit; `is_ancestor` says whether the first commit is the second or led to it; `repository`
-    gives the URI that every clone of this repository would give.
+    gives the URI that every clone of this repository would give. `target_ref` is the full name of
+    the branch that the judged commits shall merge into, where that is known.
     """
 
     between: Callable[[str | None, str], frozenset[str] | None] = lambda _base, _commit: None
@@ -41,6 +42,7 @@ class Surroundings:
     tree_of: Callable[[str], str | None] = lambda _: None
     is_ancestor: Callable[[str, str], bool | None] = lambda _first, _second: None
     repository: Callable[[], str | None] = lambda: None
+    target_ref: str | None = None
 
 
 def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> None:
@@ -66,6 +68,11 @@ def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> No
             entry.blame("commit-differs", f"tree {view.tree} was signed, git has {tree}")
         if None not in (here, view.repository) and view.repository != here:
             entry.blame("approval-elsewhere", f"it is about a change of {view.repository}")
+        if None not in (around.target_ref, view.target_ref) and around.target_ref not in (
+            view.target_ref,
+            f"refs/heads/{view.target_ref}",
+        ):
+            entry.blame("approval-elsewhere", f"it is for {view.target_ref}")
         if view.not_after is not None and instant(view.not_after) < as_of:
             entry.blame("approval-expired", f"the decision was good until {view.not_after}")
         begun = [

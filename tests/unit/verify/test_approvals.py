@@ -135,6 +135,26 @@ def test_a_decision_in_another_repository_is_void() -> None:
     assert refs(decided(approval(repository=None), around=around))[0].valid
 
 
+@pytest.mark.parametrize(
+    ("said", "valid"),
+    [
+        ("refs/heads/main", True),
+        ("main", True),
+        (None, True),
+        ("refs/heads/release", False),
+        ("heads/main", False),
+        ("refs/heads/refs/heads/main", False),
+    ],
+)
+def test_a_decision_for_one_branch_is_none_for_another(said: str | None, valid: bool) -> None:
+    judgement = decided(
+        approval(target_ref=said), around=Surroundings(target_ref="refs/heads/main")
+    )
+    assert refs(judgement)[0].valid is valid
+    assert ("approval-elsewhere" in codes(judgement, "warning")) is not valid
+    assert refs(decided(approval(target_ref=said)))[0].valid
+
+
 def test_the_newest_decision_of_a_person_replaces_the_older_one() -> None:
     no = approval(decision="REJECTED", decided_at="2026-11-24T10:51:00Z")
     judgement = decided(approval(), no)
