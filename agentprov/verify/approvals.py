@@ -116,7 +116,7 @@ def decisions(
     commit, `plans` those behind it.
     """
     ordered = sorted(entries, key=_decided, reverse=True)
-    about = [entry for entry in ordered if _speaks_of(entry, facts.oid, around)]
+    about = [entry for entry in ordered if speaks_of(entry, facts.oid, around)]
     authors = {who(plan.signer) for plan in plans}
     refs: list[ApprovalRef] = []
     findings: list[Finding] = []
@@ -160,7 +160,8 @@ def _person(entry: Entry) -> str:
     return entry.statement.signer.person if entry.statement is not None else ""
 
 
-def _speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
+def speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
+    """Say whether an approval names a commit, or a range that holds it."""
     view = _view(entry)
     if view.commit == oid:
         return True

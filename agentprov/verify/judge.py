@@ -105,7 +105,9 @@ def judge(
         _compare_plan(entry, case.plan_content)
     approvals.judge(entries, case.around, instant(case.as_of))
     for entry in entries:
-        _compare_review(entry, case.review_material)
+        # Others are many where much was reviewed, and making a review again takes long.
+        if entry.named or _decides(entry, case):
+            _compare_review(entry, case.review_material)
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
     report = coverage.judge(entries, case.commits, case.required, case.trust, case.around)
@@ -160,6 +162,12 @@ def _compare_plan(entry: Entry, content_of: Callable[[PlanView], bytes | None]) 
     if shown != view.rendered_sha256:
         entry.blame("presentation-differs", f"the signer of {view.name!r} was shown something else")
     entry.rendered = True
+
+
+def _decides(entry: Entry, case: Case) -> bool:
+    return isinstance(entry.view, ApprovalView) and any(
+        approvals.speaks_of(entry, facts.oid, case.around) for facts in case.commits
+    )
 
 
 def _compare_review(entry: Entry, material_of: Callable[[ApprovalView], Change | None]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from agentprov import attest
 from agentprov.errors import MalformedInput
 from agentprov.formats import review
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import ApprovalRef
 from agentprov.verify.judge import Judgement
@@ -323,6 +324,19 @@ def test_a_review_of_a_part_does_not_pass_for_one_of_the_whole() -> None:
     judgement = decided(approval(shown=lie), shown=lambda _: material)
     assert not refs(judgement)[0].valid
     assert "presentation-differs" in codes(judgement, "warning")
+
+
+def test_only_reviews_that_bear_on_the_question_are_made_again() -> None:
+    asked: list[str] = []
+
+    def shown(view: ApprovalView) -> None:
+        asked.append(view.commit)
+
+    others = [approval(commit=made_up(str(number), 40)) for number in range(50)]
+    decided(approval(), *others, shown=shown)
+    assert asked == [COMMIT.oid]
+    decided(others[0], shown=shown, named=lambda name: name == "approval 1")
+    assert asked == [COMMIT.oid, made_up("0", 40)]
 
 
 def test_what_a_decision_does_not_prove_is_said() -> None:
