@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentprov import attest
 from agentprov.attest import Limits
@@ -32,6 +32,9 @@ from support.story import (
     trust_of,
 )
 
+if TYPE_CHECKING:
+    from support.approval_defects import Reviewed
+
 CASES: dict[str, Callable[[], Vector]] = {}
 
 
@@ -50,6 +53,7 @@ class Vector:
     named: bytes | None = None
     required: bool = True
     warnings: tuple[str, ...] = ()
+    reviewed: Reviewed | None = None
 
 
 def case(function: Callable[[], Vector]) -> Callable[[], Vector]:
