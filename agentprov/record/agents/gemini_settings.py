@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents.places import (
+    MAX_SERVERS,
     configured_servers,
     existing,
-    first_of_each_name,
     label,
     upwards,
 )
@@ -111,17 +111,35 @@ class Family:
         for path in self.settings_files(context):
             yield "settings", path
 
+    def mcp_entries(self, context: LaunchContext) -> dict[str, tuple[Mapping[str, Any], Path]]:
+        """Give the entry of settings that wins under each name, as it stands there, and its file.
+
+        Values of variables are among them: they belong into no record. The repository's settings
+        are those of the working folder; whether they are trusted is not looked at.
+        """
+        found: dict[str, tuple[Mapping[str, Any], Path]] = {}
+        for path in self.settings_files(context):
+            if path.parent == context.top / self.folder and context.top != context.cwd:
+                continue
+            for name, entry in mapping(read(path).get("mcpServers")).items():
+                if mapping(entry):
+                    found[name] = (mapping(entry), path)
+        return found
+
     def mcp_servers(self, context: LaunchContext) -> list[ConfiguredMcpServer]:
         """Give the configured MCP servers, the winner of each name."""
-        found: list[ConfiguredMcpServer] = []
-        for path in reversed(self.settings_files(context)):
-            entries = {
-                name: {**mapping(entry), "url": entry.get("url") or entry.get("httpUrl")}
-                for name, entry in mapping(read(path).get("mcpServers")).items()
-                if mapping(entry)
-            }
-            found += configured_servers(entries, label(path, context))
-        return first_of_each_name(found)
+        return servers_of(self.mcp_entries(context), context)
+
+
+def servers_of(
+    entries: Mapping[str, tuple[Mapping[str, Any], Path]], context: LaunchContext
+) -> list[ConfiguredMcpServer]:
+    """Give what may be recorded of entries."""
+    found: list[ConfiguredMcpServer] = []
+    for name, (entry, path) in list(entries.items())[:MAX_SERVERS]:
+        fields = {**entry, "url": entry.get("url") or entry.get("httpUrl")}
+        found += configured_servers({name: fields}, label(path, context))
+    return found
 
 
 def read(path: Path) -> dict[str, Any]:

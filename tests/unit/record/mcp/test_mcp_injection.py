@@ -10,7 +10,8 @@ import pytest
 from agentprov.ports import Launch, LaunchContext
 from agentprov.record.agents import claude_settings, codex_settings
 from agentprov.record.agents.registry import adapter_named
-from agentprov.record.mcp.injection import FILE, inject
+from agentprov.record.mcp.injection import inject
+from agentprov.record.mcp.wrapping import FILE
 from support import agent_samples as samples
 
 SECRET = "planted-token-0000"
