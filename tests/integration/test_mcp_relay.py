@@ -19,11 +19,11 @@ from agentprov.formats.facts import McpSeen
 from agentprov.ports import LaunchContext
 from agentprov.record.agents.registry import adapter_named
 from agentprov.record.mcp import pinning
-from agentprov.record.mcp.injection import inject
+from agentprov.record.mcp.injection import AROUND, inject
 from agentprov.record.spool import Spool
 from support import odd_mcp_server
 from support.model_endpoint import McpCall, ModelEndpoint, Say, Turn
-from support.real_agents import PACKAGES, AgentMissing, configure
+from support.real_agents import AgentMissing, configure
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 ODD = [sys.executable, str(SUPPORT / "odd_mcp_server.py")]
@@ -175,7 +175,7 @@ def test_another_list_after_a_restart_is_a_change_with_both_texts(tmp_path: Path
 # Real agents
 
 
-@pytest.fixture(params=sorted(PACKAGES.keys() & {"claude-code", "codex"}))
+@pytest.fixture(params=sorted(AROUND))
 def agent(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -233,7 +233,13 @@ def test_an_agents_servers_tools_and_calls_are_seen_and_bound_to_the_models_call
     labnotes, odd = by_name["labnotes"], by_name["odd"]
     assert (labnotes.stage, odd.stage) == ("called", "listed")
     assert (labnotes.server_name, odd.server_name) == ("labnotes", "odd")
-    newest = {"claude-code": "2026-07-28", "codex": "2025-06-18"}
+    newest = {
+        "claude-code": "2026-07-28",
+        "codex": "2025-06-18",
+        "gemini-cli": "2025-06-18",
+        "opencode": "2025-11-25",
+        "qwen-code": "2025-11-25",
+    }
     assert labnotes.protocol == newest[agent]
     assert {tool.name for tool in labnotes.tools} == {"add", "save_note"}
     add = next(tool for tool in labnotes.tools if tool.name == "add")
@@ -253,8 +259,8 @@ def test_a_description_that_changes_in_the_middle_of_a_session_is_an_alarm(
     script: list[Turn] = [McpCall("odd", "add", {"a": number, "b": 1}) for number in range(4)]
     by_name, found = session(agent, tmp_path, {"odd": [*ODD, "changing"]}, [*script, Say("Done.")])
     assert len(by_name["odd"].calls) == 4
-    if agent == "codex":
-        # It does not ask again within a session: the model never sees the new text.
+    if agent in ("codex", "qwen-code"):
+        # They do not ask again within a session: the model never sees the new text.
         assert by_name["odd"].changes == ()
         return
     (change,) = by_name["odd"].changes

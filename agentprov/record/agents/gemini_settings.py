@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
+from agentprov.record.agents.command_line import options_of
 from agentprov.record.agents.places import (
     MAX_SERVERS,
     configured_servers,
@@ -39,6 +40,7 @@ class Family:
     home_variable: str
     moves_folder: bool
     system_variable: str
+    sandbox_variable: str
     system_folder: str
     mac_folder: str
     instructions: tuple[str, ...]
@@ -140,6 +142,14 @@ def servers_of(
         fields = {**entry, "url": entry.get("url") or entry.get("httpUrl")}
         found += configured_servers({name: fields}, label(path, context))
     return found
+
+
+def is_sandboxed(family: Family, context: LaunchContext, words: Sequence[str]) -> bool:
+    """Say whether the agent starts itself again inside a sandbox; `words` are its own."""
+    chosen = family.environment(context).get(family.sandbox_variable, "")
+    if options_of(words) & {"-s", "--sandbox"} or chosen not in ("", "0", "false"):
+        return True
+    return bool(mapping(family.effective(context).get("tools")).get("sandbox"))
 
 
 def read(path: Path) -> dict[str, Any]:

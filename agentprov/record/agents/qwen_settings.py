@@ -23,6 +23,7 @@ FAMILY = Family(
     home_variable="QWEN_HOME",
     moves_folder=True,
     system_variable="QWEN_CODE_SYSTEM_SETTINGS_PATH",
+    sandbox_variable="QWEN_SANDBOX",
     system_folder="/etc/qwen-code",
     mac_folder="QwenCode",
     instructions=("QWEN.md", "AGENTS.md"),

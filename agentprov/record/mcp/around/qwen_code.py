@@ -14,7 +14,7 @@ from typing import Any
 
 from agentprov.ports import Launch, LaunchContext
 from agentprov.record.agents.command_line import options_of, values_of, without_option
-from agentprov.record.agents.gemini_settings import read
+from agentprov.record.agents.gemini_settings import is_sandboxed, read
 from agentprov.record.agents.qwen_code import start_of
 from agentprov.record.agents.qwen_settings import FAMILY, OPTION, Entries, sources
 from agentprov.record.agents.reading import mapping, within
@@ -35,6 +35,8 @@ def wrap(servers: Servers) -> Launch:
     words = context.argv[start:]
     if mapping(FAMILY.effective(context).get("tools")).get("executionSandbox"):
         return with_gaps(launch, *left(servers.names, "tools.executionSandbox allows none"))
+    if is_sandboxed(FAMILY, context, words):
+        return with_gaps(launch, *left(servers.names, "a sandbox starts them"))
     found = sources(context, words)
     asked = [] if _never_asks(context, words) else _of_repository(found.all, context)
     waiting = [name for name in servers.names if name in asked]
