@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from agentprov.formats.facts import McpSeen
 from agentprov.ports import LaunchContext
 from agentprov.record.agents.registry import adapter_named
 from agentprov.record.mcp import pinning
+from agentprov.record.mcp.around import gemini_cli
 from agentprov.record.mcp.injection import AROUND, inject
 from agentprov.record.spool import Spool
 from support import odd_mcp_server
@@ -181,9 +182,17 @@ def agent(request: pytest.FixtureRequest) -> str:
 
 
 def session(
-    agent: str, base: Path, servers: Mapping[str, list[str]], script: list[Turn]
+    agent: str,
+    base: Path,
+    servers: Mapping[str, list[str]],
+    script: list[Turn],
+    *,
+    hurt: Callable[[Path], object] | None = None,
 ) -> tuple[dict[str, McpSeen], pinning.Seen]:
-    """Run an agent whose servers are wrapped; give what was seen of each, and all of it."""
+    """Run an agent whose servers are wrapped; give what was seen of each, and all of it.
+
+    `hurt` gets the run's folder before the agent starts.
+    """
     repository = base / "repo"
     repository.mkdir()
     subprocess.run(["git", "init", "-q", str(repository)], check=True)
@@ -208,6 +217,8 @@ def session(
         adapter = adapter_named(agent)
         launch = inject(agent, context, adapter.prepare(context), adapter.mcp_servers(context))
         assert launch.gaps == ()
+        if hurt is not None:
+            hurt(scratch)
         done = subprocess.run(
             launch.argv,
             cwd=repository,
@@ -224,9 +235,7 @@ def session(
 
 
 @pytest.mark.agents
-def test_an_agents_servers_tools_and_calls_are_seen_and_bound_to_the_models_calls(
-    agent: str, tmp_path: Path
-) -> None:
+def test_an_agents_servers_tools_and_calls_are_seen(agent: str, tmp_path: Path) -> None:
     servers = {"labnotes": LABNOTES, "odd": [*ODD, "steady"]}
     script: list[Turn] = [McpCall("labnotes", "add", {"a": 2, "b": 3}), Say("Done.")]
     by_name, found = session(agent, tmp_path, servers, script)
@@ -246,8 +255,9 @@ def test_an_agents_servers_tools_and_calls_are_seen_and_bound_to_the_models_call
     assert add.description_sha256 == hashlib.sha256(b"Add two numbers.").hexdigest()
     (call,) = labnotes.calls
     assert (call.tool, call.outcome, call.listed) == ("add", "answered", True)
-    assert call.call_id
-    assert call.call_id.startswith({"claude-code": "toolu_", "codex": "call_"}[agent])
+    own = {"claude-code": "toolu_", "codex": "call_"}
+    # The others send no id: test_mcp_sessions.py has theirs, from the wire.
+    assert (call.call_id or "")[:5] == own.get(agent, "")[:5]
     shadowed = [gap.detail for gap in found.gaps if gap.why == pinning.SHADOWED]
     assert shadowed == ["add: labnotes, odd", "save_note: labnotes, odd"]
 
@@ -271,3 +281,16 @@ def test_a_description_that_changes_in_the_middle_of_a_session_is_an_alarm(
     assert [gap.detail for gap in found.gaps if gap.why == pinning.CHANGED] == [
         "odd: add changed its description"
     ]
+
+
+@pytest.mark.agents
+def test_gemini_cli_goes_on_with_its_server_where_our_script_finds_nothing(tmp_path: Path) -> None:
+    def hurt(scratch: Path) -> None:
+        (scratch / gemini_cli.SERVERS).write_text("{")
+
+    called = tmp_path / "called"
+    server = ["sh", "-c", f"touch {called}; exec {sys.executable} {ODD[1]} steady"]
+    script: list[Turn] = [McpCall("odd", "add", {"a": 2, "b": 3}), Say("Done.")]
+    by_name, _ = session("gemini-cli", tmp_path, {"odd": server}, script, hurt=hurt)
+    assert called.exists()
+    assert by_name == {}
