@@ -5,7 +5,6 @@ They merge into what is configured, so that approvals, variables and time limits
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 
@@ -30,7 +29,12 @@ def wrap(servers: Servers) -> Launch:
         relay = relay_words(servers.context, server.name)
         arguments = [*relay[1:], server.command or "", *server.arguments]
         key = f"mcp_servers.{server.name}"
-        ours += ["-c", f"{key}.command={_toml(relay[0])}", "-c", f"{key}.args={_toml(arguments)}"]
+        ours += [
+            "-c",
+            f"{key}.command={codex_settings.quoted(relay[0])}",
+            "-c",
+            f"{key}.args={codex_settings.quoted(arguments)}",
+        ]
     launch = replace(servers.launch, argv=before_operands(servers.launch.argv, ours))
     return with_gaps(launch, *left(odd, "the name cannot stand on a command line"))
 
@@ -41,11 +45,6 @@ def _refuses(servers: Servers) -> str | None:
     if (codex_settings.SYSTEM / "requirements.toml").exists():
         return "an administrator's requirements may name commands"
     return None
-
-
-def _toml(value: str | list[str]) -> str:
-    # JSON is TOML too, but for DEL, and for escaped pairs of surrogates.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 __all__ = ["wrap"]

@@ -151,7 +151,7 @@ def test_codexs_servers_are_left_alone_where_an_administrator_fixes_them(
     write(tmp_path / "home/.codex/config.toml", '[mcp_servers.notes]\ncommand = "serve"\n')
     write(managed / "codex/requirements.toml", "")
     launch = injected("codex", context(tmp_path, "codex", "exec", "go on"))
-    assert launch.argv == ("codex", "exec", "go on")
+    assert not any("mcp_servers" in word for word in launch.argv)
     assert len(launch.gaps) == 1
 
 
