@@ -57,11 +57,12 @@ class Session:
         return dict(found)
 
 
-def play(agent: str, base: Path) -> Session:
-    """Run one session; what it calls stands in `SCRIPT`."""
+def play(agent: str, base: Path, manner: str = "changing") -> Session:
+    """Run one session; what it calls stands in `SCRIPT`, `manner` is that of the user's server."""
+    base.mkdir(exist_ok=True)
     repository = Repository(base / "repo")
     repository.write("README.md", "# A small project\n")
-    odd = [sys.executable, str(ODD), "changing", SECRET]
+    odd = [sys.executable, str(ODD), manner, SECRET]
     servers = {"odd": odd}
     labnotes = [sys.executable, str(LABNOTES)]
     if agent in IN_REPOSITORY:
@@ -108,6 +109,19 @@ def test_servers_of_user_and_repository_are_watched_and_signed(agent: str, tmp_p
     every_call_names_the_models_own_call_and_says_how_it_was_found(session)
     a_description_that_changes_is_kept_with_both_texts(session)
     arguments_are_kept_nowhere_and_no_file_of_the_repository_changed(session)
+
+
+@pytest.mark.parametrize("agent", LISTS_ONCE)
+def test_where_an_agent_asks_once_the_next_session_signs_another_list(
+    agent: str, tmp_path: Path
+) -> None:
+    lists = []
+    for manner, text in (("steady", odd_mcp_server.BEFORE), ("changed", odd_mcp_server.AFTER)):
+        odd = play(agent, tmp_path / manner, manner).server("odd")
+        (add,) = [tool for tool in odd["tools"] if tool["name"] == "add"]
+        assert add["description"] == {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+        lists.append(odd["toolsDigest"])
+    assert lists[0] != lists[1]
 
 
 def servers_are_signed_with_program_tools_and_calls(
