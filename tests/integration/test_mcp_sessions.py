@@ -109,6 +109,8 @@ def test_servers_of_user_and_repository_are_watched_and_signed(agent: str, tmp_p
     every_call_names_the_models_own_call_and_says_how_it_was_found(session)
     a_description_that_changes_is_kept_with_both_texts(session)
     arguments_are_kept_nowhere_and_no_file_of_the_repository_changed(session)
+    replayed = agentprov("replay", session.shown["id"], "--json", cwd=session.repository.top)
+    assert replayed.status == 0, replayed.out
 
 
 @pytest.mark.parametrize("agent", LISTS_ONCE)
