@@ -196,7 +196,7 @@ def session(
     repository = base / "repo"
     repository.mkdir()
     subprocess.run(["git", "init", "-q", str(repository)], check=True)
-    spool, scratch = base / "spool", base / "the \"scratch\" folder"
+    spool, scratch = base / "spool", base / 'the "scratch" folder'
     for folder in (spool, scratch):
         folder.mkdir(mode=0o700)
     with ModelEndpoint(script, root=repository) as endpoint:
