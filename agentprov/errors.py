@@ -11,6 +11,7 @@
     │   └── Busy               somebody else holds the lock
     ├── UsageError             the words of the command are off               exit 2
     ├── MalformedInput         bytes that are not what they claim to be       exit 14
+    ├── EvidenceInvalid        a certificate, log entry or timestamp fails    exit 19
     ├── ConfigurationInvalid   policy or trust file missing or wrong          exit 16
     └── Interrupted            Ctrl-C                                         exit 130
 
@@ -74,6 +75,16 @@ class MalformedInput(AgentprovError):
     """Bytes that are not what they claim to be: JSON, envelope, bundle, statement, journal."""
 
     kind = "malformed"
+
+
+class EvidenceInvalid(AgentprovError):
+    """A certificate, log entry or timestamp that does not hold; `code` is the finding's code."""
+
+    kind = "evidence"
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class ConfigurationInvalid(AgentprovError):

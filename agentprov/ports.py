@@ -11,7 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from agentprov.formats.bundle import Bundle
 from agentprov.formats.dropbox import Drop
+from agentprov.formats.evidence import (
+    CertifiedIdentity,
+    SigstoreRoot,
+    TimestampAuthority,
+    TrustedTime,
+)
 from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, Edit, Material, McpServer
 
@@ -56,6 +63,29 @@ class SignatureVerifier(Protocol):
 
     def verify(self, spki: bytes, pae: bytes, signature: bytes) -> bool:
         """Say whether the signature is good; False also for keys and encodings we refuse."""
+        ...
+
+
+class EvidenceVerifier(Protocol):
+    """Checks what stands beside a signature, offline, under authorities that the caller trusts.
+
+    Opens no connection, reads no file. Both raise EvidenceInvalid with the code of the finding.
+    """
+
+    def identify(self, data: bytes, roots: Sequence[SigstoreRoot]) -> CertifiedIdentity:
+        """Check a bundle that carries a certificate: signature, chain, log entry, time.
+
+        `data` is the bundle as it came. Says who signed, not whether they may.
+        """
+        ...
+
+    def times(
+        self, bundle: Bundle, authorities: Sequence[TimestampAuthority]
+    ) -> Sequence[TrustedTime]:
+        """Check the timestamps of a bundle whose signature was found good; oldest first.
+
+        Leaves out those of authorities that are not among `authorities`.
+        """
         ...
 
 
@@ -179,6 +209,7 @@ __all__ = [
     "AgentAdapter",
     "Clock",
     "ConfiguredMcpServer",
+    "EvidenceVerifier",
     "Launch",
     "LaunchContext",
     "Material",

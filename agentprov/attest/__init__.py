@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentprov.attest.approval import Reviewed, Shown, approval_statement
 from agentprov.attest.generation import generation
 from agentprov.attest.plan import Limits, Presentation, plan_statement
 from agentprov.attest.session import session_close, session_open
@@ -9,6 +10,9 @@ from agentprov.attest.session import session_close, session_open
 __all__ = [
     "Limits",
     "Presentation",
+    "Reviewed",
+    "Shown",
+    "approval_statement",
     "generation",
     "plan_statement",
     "session_close",

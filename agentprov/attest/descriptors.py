@@ -21,7 +21,9 @@ from agentprov.formats.facts import (
     McpServer,
     McpTool,
     ModelUse,
+    Weights,
 )
+from agentprov.formats.model_manifest import RULE
 
 _LONG_FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ABOUT_PATHS = frozenset(
@@ -189,7 +191,28 @@ def model(facts: ModelUse) -> dict[str, Any]:
         outputTokens=facts.output_tokens,
         host=facts.host,
         parameters=dict(facts.parameters),
+        weights=weights(facts.weights) if facts.weights else None,
         why=facts.why or (None if facts.served else "nobody kept what was served"),
+    )
+
+
+def weights(facts: Weights) -> dict[str, Any]:
+    """Give the files behind a model: root digest, and each file's own by name."""
+    return present(
+        name=facts.name,
+        digest=sha256(facts.sha256) if facts.sha256 else None,
+        rule=RULE if facts.sha256 else None,
+        basis=facts.basis,
+        files=[
+            present(
+                name=file.place,
+                digest=sha256(file.sha256) if file.sha256 else None,
+                why=file.why,
+            )
+            for file in facts.files
+        ],
+        server=facts.server,
+        why=facts.why or (None if facts.sha256 else "not hashed"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from agentprov.attest import descriptors
 from agentprov.attest.descriptors import present, sha256
 from agentprov.formats.facts import AgentReport, Change, Commit, LineRange, Session
+from agentprov.formats.model_manifest import RULE
 from agentprov.formats.names import (
     AGENT_SESSION_BUILD,
     PROVENANCE_TYPE,
@@ -224,18 +225,26 @@ def _add_models(
             unknown.append({"claim": f"model served by {use.provider}{asked}", "why": why})
             continue
         number += 1
+        weights = use.weights
+        root = weights.sha256 if weights is not None else None
         found.append(
             {
                 "name": f"model/{number}",
                 "uri": descriptors.model_uri(use.provider, use.served),
+                **present(digest=sha256(root) if root else None),
                 "annotations": present(
                     requested=use.requested,
                     role=use.role,
                     basis=use.basis,
                     host=use.host,
+                    digestRule=RULE if root else None,
+                    digestBasis=weights.basis if weights is not None and root else None,
                 ),
             }
         )
+        if weights is not None and root is None:
+            claim = f"weights of model/{number}"
+            unknown.append({"claim": claim, "why": weights.why or "not hashed"})
     if not report.models:
         unknown.append({"claim": "model", "why": "no channel said which model was used"})
 

@@ -36,6 +36,7 @@ _BY_KIND = {
     "user": USER,
     "usage": USAGE,
     "malformed": 14,
+    "evidence": 19,
     "configuration": 16,
     "cannot-start": CANNOT_START,
     "interrupted": INTERRUPTED,

@@ -78,6 +78,13 @@ def _print_session(session: Mapping[str, Any]) -> None:
                 f"  model   {safe(model['provider'])}/{safe(model['served'])}{also}"
                 f"  {model['role']}  [{model['basis']}]"
             )
+            if model["digest"]:
+                output.line(
+                    f"  weights {_digest(model['digest'])}  {len(model['weights'])} files"
+                    f"  [{model['digestBasis']}]"
+                )
+            elif model["weightsWhy"]:
+                output.line(f"  weights unknown: {safe(model['weightsWhy'])}")
     for server in session["mcpServers"]:
         output.line(f"  mcp     {safe(server['name'])}  {_digest(server['digest'])}")
     for item in session["instructions"]:

@@ -56,7 +56,7 @@ def verify(
 
         output.document(verdict_json(verdict))
     else:
-        _print(verdict)
+        print_verdict(verdict)
     return verdict.exit_code
 
 
@@ -75,7 +75,8 @@ def _explain(code: str) -> int:
     return 0
 
 
-def _print(verdict: Verdict) -> None:
+def print_verdict(verdict: Verdict) -> None:
+    """Print a verdict for people."""
     for commit in verdict.commits:
         signer = ", ".join(sorted({g.signer for g in commit.generations}))
         plans = ", ".join(plan.name for plan in commit.plans)
@@ -84,6 +85,10 @@ def _print(verdict: Verdict) -> None:
             parts.append(f"recorded by {output.safe(signer)}")
         if plans:
             parts.append(f"plan {output.safe(plans)}")
+        for decided in commit.approvals:
+            if decided.valid:
+                part = " in part" if decided.partial else ""
+                parts.append(f"{decided.decision}{part} by {output.safe(decided.signer)}")
         output.line("  ".join(parts))
     for finding in verdict.findings:
         word = output.paint(finding.severity, _COLOURS[finding.severity])
@@ -91,6 +96,8 @@ def _print(verdict: Verdict) -> None:
         output.line(f"    in {output.safe(finding.subject)}; {output.safe(finding.remedy)}")
     holds = output.paint("holds", "32;1") if verdict.holds else output.paint("fails", "31;1")
     output.line(f"Verdict: {output.safe(verdict.target)} {holds} (exit code {verdict.exit_code})")
+    if verdict.policy_source is not None:
+        output.line(f"Policy: {output.safe(verdict.policy_source)}")
     output.line(f"Trust: {output.safe(verdict.trust_source)}")
     output.line("Not proven:")
     for item in verdict.not_proven:

@@ -24,7 +24,7 @@ from agentprov.ports import AgentAdapter, Launch, LaunchContext
 from agentprov.record import commits, snapshot
 from agentprov.record.agents.registry import UNKNOWN
 from agentprov.record.executable import Digests, Identity
-from agentprov.record.materials import digest_materials, resolve_mcp
+from agentprov.record.materials import NOT_ALL, NOT_FOLLOWED, digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
 from agentprov.record.watcher import Summary
 from agentprov.system.process import Running
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.2
 _RELAYS_SECONDS = 1.0
 _WIRE_SECONDS = 2.0
+_WEIGHTS_SECONDS = 1.0
 
 
 class Opened(Protocol):
@@ -93,6 +94,9 @@ class Live:
         environment = {**self.context.environment, **self.launch.environment}
         # Before the agent can change them; the programs of MCP servers are hashed beside it.
         self._materials = self._digested_materials()
+        for material in self._materials:
+            if material.why in (NOT_ALL, NOT_FOLLOWED):
+                self._gap("materials-not-digested", f"{material.role}: {material.label}")
         try:
             child = self.processes.spawn(self.launch.argv, environment, self.context.cwd)
         except AgentprovError:
@@ -106,6 +110,8 @@ class Live:
         self.identity.start_hashing()
         with unsignalled():
             self._beside.start()
+        if self.wire is not None:
+            self.wire.begin()
         status = child.wait(self._tick, TICK_SECONDS)
         self._note_tick_failure(child, warn)
         report = self._finish(status, warn)
@@ -153,8 +159,7 @@ class Live:
         if reflogs != self._reflogs or any(item.drop.channel == "git" for item in fresh):
             self._reflogs = reflogs
             self._prompted_at = self._prompted_at or self.world.clock.monotonic()
-        ready = self.identity.hashed and not self._beside.is_alive()
-        if self._prompted_at is not None and ready and self._settled():
+        if self._prompted_at is not None and self._ready() and self._settled():
             self._prompted_at = None
             self._open()
             found = self.recording.find()
@@ -162,6 +167,11 @@ class Live:
                 self._note_touched(self._disk.so_far())
                 self._note_hands(self.recording.changed_in(found))
                 self.commits += self.recording.bind(found, self._report(), during=True)
+
+    def _ready(self) -> bool:
+        """Say whether the large files are hashed that a statement names."""
+        hashed = self.identity.hashed and not self._beside.is_alive()
+        return hashed and (self.wire is None or self.wire.weighed)
 
     def _settled(self) -> bool:
         """Say whether what led to a commit has had time to arrive from the wire.
@@ -253,6 +263,7 @@ class Live:
             self._note_touched(seen)
             self._note_gaps(seen.gaps)
             self._take_drops()
+            self._note_gaps(self.wire.finish_weighing(_WEIGHTS_SECONDS) if self.wire else ())
             mcp = self._seen_of_servers()
             report = self._report()
             self._open()
@@ -370,8 +381,7 @@ class Live:
         before = {(m.role, m.label): m.sha256 for m in self._materials}
         after = {(m.role, m.label): m.sha256 for m in self._digested_materials()}
         for name in sorted({*before, *after}):
-            # Claude writes its own state into this file at every start.
-            if before.get(name) != after.get(name) and not name[1].endswith("/.claude.json"):
+            if before.get(name) != after.get(name) and not _is_agents_own(name[1], before):
                 self._gap("material-changed", f"{name[0]}: {name[1]}")
 
     def _note_survivors(self) -> None:
@@ -425,3 +435,15 @@ class Live:
                 status = path.stat()
                 found.append((status.st_size, status.st_mtime_ns))
         return tuple(found)
+
+
+def _is_agents_own(label: str, before: Iterable[tuple[str, str]]) -> bool:
+    """Say whether a change is what the agent itself does at a start.
+
+    Claude writes its state into one file at every start; Codex unpacks its own skills at the
+    first one, where none of them were there.
+    """
+    unpacked = "/skills/.system/"
+    if unpacked in label:
+        return not any(unpacked in known for _, known in before)
+    return label.endswith("/.claude.json")

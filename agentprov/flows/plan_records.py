@@ -14,6 +14,7 @@ from agentprov.formats import digest, names, schema, statement
 from agentprov.formats.names import PLAN_TYPE
 from agentprov.formats.predicates import plan
 from agentprov.formats.presentation import MAX_PLAN_BYTES
+from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
@@ -143,13 +144,15 @@ def _record(blob: str, line: bytes, trust: TrustRoot, verifier: KeyVerifier) -> 
 
 
 def _signer(line: bytes, trust: TrustRoot, verifier: KeyVerifier) -> tuple[str | None, str]:
-    checked = signatures.check(line, trust, verifier)
+    checked = signatures.check(line, trust, verifier, OfflineEvidence())
     if checked.statement is None:
         problem = checked.problems[0]
         if problem.code == "signer-unknown":
             return None, "it was signed by a key that is not trusted here"
         return None, f"its signature does not hold: {problem.message}"
-    key = checked.statement.key
+    key = checked.statement.signer
     if not key.may("human"):
         return key.person, f"the key of {key.person} may not sign plans"
+    if key.retired is not None or key.compromised is not None:
+        return key.person, f"the key of {key.person} was revoked"
     return key.person, ""

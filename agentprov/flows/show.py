@@ -43,7 +43,12 @@ def shown(judgement: Judgement, commit: str) -> dict[str, Any]:
         "commit": commit,
         "coverage": next(c["coverage"] for c in verdict["commits"] if c["commit"] == commit),
         "sessions": [_session(parts, _signers(judgement, commit)) for parts in by_session.values()],
-        "approvals": [],
+        "approvals": [
+            item
+            for found in verdict["commits"]
+            if found["commit"] == commit
+            for item in found["approvals"]
+        ],
         "findings": [f for f in verdict["findings"] if f["commit"] in (commit, None)],
     }
 
@@ -79,13 +84,13 @@ def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
         "id": metadata["invocationId"],
         "sequence": metadata["agentprov_commit"]["sequence"],
         "builder": generation["runDetails"]["builder"]["id"],
-        "signer": parts[0].statement.key.person if parts[0].statement else None,
+        "signer": parts[0].statement.signer.person if parts[0].statement else None,
         "complete": closed.get("session", {}).get("outcome") == "completed",
         "startedAt": _offset(metadata["startedOn"]),
         "finishedAt": _offset(closed.get("session", {}).get("finishedOn")),
         "plan": _plan(plan, signers),
         "agent": _agent(opened, dependencies),
-        "models": list(_models(dependencies, metadata)),
+        "models": list(_models(dependencies, metadata, closed.get("models", []))),
         "mcpServers": list(_servers(opened, closed, dependencies)),
         "instructions": [
             {"path": item["name"], "role": item["role"], "digest": item.get("digest")}
@@ -146,13 +151,21 @@ def _agent(opened: Mapping[str, Any], dependencies: Iterable[Mapping[str, Any]])
 
 
 def _models(
-    dependencies: Iterable[Mapping[str, Any]], metadata: Mapping[str, Any]
+    dependencies: Iterable[Mapping[str, Any]],
+    metadata: Mapping[str, Any],
+    closed: Iterable[Mapping[str, Any]],
 ) -> Iterable[dict[str, Any]]:
+    weighed = [item["weights"] for item in closed if "weights" in item]
+    unknown = {item["claim"]: item["why"] for item in metadata.get("agentprov_unknown", [])}
     for item in dependencies:
         if not item["name"].startswith("model/"):
             continue
         notes = item.get("annotations", {})
         provider, _, served = item["uri"].removeprefix("pkg:generic/").partition("/")
+        digest = item.get("digest")
+        whole: Mapping[str, Any] = next(
+            (one for one in weighed if digest and one.get("digest") == digest), {}
+        )
         yield {
             "provider": unquote(provider),
             "requested": notes.get("requested"),
@@ -161,6 +174,11 @@ def _models(
             "role": notes.get("role"),
             "host": notes.get("host"),
             "basis": notes.get("basis"),
+            "digest": digest,
+            "digestRule": notes.get("digestRule"),
+            "digestBasis": notes.get("digestBasis"),
+            "weights": whole.get("files", []),
+            "weightsWhy": unknown.get(f"weights of {item['name']}") or whole.get("why"),
         }
     for item in metadata.get("agentprov_unknown", []):
         if item["claim"].startswith("model"):

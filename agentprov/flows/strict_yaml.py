@@ -50,6 +50,11 @@ def _loader() -> Any:
 
     class Strict(yaml.SafeLoader):
         depth = 0
+        # A time stays the text that somebody wrote, so that it can be checked as text.
+        yaml_implicit_resolvers = {
+            first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+            for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             event = self.peek_event()  # type: ignore[no-untyped-call]

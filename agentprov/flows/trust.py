@@ -5,6 +5,8 @@ Reading only. Which commit or branch a trust file is taken from is decided by wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from agentprov.errors import ConfigurationInvalid
@@ -21,7 +23,7 @@ TRUST_PATH = ".agentprov/trust.yaml"
 POLICY_PATH = ".agentprov/policy.yaml"
 SELF_TRUST = "self-trust: this user's own keys"
 
-_TRUST_HEAD = """\
+TRUST_HEAD = """\
 # Who may sign what in this repository (docs/spec/trust.md).
 # A record counts only if one of these keys signed it; keys inside records count for nothing.
 # Gates read this file from the target branch, so a change cannot widen its own trust.
@@ -64,14 +66,50 @@ def local_trust(home: Path, whose: str = "this user") -> TrustRoot:
     return _root(local_keys(home, whose), SELF_TRUST, self_trust=True)
 
 
-def read(data: bytes, source: str) -> TrustRoot:
+def read(
+    data: bytes, source: str, beside: Callable[[str], bytes | None] = lambda _: None
+) -> TrustRoot:
     """Read the bytes of a trust file; raises ConfigurationInvalid.
 
-    `source` says where they came from, in errors and in verdicts.
+    `source` says where they came from, in errors and in verdicts. `beside` gives the files that
+    it names, from the same folder and revision.
     """
     return trust.parse(
-        strict_yaml.parse(data, source=source), sha256=digest.sha256(data), source=source
+        strict_yaml.parse(data, source=source),
+        sha256=digest.sha256(data),
+        source=source,
+        beside=beside,
     )
+
+
+def at_revision(git: Git, revision: str) -> TrustRoot | None:
+    """Read the trust file of a revision, and what it names, from there; None without one.
+
+    Raises ConfigurationInvalid.
+    """
+
+    def blob(path: str) -> bytes | None:
+        return git.run("cat-file", "blob", f"{revision}:{path}", check=False) or None
+
+    content = blob(TRUST_PATH)
+    if content is None:
+        return None
+    folder = TRUST_PATH.rpartition("/")[0]
+    return read(content, f"{TRUST_PATH} of {revision}", lambda name: blob(f"{folder}/{name}"))
+
+
+def beside(folder: Path) -> Callable[[str], bytes | None]:
+    """Give what reads the files that a trust file in this folder may name, and no others."""
+
+    def content(name: str) -> bytes | None:
+        try:
+            return files.read_bounded(folder / name, strict_yaml.MAX_BYTES, follow=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigurationInvalid(f"{folder / name}: {error.strerror}") from error
+
+    return content
 
 
 def read_file(path: Path) -> TrustRoot:
@@ -80,7 +118,7 @@ def read_file(path: Path) -> TrustRoot:
         data = files.read_bounded(path, strict_yaml.MAX_BYTES)
     except OSError as error:
         raise ConfigurationInvalid(f"{path}: {error.strerror}") from error
-    return read(data, str(path))
+    return read(data, str(path), beside(path.parent))
 
 
 def working_trust(git: Git, home: Path) -> TrustRoot:
@@ -96,10 +134,16 @@ def working_trust(git: Git, home: Path) -> TrustRoot:
         return _root(own, SELF_TRUST, self_trust=True)
     except OSError as error:
         raise ConfigurationInvalid(f"{TRUST_PATH}: {error.strerror}") from error
-    shared = read(data, TRUST_PATH)
+    shared = read(data, TRUST_PATH, beside((git.top / TRUST_PATH).parent))
     known = {key.spki for key in shared.keys}
     both = (*shared.keys, *(key for key in own if key.spki not in known))
-    return _root(both, f"{TRUST_PATH} and {SELF_TRUST}")
+    root = _root(both, f"{TRUST_PATH} and {SELF_TRUST}")
+    return replace(
+        root,
+        identities=shared.identities,
+        sigstore=shared.sigstore,
+        timestamps=shared.timestamps,
+    )
 
 
 def trust_text(home: Path, whose: str) -> str:
@@ -111,7 +155,7 @@ def trust_text(home: Path, whose: str) -> str:
 
     keys = [_trusted(purpose, signer_for(purpose, home).spki, whose) for purpose in PURPOSES]
     body = yaml.safe_dump(trust.document(keys), sort_keys=False, allow_unicode=True, width=1_000)
-    return _TRUST_HEAD + body
+    return TRUST_HEAD + body
 
 
 def policy_text() -> str:

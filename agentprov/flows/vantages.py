@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from agentprov.system.process import Running, spawn
 if TYPE_CHECKING:
     from agentprov.record.attribution import Untouched
     from agentprov.record.gateway.launch import Gateway
+    from agentprov.record.weighing import Weighing
     from agentprov.system.attribution.tree import Attribution
 
 
@@ -43,6 +45,7 @@ class Wire:
         self._adapter = adapter
         self._context = context
         self._gateway: Gateway | None = None
+        self._weighing: Weighing | None = None
         self.key = secrets.token_bytes(32)
         self._gaps: list[Gap] = []
         self.why_not: str | None = None
@@ -99,6 +102,7 @@ class Wire:
             environment=self._context.environment,
             key=self.key,
         )
+        self._weigh(upstream.base_url or "")
         redirected = self._adapter.redirect(self._context, launch, self._gateway.base_url)
         started = self._context.started
         self._gaps += [
@@ -112,6 +116,34 @@ class Wire:
             (*redirected.channels, "wire"),
             redirected.gaps,
         )
+
+    def _weigh(self, base_url: str) -> None:
+        """See to the weights of a model server on this machine; another host's are out of reach."""
+        from urllib.parse import urlsplit
+
+        from agentprov.system.serving import is_loopback
+
+        parts = urlsplit(base_url)
+        if parts.hostname is None or not is_loopback(parts.hostname):
+            return
+        from agentprov.record.weighing import Weighing
+
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._weighing = Weighing(parts.hostname, port, self._context.home, self._context.started)
+
+    def begin(self) -> None:
+        """Begin what runs beside the agent, once it has started."""
+        if self._weighing is not None:
+            self._weighing.start()
+
+    @property
+    def weighed(self) -> bool:
+        """Say whether the digests of weights, where there are any, are there."""
+        return self._weighing is None or self._weighing.settled
+
+    def finish_weighing(self, seconds: float) -> Sequence[Gap]:
+        """Wait a moment for digests of weights, give up on the rest, and tell of the gaps."""
+        return self._weighing.finish(seconds) if self._weighing is not None else ()
 
     def _proxied(self, spool: Path, launch: Launch) -> Launch:
         """Open the TLS of known model hosts behind a proxy, with an authority of this run only."""
@@ -164,6 +196,8 @@ class Wire:
             one = exchange.decode(drop.payload)
         except MalformedInput:
             return None
+        if self._weighing is not None:
+            self._weighing.heard((one.served, one.requested))
         return {
             "number": one.number,
             "provider": one.provider,
@@ -193,7 +227,7 @@ class Wire:
         from agentprov.record.witness import merge
 
         exchanges, gaps = self._read(drops)
-        return merge(
+        seen = merge(
             report,
             exchanges,
             self._adapter.edits_of,
@@ -202,6 +236,7 @@ class Wire:
             gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
             relayed=True,
         )
+        return replace(seen, models=self._weighing.put(seen.models)) if self._weighing else seen
 
     def exchanges(self, drops: Iterable[Drop]) -> list[exchange.Exchange]:
         """Give the exchanges among the drops that this run's gateway sealed."""

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
 from agentprov.flows import trust
+from agentprov.flows.review import material_for, surroundings
 from agentprov.flows.world import World
 from agentprov.formats import bundle, statement
 from agentprov.formats.digest import sha256
 from agentprov.formats.predicates import generation, session
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.statement import Statement
+from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
@@ -104,11 +106,8 @@ def trust_for(world: World, trust_file: Path | None) -> TrustRoot:
     """
     if trust_file is not None:
         return trust.read_file(trust_file)
-    for branch in ("refs/remotes/origin/HEAD",):
-        content = world.git.run("cat-file", "blob", f"{branch}:{trust.TRUST_PATH}", check=False)
-        if content:
-            return trust.read(content, f"{trust.TRUST_PATH} of {branch}")
-    return trust.local_trust(world.home, trust.person(world.git))
+    found = trust.at_revision(world.git, "refs/remotes/origin/HEAD")
+    return found or trust.local_trust(world.home, trust.person(world.git))
 
 
 def verify(world: World, words: Sequence[str], trust_file: Path | None = None) -> Judgement:
@@ -119,7 +118,6 @@ def verify(world: World, words: Sequence[str], trust_file: Path | None = None) -
 
 def judge_targets(world: World, targets: Targets, root: TrustRoot) -> Judgement:
     """Judge resolved targets under a trust root."""
-    records = [*targets.bundles, *_records(world, targets)]
     named = [
         parsed.commit
         for parsed in (_described(record) for record in targets.bundles)
@@ -132,6 +130,8 @@ def judge_targets(world: World, targets: Targets, root: TrustRoot) -> Judgement:
 
     with world.git.cat_file() as reader:
         facts = commit_facts(world.git, reader, [*targets.commits, *named])
+        parents = {parent for commit in facts for parent in commit.parents}
+        records = [*targets.bundles, *_records(world, targets, parents)]
         case = Case(
             target=targets.text,
             records=records,
@@ -140,8 +140,10 @@ def judge_targets(world: World, targets: Targets, root: TrustRoot) -> Judgement:
             as_of=world.now(),
             required=targets.required,
             plan_content=plan_content,
+            review_material=material_for(world.git, reader, records),
+            around=surroundings(world.git, reader),
         )
-        return judge(case, KeyVerifier())
+        return judge(case, KeyVerifier(), OfflineEvidence())
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ class _Described:
     payload_sha256: str | None = None
     commit: str | None = None
     session: str | None = None
+    approves: bool = False
     points_at: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -168,25 +171,34 @@ def _describe(read: Statement, payload_sha256: str) -> _Described:
     if read.kind == "generation":
         view = generation.view(subjects, read.predicate)
         edges = {view.open_sha256, view.plan[0] if view.plan else None} - {None}
-        return _Described(
-            payload_sha256, view.commit, view.session, frozenset(str(edge) for edge in edges)
-        )
+        points_at = frozenset(str(edge) for edge in edges)
+        return _Described(payload_sha256, view.commit, view.session, points_at=points_at)
     if read.kind == "session-open":
         opened = session.view_open(read.predicate)
         plan = frozenset({opened.plan[0]} if opened.plan else ())
-        return _Described(payload_sha256, None, opened.id, plan)
+        return _Described(payload_sha256, None, opened.id, points_at=plan)
     if read.kind == "session-close":
         closed = session.view_close(read.predicate)
-        return _Described(
-            payload_sha256, None, closed.id, frozenset({closed.open_sha256, *closed.generations})
-        )
+        points_at = frozenset({closed.open_sha256, *closed.generations})
+        return _Described(payload_sha256, None, closed.id, points_at=points_at)
+    if read.kind == "approval":
+        return _Described(payload_sha256, approves=True)
     return _Described(payload_sha256)
 
 
-def _records(world: World, targets: Targets) -> list[Record]:
-    """Bring the notes of the judged commits, and whatever else these need to be judged."""
-    notes = world.notes.get_many(targets.commits) if targets.commits else {}
-    near = _as_records(notes)
+def _records(world: World, targets: Targets, parents: Iterable[str]) -> list[Record]:
+    """Bring the notes of the judged commits, and whatever else these need to be judged.
+
+    Of their parents' notes, the approvals: they hang there too, so that one is found by the
+    commit that took the approved one's place.
+    """
+    around = sorted(set(parents) - set(targets.commits))
+    notes = world.notes.get_many([*targets.commits, *around]) if targets.commits else {}
+    near = [
+        record
+        for record in _as_records(notes)
+        if record.anchor not in around or _described(record).approves
+    ]
     described = {record.data: _described(record) for record in (*near, *targets.bundles)}
     if _complete(described, targets):
         return near
@@ -236,7 +248,7 @@ def _related(
         item = known[record.data]
         if record.data in present:
             continue
-        if item.session in sessions or item.payload_sha256 in wanted:
+        if item.approves or item.session in sessions or item.payload_sha256 in wanted:
             chosen.append(record)
     return chosen
 

@@ -11,24 +11,35 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentprov.errors import MalformedInput
 from agentprov.formats import canonical, digest, schema
+from agentprov.formats.evidence import NO_EVIDENCE, Evidence
 from agentprov.formats.names import BUNDLE_TYPE, PAYLOAD_TYPE
 
 MAX_SIGNATURE_BYTES = 1024
+MAX_CERTIFICATE_BYTES = 16 * 1024
+MAX_LOG_ENTRIES = 8
+MAX_LOG_BODY = 8 * 1024 * 1024
+MAX_TIMESTAMPS = 8
+MAX_TIMESTAMP_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """One payload, its declared type, one signature over both, and a hint at the key."""
+    """One payload, its declared type, one signature over both, and what stands beside it.
+
+    A bundle has a hint at a key, or a certificate in its evidence, or neither, never both.
+    """
 
     payload: bytes
     signature: bytes
     hint: str | None = None
     payload_type: str = PAYLOAD_TYPE
+    evidence: Evidence = NO_EVIDENCE
     payload_sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,19 +61,28 @@ def encode(bundle: Bundle) -> bytes:
 
     Raises MalformedInput for one that `parse` would refuse.
     """
-    public_key: dict[str, str] = {} if bundle.hint is None else {"hint": bundle.hint}
+    evidence = bundle.evidence
+    material: dict[str, Any]
+    if evidence.certificate is not None:
+        material = {"certificate": {"rawBytes": _text(evidence.certificate)}}
+    else:
+        material = {"publicKey": {} if bundle.hint is None else {"hint": bundle.hint}}
     data = canonical.encode(
         {
             "mediaType": BUNDLE_TYPE,
             "verificationMaterial": {
-                "publicKey": public_key,
-                "tlogEntries": [],
-                "timestampVerificationData": {"rfc3161Timestamps": []},
+                **material,
+                "tlogEntries": [dict(entry) for entry in evidence.log_entries],
+                "timestampVerificationData": {
+                    "rfc3161Timestamps": [
+                        {"signedTimestamp": _text(stamp)} for stamp in evidence.timestamps
+                    ]
+                },
             },
             "dsseEnvelope": {
-                "payload": base64.b64encode(bundle.payload).decode("ascii"),
+                "payload": _text(bundle.payload),
                 "payloadType": bundle.payload_type,
-                "signatures": [{"sig": base64.b64encode(bundle.signature).decode("ascii")}],
+                "signatures": [{"sig": _text(bundle.signature)}],
             },
         }
     )
@@ -74,15 +94,19 @@ def parse(data: bytes) -> Bundle:
     """Read a bundle; raises MalformedInput and nothing else.
 
     Accepts the spellings that protobuf writers use for nothing (absent or empty ``keyid``,
-    ``tlogEntries`` and timestamps). Does not check the signature, and does not look into the
-    payload. Bundles with a certificate, log entries or timestamps are refused: evidence that
-    nobody judges must not travel as if it had been.
+    ``tlogEntries`` and timestamps). Does not check the signature, and looks neither into the
+    payload nor into certificates, log entries and timestamps.
     """
     value = canonical.parse(data, what="bundle")
     schema.require(_BUNDLE, value, "bundle")
     envelope = value["dsseEnvelope"]
     signature = envelope["signatures"][0]
-    hint = value["verificationMaterial"]["publicKey"].get("hint") or None
+    material = value["verificationMaterial"]
+    if ("publicKey" in material) == ("certificate" in material):
+        raise MalformedInput(
+            "bundle at /verificationMaterial: must hold a publicKey or a certificate"
+        )
+    hint = material.get("publicKey", {}).get("hint") or None
     keyid = signature.get("keyid", "")
     if keyid and hint is not None and keyid != hint:
         raise MalformedInput("bundle: keyid and hint name different keys")
@@ -91,7 +115,36 @@ def parse(data: bytes) -> Bundle:
         signature=_decode(signature["sig"], "/dsseEnvelope/signatures/0/sig"),
         hint=hint,
         payload_type=envelope["payloadType"],
+        evidence=_evidence(material),
     )
+
+
+def _evidence(material: Mapping[str, Any]) -> Evidence:
+    place = "/verificationMaterial"
+    certificate = material.get("certificate")
+    entries = material.get("tlogEntries", ())
+    stamps = material.get("timestampVerificationData", {}).get("rfc3161Timestamps", ())
+    if certificate is None and not entries and not stamps:
+        return NO_EVIDENCE
+    return Evidence(
+        certificate=(
+            _decode(certificate["rawBytes"], f"{place}/certificate/rawBytes")
+            if certificate is not None
+            else None
+        ),
+        log_entries=tuple(entries),
+        timestamps=tuple(
+            _decode(
+                stamp["signedTimestamp"],
+                f"{place}/timestampVerificationData/rfc3161Timestamps/{index}/signedTimestamp",
+            )
+            for index, stamp in enumerate(stamps)
+        ),
+    )
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def _decode(value: str, pointer: str) -> bytes:
@@ -109,15 +162,52 @@ def _media_type(value: Any) -> None:
         raise schema.Mismatch(f"must be {BUNDLE_TYPE}")
 
 
-_NOTHING = schema.array(schema.anything, most=0)
+def _base64(most: int) -> schema.Check:
+    return schema.text(most=(most + 2) // 3 * 4)
+
+
+_NUMBER = schema.text(most=20, pattern=r"0|[1-9][0-9]*")
+_LOG_ENTRY = schema.members(
+    {
+        "logIndex": _NUMBER,
+        "logId": schema.members({"keyId": _base64(64)}),
+        "kindVersion": schema.members(
+            {"kind": schema.text(most=64), "version": schema.text(most=16)}
+        ),
+        "canonicalizedBody": _base64(MAX_LOG_BODY),
+    },
+    {
+        "integratedTime": _NUMBER,
+        "inclusionPromise": schema.members({"signedEntryTimestamp": _base64(1_024)}),
+        "inclusionProof": schema.members(
+            {
+                "logIndex": _NUMBER,
+                "rootHash": _base64(64),
+                "treeSize": _NUMBER,
+                "checkpoint": schema.members({"envelope": schema.text(most=16_384)}),
+            },
+            {"hashes": schema.array(_base64(64), most=64)},
+        ),
+    },
+)
 _BUNDLE = schema.members(
     {
         "mediaType": _media_type,
         "verificationMaterial": schema.members(
-            {"publicKey": schema.members({}, {"hint": schema.text(least=0, most=256)})},
+            {},
             {
-                "tlogEntries": _NOTHING,
-                "timestampVerificationData": schema.members({}, {"rfc3161Timestamps": _NOTHING}),
+                "publicKey": schema.members({}, {"hint": schema.text(least=0, most=256)}),
+                "certificate": schema.members({"rawBytes": _base64(MAX_CERTIFICATE_BYTES)}),
+                "tlogEntries": schema.array(_LOG_ENTRY, most=MAX_LOG_ENTRIES),
+                "timestampVerificationData": schema.members(
+                    {},
+                    {
+                        "rfc3161Timestamps": schema.array(
+                            schema.members({"signedTimestamp": _base64(MAX_TIMESTAMP_BYTES)}),
+                            most=MAX_TIMESTAMPS,
+                        )
+                    },
+                ),
             },
         ),
         "dsseEnvelope": schema.members(

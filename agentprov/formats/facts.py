@@ -50,15 +50,20 @@ class Agent:
     why: str | None = None
 
 
+MaterialRole = Literal["instruction", "settings", "hooks", "mcp-configuration", "skill", "plugin"]
+
+
 @dataclass(frozen=True)
 class Material:
     """A file that steers the agent: instruction, settings, hooks or MCP configuration.
 
+    A `skill` may be loaded when a model wants it: skills, sub-agents, commands, prompts, with the
+    files beside them. A `plugin` is any other file of a plug-in or extension.
     `label` is a path inside the work tree, or ``~/...`` for one in the user's home, or an
     absolute path. Never holds contents or environment values.
     """
 
-    role: Literal["instruction", "settings", "hooks", "mcp-configuration"]
+    role: MaterialRole
     label: str
     sha256: str | None
     basis: Basis
@@ -148,11 +153,29 @@ class McpSeen:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """The files that a model server on this machine answers from, as model_signing digests them.
+
+    `sha256` is over the raw digests of `files` in the order of their names; a file's `place` is
+    relative to the folder that holds them all, ``.`` for a single one. `name` is that folder's or
+    file's own name, `server` the short name of the process that listens. `why` says what is not
+    known; it is always set where there is no digest.
+    """
+
+    sha256: str | None
+    basis: Basis
+    name: str | None = None
+    files: tuple[FileDigest, ...] = ()
+    server: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelUse:
     """Calls to one served model; `served` is None when nobody kept what was served.
 
     `host` is the host that answered, where the wire was seen; `parameters` are those that were
-    the same in every call.
+    the same in every call. `weights` is set where that host is this machine.
     """
 
     provider: str
@@ -166,6 +189,7 @@ class ModelUse:
     why: str | None = None
     host: str | None = None
     parameters: tuple[tuple[str, str], ...] = ()
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,16 @@ from typing import Any, Literal, NamedTuple
 
 from agentprov.errors import MalformedInput
 from agentprov.formats import canonical, digest, schema
-from agentprov.formats.names import PLAN_TYPE, PROVENANCE_TYPE, SESSION_TYPE, STATEMENT_TYPE
-from agentprov.formats.predicates import generation, plan, session
+from agentprov.formats.names import (
+    APPROVAL_TYPE,
+    PLAN_TYPE,
+    PROVENANCE_TYPE,
+    SESSION_TYPE,
+    STATEMENT_TYPE,
+)
+from agentprov.formats.predicates import approval, generation, plan, session
 
-Kind = Literal["plan", "session-open", "session-close", "generation"]
+Kind = Literal["plan", "session-open", "session-close", "generation", "approval"]
 
 MAX_SUBJECTS = 1_000
 
@@ -89,6 +95,8 @@ def parse(payload: bytes) -> Statement:
 def _kind(predicate_type: str, predicate: Mapping[str, Any]) -> Kind | None:
     if predicate_type == PLAN_TYPE:
         return "plan"
+    if predicate_type == APPROVAL_TYPE:
+        return "approval"
     if predicate_type == SESSION_TYPE:
         return "session-close" if predicate.get("phase") == "close" else "session-open"
     if predicate_type == PROVENANCE_TYPE and generation.is_ours(predicate):
@@ -127,6 +135,7 @@ _PREDICATES: Mapping[Kind, schema.Check] = {
     "session-open": session.CHECK_OPEN,
     "session-close": session.CHECK_CLOSE,
     "generation": generation.CHECK,
+    "approval": approval.CHECK,
 }
 
 Subjects = Sequence[tuple[str, Mapping[str, str]]]
@@ -135,4 +144,5 @@ _CONTRADICTIONS: Mapping[Kind, Callable[[Subjects, Mapping[str, Any]], str | Non
     "session-open": session.contradiction,
     "session-close": session.contradiction,
     "generation": generation.contradiction,
+    "approval": approval.contradiction,
 }

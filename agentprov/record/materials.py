@@ -15,6 +15,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from agentprov.formats import facts
+from agentprov.formats.facts import MaterialRole
 from agentprov.formats.names import path_label
 from agentprov.ports import ConfiguredMcpServer
 from agentprov.record.executable import Digests, Identity, identify
@@ -23,6 +24,8 @@ from agentprov.system.files import open_regular
 from agentprov.system.places import short, user_home
 from agentprov.system.process import ExecFailed
 
+NOT_ALL = "a directory that holds more than is digested"
+NOT_FOLLOWED = "a symbolic link to a directory elsewhere, not followed"
 MAX_MATERIAL_BYTES = 64 * 1024 * 1024
 _MAX_ARGUMENT_FILES = 8
 _SCRIPT = re.compile(r"\.(py|pyz|js|mjs|cjs|ts|mts|rb|sh|jar)$")
@@ -57,7 +60,8 @@ def digest_materials(
     Labels: the path inside the work tree, ``~/...`` in the home directory, else absolute. A
     symbolic link is followed, because the agent follows it: the label is the link's, the digest
     is of the target's bytes, and `why` names a target outside the directory that the label is
-    in. What cannot be digested (missing, unreadable, FIFO, over 64 MiB) has a `why` instead.
+    in. A directory stands for what adapters did not look at. What cannot be digested (missing,
+    unreadable, FIFO, over 64 MiB) has a `why` instead.
     """
     found: dict[tuple[str, str], facts.Material] = {}
     for role, path in pairs:
@@ -68,7 +72,10 @@ def digest_materials(
 
 def _material(role: str, path: Path, top: Path, home: Path) -> facts.Material:
     label = _label(path, top, home)
-    known = cast('Literal["instruction", "settings", "hooks", "mcp-configuration"]', role)
+    known = cast("MaterialRole", role)
+    if role in ("skill", "plugin", "hooks") and path.is_dir():
+        left_out = NOT_FOLLOWED if path.is_symlink() else NOT_ALL
+        return facts.Material(known, label, None, "observed", why=left_out)
     try:
         descriptor = open_regular(path)
     except OSError as error:

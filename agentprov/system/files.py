@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agentprov.errors import Busy
@@ -208,11 +208,14 @@ def read_bounded(path: Path | str, limit: int, *, follow: bool = True) -> bytes:
     raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
 
 
-def sha256_of_descriptor(descriptor: int) -> tuple[str, int]:
+def sha256_of_descriptor(
+    descriptor: int, cancelled: Callable[[], bool] = lambda: False
+) -> tuple[str, int]:
     """Hash an open file from its first byte to its end; gives (lower-case hex, size in bytes).
 
     Streams in constant memory and releases the interpreter while it works. Does not notice
-    a file that changes meanwhile: compare `os.fstat` before and after. Raises OSError.
+    a file that changes meanwhile: compare `os.fstat` before and after. Raises OSError, and
+    InterruptedError as soon as `cancelled` says so; it is asked after every block.
     """
     digest = hashlib.sha256()
     buffer = bytearray(BLOCK)
@@ -223,6 +226,8 @@ def sha256_of_descriptor(descriptor: int) -> tuple[str, int]:
         while count := stream.readinto(buffer):
             digest.update(view[:count])
             size += count
+            if cancelled():
+                raise InterruptedError(errno.EINTR, f"given up after {size} bytes")
     return digest.hexdigest(), size
 
 

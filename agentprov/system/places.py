@@ -38,6 +38,17 @@ def user_home(environment: Mapping[str, str] | None = None) -> Path:
     return Path(given) if given else Path(os.path.expanduser("~"))
 
 
+def home_of_user(uid: int) -> tuple[str | None, Path | None]:
+    """Give name and home directory of a user of this machine; None where they are not known."""
+    try:
+        import pwd
+
+        entry = pwd.getpwuid(uid)
+    except (ImportError, KeyError, OverflowError):
+        return None, None
+    return entry.pw_name, Path(entry.pw_dir) if entry.pw_dir else None
+
+
 def short(path: str, home_directory: Path) -> str:
     """Write a path as a person would: ``~/...`` inside the home directory, else unchanged."""
     base = str(home_directory).rstrip("/")

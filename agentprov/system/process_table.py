@@ -1,7 +1,7 @@
 """What the system knows of running processes: alive, when started, which file, whose child.
 
 Linux answers from ``/proc``; elsewhere `ps` answers what it can and the rest is unknown
-(None or empty), never guessed. Command lines and environment values are not handed out.
+(None or empty), never guessed. Of environments it hands out single variables that are asked for.
 """
 
 from __future__ import annotations
@@ -149,6 +149,20 @@ def carrying(variable: str, value: str) -> tuple[Process, ...]:
             if entry.isdigit() and int(entry) != os.getpid() and wanted in _environment(entry):
                 found.append(Process(int(entry), _name(entry)))
     return tuple(sorted(found, key=lambda process: process.pid))
+
+
+def variable_of(pid: int, name: str) -> str | None:
+    """Give one variable that a process was started with; None when not set or not ours to read."""
+    for item in _environment(str(pid)):
+        key, equals, value = item.partition(b"=")
+        if equals and key == os.fsencode(name):
+            return os.fsdecode(value)
+    return None
+
+
+def name_of(pid: int) -> str:
+    """Give the short name that a process goes by, its own choice; ``?`` where it is not known."""
+    return _name(str(pid))
 
 
 def _environment(entry: str) -> list[bytes]:

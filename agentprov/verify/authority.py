@@ -13,7 +13,7 @@ from agentprov.formats.statement import Statement
 from agentprov.formats.vocabulary import BASES, Basis
 from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry
-from agentprov.verify.trust import TrustedKey
+from agentprov.verify.trust import HUMAN_ROLES, TrustedSigner
 
 CAPS: Mapping[str, Basis] = {
     "transcript-import": "reported",
@@ -30,6 +30,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "session-open": ("recorder", "ci"),
     "session-close": ("recorder", "ci"),
     "generation": ("recorder", "ci"),
+    "approval": ("reviewer",),
 }
 
 
@@ -52,7 +53,7 @@ def judge(entry: Entry) -> None:
         entry.blame("predicate-unknown", f"no rule here for {statement.predicate_type}")
         return
     complaints = {
-        digest: list(_why_not(entry, statement.kind, signed.key))
+        digest: list(_why_not(entry, statement.kind, signed.signer))
         for digest, signed in entry.signatures.items()
     }
     authorised = {
@@ -70,7 +71,7 @@ def judge(entry: Entry) -> None:
         _judge_bases(entry, statement, entry.view.builder)
 
 
-def _why_not(entry: Entry, kind: str, key: TrustedKey) -> Iterator[Problem]:
+def _why_not(entry: Entry, kind: str, key: TrustedSigner) -> Iterator[Problem]:
     """Say why this key may not sign this statement."""
     roles = _ROLES[kind]
     if not any(key.may(role) for role in roles):
@@ -90,8 +91,8 @@ def _judge_bases(entry: Entry, statement: Statement, builder: str) -> None:
             )
 
 
-def _why_no_role(key: TrustedKey, kind: str, roles: tuple[str, ...]) -> str:
-    if "human" in roles and "human" in key.roles:
+def _why_no_role(key: TrustedSigner, kind: str, roles: tuple[str, ...]) -> str:
+    if HUMAN_ROLES.intersection(roles) & key.roles:
         return f"the key of {key.person} is also a machine's, so it cannot sign a {kind}"
     held = ", ".join(sorted(key.roles))
     return f"the key of {key.person} is {held}; a {kind} needs {' or '.join(roles)}"

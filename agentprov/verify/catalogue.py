@@ -43,8 +43,17 @@ CATALOGUE: Mapping[str, Kind] = {
     "signer-unknown": Kind(
         17, "error", "If you know this key to be good, add it to .agentprov/trust.yaml."
     ),
+    "evidence-unchecked": Kind(
+        19, "error", "Verify with the `agentprov` command, which can check certificates."
+    ),
+    "evidence-left-aside": Kind(
+        19, "note", "Name the authority in .agentprov/trust.yaml if its word shall count."
+    ),
     "signer-role": Kind(
         17, "error", "Have it signed by somebody who holds the role, or change trust.yaml."
+    ),
+    "signer-retired": Kind(
+        18, "error", "Have it signed again by somebody who still may, or name a later commit."
     ),
     "signer-builder": Kind(
         17, "error", "List the builder id for this key in trust.yaml if that is meant."
@@ -95,6 +104,23 @@ CATALOGUE: Mapping[str, Kind] = {
     "session-gaps": Kind(10, "note", "See `agentprov show` for what was not seen, and why."),
     "channels-contradict": Kind(
         13, "warning", "Read the contradictions in the session's journal where it was recorded."
+    ),
+    "policy-coverage": Kind(13, "error", "Have it recorded, or reviewed and approved by a person."),
+    "policy-plan": Kind(13, "error", "Sign a plan before work starts: `agentprov plan sign`."),
+    "policy-approvals": Kind(13, "error", "Have it approved: `agentprov approve`."),
+    "approval-before-work": Kind(15, "error", "Have the change reviewed as it is now."),
+    "approval-elsewhere": Kind(15, "error", "Have the change reviewed in this repository."),
+    "approval-expired": Kind(18, "error", "Have the change reviewed again."),
+    "approval-void": Kind(
+        12, "note", "Have the change reviewed as it is now: `agentprov approve`."
+    ),
+    "approval-rejected": Kind(13, "warning", "Talk to the reviewer; a later decision replaces it."),
+    "approval-partial": Kind(
+        13, "warning", "Have the rest reviewed; only a whole review approves the change."
+    ),
+    "approval-by-author": Kind(13, "note", "Have somebody else review the change."),
+    "approval-without-record": Kind(
+        13, "warning", "Have the change reviewed again with these records at hand."
     ),
     "agent-origin-lines": Kind(
         13, "warning", "Read these lines, and find out what in the agent wrote them."

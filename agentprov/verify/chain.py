@@ -228,8 +228,8 @@ def _same(
     entry: Entry, other: Entry, what: str, pairs: Mapping[str, tuple[object, object]]
 ) -> None:
     differing = [name for name, (ours, theirs) in pairs.items() if ours != theirs]
-    signers = {signed.key.spki for signed in entry.signatures.values()}
-    if signers.isdisjoint(signed.key.spki for signed in other.signatures.values()):
+    signers = {signed.signer.mark for signed in entry.signatures.values()}
+    if signers.isdisjoint(signed.signer.mark for signed in other.signatures.values()):
         differing.append("signer")
     if differing:
         entry.blame("session-differs", f"{', '.join(differing)}: not as in {what}")

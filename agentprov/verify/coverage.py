@@ -13,9 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentprov.formats.names import label_path
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import OpenView
+from agentprov.verify import approvals
+from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
     CommitVerdict,
@@ -33,11 +36,15 @@ from agentprov.verify.trust import TrustRoot
 
 @dataclass
 class Report:
-    """Commit verdicts, findings, and the generations that hold for the judged commits."""
+    """Commit verdicts, findings, and what holds for the judged commits.
+
+    `accepted` are generations, `decided` the approvals and rejections that stand.
+    """
 
     commits: list[CommitVerdict] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     accepted: list[Entry] = field(default_factory=list)
+    decided: list[Entry] = field(default_factory=list)
     _told: set[tuple[int, str, str]] = field(default_factory=set)
 
     def tell(self, entry: Entry, commit: str | None, *, counts: bool) -> None:
@@ -63,9 +70,13 @@ def judge(
     commits: Sequence[CommitFacts],
     required: frozenset[str],
     trust: TrustRoot,
+    around: Surroundings,
 ) -> Report:
     """Judge every commit, then the records that were named, then what else was found there."""
     meant, elsewhere = _meant_for(entries)
+    deciding = [
+        entry for entry in entries if entry.statement and isinstance(entry.view, ApprovalView)
+    ]
     report = Report()
     for entry in entries:
         if entry.named:
@@ -76,7 +87,17 @@ def judge(
         candidates = meant.get(facts.oid, [])
         holding = [entry for entry in candidates if _speaks_for(entry, facts.oid)]
         report.accepted.extend(holding)
-        coverage = _coverage(holding, facts, trust)
+        verdict = _verdict(facts.oid, _coverage(holding, facts, trust), holding)
+        decided = (
+            approvals.decisions(facts, deciding, holding, verdict.plans, around)
+            if deciding
+            else Decisions()
+        )
+        verdict = verdict._replace(approvals=decided.refs)
+        if verdict.coverage == "uncovered" and decided.approved:
+            verdict = verdict._replace(coverage="human")
+        coverage = verdict.coverage
+        report.decided.extend(decided.standing)
         missing = _missing(coverage, facts, facts.oid in required)
         missing += _trailers(holding, elsewhere, facts)
         counts = any(item.severity == "error" for item in missing)
@@ -89,7 +110,8 @@ def judge(
                 else:
                     quiet.append((entry, facts.oid))
         report.findings.extend(missing)
-        report.commits.append(_verdict(facts.oid, coverage, holding))
+        report.findings.extend(decided.findings)
+        report.commits.append(verdict)
     for entry, oid in quiet:
         report.tell(entry, oid, counts=False)
     return report
@@ -102,6 +124,8 @@ def _meant_for(
     meant: dict[str, list[Entry]] = defaultdict(list)
     places: dict[tuple[str, int], list[Entry]] = defaultdict(list)
     for entry in entries:
+        if entry.statement and isinstance(entry.view, ApprovalView):
+            continue
         oids = set(entry.anchors)
         if isinstance(entry.view, GenerationView):
             oids.add(entry.view.commit)
@@ -209,7 +233,7 @@ def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVe
                     session=view.session,
                     sequence=view.sequence,
                     part=view.part,
-                    signer=entry.statement.key.person,
+                    signer=entry.statement.signer.person,
                     builder=view.builder,
                 )
             )
@@ -234,7 +258,7 @@ def _plans(generation: Entry) -> Iterator[tuple[str, PlanRef]]:
                         name=view.name,
                         sha256=view.sha256,
                         statement_sha256=statement_sha256,
-                        signer=signed.key.person,
+                        signer=signed.signer.person,
                         declared_at=view.declared_at,
                     ),
                 )

@@ -75,6 +75,23 @@ class PlanRef(NamedTuple):
     declared_at: str
 
 
+class ApprovalRef(NamedTuple):
+    """What a person decided about a commit.
+
+    `valid` says whether it stands: signed by a reviewer, unexpired, and that person's newest.
+    `partial` says that not all of the change was shown.
+    """
+
+    sha256: str
+    signer: str
+    role: str
+    decision: str
+    decided_at: str
+    not_after: str | None
+    valid: bool
+    partial: bool
+
+
 class CommitVerdict(NamedTuple):
     """What is known of one commit."""
 
@@ -82,6 +99,7 @@ class CommitVerdict(NamedTuple):
     coverage: Coverage
     generations: tuple[GenerationRef, ...] = ()
     plans: tuple[PlanRef, ...] = ()
+    approvals: tuple[ApprovalRef, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +113,8 @@ class Verdict:
     trust_sha256: str
     trust_source: str
     as_of: str
+    policy_sha256: str | None = None
+    policy_source: str | None = None
     exit_code: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -8,22 +8,34 @@ whichever of them decides the exit code. Nothing here fetches, opens, executes o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.digest import sha256
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.schema import instant
-from agentprov.verify import authority, chain, coverage, not_proven, record, subjects
+from agentprov.verify import (
+    approvals,
+    authority,
+    chain,
+    coverage,
+    not_proven,
+    record,
+    retirement,
+    subjects,
+)
+from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.record import Entry, Record
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustRoot
 
 if TYPE_CHECKING:
-    from agentprov.ports import SignatureVerifier
+    from agentprov.formats.review import Change
+    from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,8 @@ class Case:
 
     `commits` are those to judge, and those that named bundles describe, where git has them.
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
-    ending in Z. `plan_content` gives a plan's bytes where they are at hand.
+    ending in Z. `plan_content` gives a plan's bytes where they are at hand, `review_material`
+    what a reviewer was to be shown; `around` is what git knows around approvals.
     """
 
     target: str
@@ -42,6 +55,8 @@ class Case:
     as_of: str
     required: frozenset[str] = frozenset()
     plan_content: Callable[[PlanView], bytes | None] = lambda _: None
+    review_material: Callable[[ApprovalView], Change | None] = lambda _: None
+    around: Surroundings = field(default_factory=Surroundings)
 
 
 @dataclass(frozen=True)
@@ -56,20 +71,22 @@ class Judgement:
     accepted: tuple[Entry, ...]
 
 
-def judge(case: Case, verifier: SignatureVerifier) -> Judgement:
+def judge(
+    case: Case, verifier: SignatureVerifier, evidence: EvidenceVerifier | None = None
+) -> Judgement:
     """Judge a case; raises nothing for anything that records can hold.
 
     Does not decide which commits to judge, which trust root applies, or what policy says.
     """
     findings: list[Finding] = []
 
-    # 1. The trust root must name at least one key.
-    if not case.trust.keys:
+    # 1. The trust root must name at least one signer.
+    if not case.trust.signers:
         problem = Problem("trust-empty", f"{case.trust.source} names no key")
         findings.append(finding(problem, subject=case.trust.source, commit=None))
 
-    # 2-4. Read each bundle, check its signature with a trusted key, read the statement.
-    entries = record.read(case.records, case.trust, verifier)
+    # 2-4. Read each bundle, check its signature with a trusted signer, read the statement.
+    entries = record.read(case.records, case.trust, verifier, evidence)
 
     # 5. The signer may say this, and may claim to know it in this way.
     for entry in entries:
@@ -78,16 +95,23 @@ def judge(case: Case, verifier: SignatureVerifier) -> Judgement:
     # 6-7. One statement for one place; plan, sessions and generations fit together.
     chain.judge(entries, instant(case.as_of))
 
+    # 7b. Who has retired speaks for what was before that.
+    if any(signer.retired is not None for signer in case.trust.signers):
+        retirement.judge(entries, case.around.is_ancestor)
+
     # 8. What was signed of commits and plans is what git has.
     _compare_with_git(entries, case.commits)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
+    approvals.judge(entries, case.around, instant(case.as_of))
+    for entry in entries:
+        _compare_review(entry, case.review_material)
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
-    report = coverage.judge(entries, case.commits, case.required, case.trust)
+    report = coverage.judge(entries, case.commits, case.required, case.trust, case.around)
 
     # 10. Say what all this does not prove.
-    unproven = not_proven.collect(report.accepted, case.trust)
+    unproven = not_proven.collect(report.accepted, report.decided, case.trust)
 
     verdict = Verdict(
         target=case.target,
@@ -135,4 +159,24 @@ def _compare_plan(entry: Entry, content_of: Callable[[PlanView], bytes | None]) 
         return
     if shown != view.rendered_sha256:
         entry.blame("presentation-differs", f"the signer of {view.name!r} was shown something else")
+    entry.rendered = True
+
+
+def _compare_review(entry: Entry, material_of: Callable[[ApprovalView], Change | None]) -> None:
+    """Make again what a reviewer was shown, where all of it is at hand."""
+    view = entry.view
+    if not isinstance(view, ApprovalView) or entry.statement is None:
+        return
+    from agentprov.formats import review
+
+    material = material_of(view) if view.renderer == review.RENDERER else None
+    if material is None:
+        return
+    try:
+        shown = review.render(material, view.paths)
+    except MalformedInput as error:
+        entry.blame("presentation-differs", error.message)
+        return
+    if shown.whole != view.paths_in_change or shown.sha256 != view.rendered_sha256:
+        entry.blame("presentation-differs", f"{view.reviewer} was shown something else")
     entry.rendered = True

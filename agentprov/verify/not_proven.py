@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agentprov.formats.names import BUILDER_PREFIX
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import OpenView
@@ -16,12 +17,14 @@ from agentprov.verify.trust import UNGUARDED, TrustRoot
 _SAME_USER = frozenset({"local-wrapper", "hooks-only", "mcp-declared", "transcript-import"})
 
 
-def collect(accepted: Sequence[Entry], trust: TrustRoot) -> tuple[Unproven, ...]:
-    """Give the claims that the accepted records and the trust root leave open, each once."""
+def collect(
+    accepted: Sequence[Entry], decided: Sequence[Entry], trust: TrustRoot
+) -> tuple[Unproven, ...]:
+    """Give the claims that accepted records, decisions and the trust root leave open, each once."""
     parts = {id(part): part for entry in accepted for part in entry.everything()}
     entries = list(parts.values())
     found: dict[str, Unproven] = {}
-    for item in _all(entries, trust):
+    for item in (*_all(entries, trust), *_about_decisions(decided)):
         found.setdefault(item.claim, item)
     return tuple(found.values())
 
@@ -61,11 +64,11 @@ def _about_signers(entries: Iterable[Entry]) -> Iterator[Unproven]:
         if not isinstance(entry.view, PlanView):
             continue
         for signed in entry.signatures.values():
-            if signed.key.custody in UNGUARDED:
+            if signed.signer.custody in UNGUARDED:
                 yield Unproven(
-                    f"that {signed.key.person} signed the plan in person",
-                    f"key custody is {signed.key.custody!r}: any process of this user, the agent "
-                    "included, could have signed",
+                    f"that {signed.signer.person} signed the plan in person",
+                    f"key custody is {signed.signer.custody!r}: any process of this user, the "
+                    "agent included, could have signed",
                     "declared",
                 )
 
@@ -156,3 +159,30 @@ def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:
                 f"not enforced by this version: {', '.join(view.limits)}",
                 "declared",
             )
+
+
+def _about_decisions(decided: Iterable[Entry]) -> Iterator[Unproven]:
+    for entry in decided:
+        view = entry.view
+        if entry.statement is None or not isinstance(view, ApprovalView):
+            continue
+        person, custody = entry.statement.signer.person, entry.statement.signer.custody
+        if custody in UNGUARDED:
+            yield Unproven(
+                f"that {person} decided in person",
+                f"key custody is {custody!r}: any process of this user, the agent included, could "
+                "have signed",
+                "declared",
+            )
+        if view.shown_on == "none" or not entry.rendered:
+            again = "made again here" if entry.rendered else "not made again here"
+            yield Unproven(
+                f"that {person} saw all of {view.commit}",
+                f"shown on: {view.shown_on}; what was shown was {again}",
+                "declared",
+            )
+        yield Unproven(
+            f"that {person} never rejected {view.commit}",
+            "a rejection that somebody deleted leaves no trace",
+            "declared",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentprov.verify.finding import CommitVerdict, Verdict
+from agentprov.verify.finding import ApprovalRef, CommitVerdict, Verdict
 
 SCHEMA = "agentprov-verify/1"
 
@@ -33,7 +33,10 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
             {"claim": item.claim, "why": item.why, "basis": item.basis}
             for item in verdict.not_proven
         ],
-        "policy": {"digest": None, "source": None},
+        "policy": {
+            "digest": {"sha256": verdict.policy_sha256} if verdict.policy_sha256 else None,
+            "source": verdict.policy_source,
+        },
         "trust": {"digest": {"sha256": verdict.trust_sha256}, "source": verdict.trust_source},
         "asOf": verdict.as_of.removesuffix("Z") + "+00:00",
     }
@@ -64,5 +67,21 @@ def _commit(verdict: CommitVerdict) -> dict[str, Any]:
             }
             for item in verdict.plans
         ],
-        "approvals": [],
+        "approvals": [approval_json(item) for item in verdict.approvals],
+    }
+
+
+def approval_json(approval: ApprovalRef) -> dict[str, Any]:
+    """Give one decision about a commit as JSON."""
+    return {
+        "digest": {"sha256": approval.sha256},
+        "signer": approval.signer,
+        "role": approval.role,
+        "decision": approval.decision,
+        "decidedAt": approval.decided_at.removesuffix("Z") + "+00:00",
+        "notAfter": (
+            None if approval.not_after is None else approval.not_after.removesuffix("Z") + "+00:00"
+        ),
+        "valid": approval.valid,
+        "partial": approval.partial,
     }

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentprov.formats.predicates import generation, plan, session
+from agentprov.formats.predicates import approval, generation, plan, session
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
@@ -17,9 +18,9 @@ from agentprov.verify.signatures import Verified
 from agentprov.verify.trust import TrustRoot
 
 if TYPE_CHECKING:
-    from agentprov.ports import SignatureVerifier
+    from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
-View = PlanView | OpenView | CloseView | GenerationView
+View = PlanView | OpenView | CloseView | GenerationView | ApprovalView
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,18 @@ class Entry:
             self.problems.append(problem)
 
 
-def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifier) -> list[Entry]:
+def read(
+    records: Sequence[Record],
+    trust: TrustRoot,
+    verifier: SignatureVerifier,
+    evidence: EvidenceVerifier | None = None,
+) -> list[Entry]:
     """Check every bundle; the same payload found twice is one entry (DESIGN section 9).
 
     A copy with a bad signature takes nothing away from a good one.
     """
     checked = {record.data: None for record in records}
-    results = {data: signatures.check(data, trust, verifier) for data in checked}
+    results = {data: signatures.check(data, trust, verifier, evidence) for data in checked}
     good: dict[str, Entry] = {}
     entries: list[Entry] = []
     for record in records:
@@ -111,6 +117,7 @@ def read(records: Sequence[Record], trust: TrustRoot, verifier: SignatureVerifie
             view=_view(verified.value) if verified else None,
             signatures={verified.signature_sha256: verified} if verified else {},
             problems=list(result.problems),
+            remarks=list(result.remarks),
         )
         entries.append(entry)
         if payload and verified:
@@ -140,4 +147,6 @@ def _view(statement: Statement) -> View | None:
         return session.view_close(statement.predicate)
     if statement.kind == "generation":
         return generation.view(subjects, statement.predicate)
+    if statement.kind == "approval":
+        return approval.view(subjects, statement.predicate)
     return None

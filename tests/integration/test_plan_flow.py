@@ -88,8 +88,8 @@ def test_the_signature_is_the_humans_and_not_the_recorders(world: World, path: P
     trust = local_trust(world.home)
     checked = signatures.check(signed.bundle, trust, KeyVerifier())
     assert checked.statement is not None
-    assert checked.statement.key.spki == signer_for("human", world.home).spki
-    assert checked.statement.key.may("human")
+    assert checked.statement.signer.spki == signer_for("human", world.home).spki
+    assert checked.statement.signer.may("human")
 
 
 def test_the_record_hangs_on_the_plans_blob_and_the_bytes_survive_gc(

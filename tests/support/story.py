@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agentprov import attest, verify
-from agentprov.formats import bundle, digest, presentation
+from agentprov.formats import bundle, digest, presentation, review
 from agentprov.formats.envelope import pae
 from agentprov.formats.facts import (
     Agent,
@@ -32,8 +32,10 @@ from agentprov.formats.facts import (
     Session,
 )
 from agentprov.formats.names import LOCAL_WRAPPER
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.statement import Statement
 from agentprov.sign.verifier import KeyVerifier
+from agentprov.verify.approvals import Surroundings
 from agentprov.verify.subjects import CommitFacts, PathDiff
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -82,7 +84,12 @@ class Key:
 
     def trusted(self) -> TrustedKey:
         return TrustedKey(
-            self.spki, self.person, self.roles, self.builders, self.custody, "trust.json"
+            spki=self.spki,
+            person=self.person,
+            roles=self.roles,
+            builders=self.builders,
+            custody=self.custody,
+            source="trust.json",
         )
 
 
@@ -95,6 +102,7 @@ RECORDER = Key(
     custody="file",
     edwards=True,
 )
+JANE = Key(44, "mailto:jane@example.com", frozenset({"reviewer"}))
 STRANGER = Key(33, "nobody we know", frozenset({"human", "reviewer"}))
 
 
@@ -302,6 +310,28 @@ class Told:
         lines["close"] = seal(self.close, recorder)
         return lines
 
+    def approval(self, **changes: Any) -> Statement:
+        """State that Jane approved the commit, having seen all of it."""
+        facts = self.story.facts()
+        said: dict[str, Any] = {
+            "commit": facts.oid,
+            "tree": facts.tree,
+            "base": facts.parents[0],
+            "repository": self.session.repository.uri,
+            "reviewer": "mailto:jane@example.com",
+            "decision": "APPROVED",
+            "decided_at": "2026-11-24T10:50:00Z",
+            "shown": attest.Shown("agentprov-review/1", made_up("shown"), "terminal", 4),
+            "reviewed": attest.Reviewed(
+                plans=[digest.sha256(PLAN_TEXT)],
+                plan_statements=[self.plan.sha256],
+                generations=[item.sha256 for item in self.generations],
+                sessions=[self.open.sha256, self.close.sha256],
+            ),
+            **changes,
+        }
+        return attest.approval_statement(**said)
+
     def commit(self, **changes: Any) -> CommitFacts:
         facts = self.story.facts()
         contents = {
@@ -339,6 +369,8 @@ def judge(
     required: bool = True,
     as_of: str = AS_OF,
     plan: bytes | None = None,
+    around: Surroundings | None = None,
+    shown: Callable[[ApprovalView], review.Change | None] = lambda _: None,
 ) -> verify.Judgement:
     """Put bundles and commits before the judge; by default every commit needs a record."""
     items = (
@@ -358,6 +390,8 @@ def judge(
         as_of=as_of,
         required=frozenset(item.oid for item in commits) if required else frozenset(),
         plan_content=lambda _: plan,
+        review_material=shown,
+        around=around or Surroundings(),
     )
     return verify.judge(case, KeyVerifier())
 

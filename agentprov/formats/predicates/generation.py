@@ -39,6 +39,8 @@ _ANNOTATIONS = schema.members(
         "host": schema.text(most=512),
         "version": schema.text(most=256),
         "signature": schema.sha256_set,
+        "digestRule": schema.uri,
+        "digestBasis": parts.BASIS,
         "why": parts.WHY,
     },
     unknown="ignore",
@@ -282,9 +284,10 @@ def bases(predicate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Give (JSON pointer, basis) of every claim in a generation statement."""
     dependencies = predicate["buildDefinition"]["resolvedDependencies"]
     for index, item in enumerate(dependencies):
-        basis = item.get("annotations", {}).get("basis")
-        if basis is not None:
-            yield f"/buildDefinition/resolvedDependencies/{index}", basis
+        notes = item.get("annotations", {})
+        for key in ("basis", "digestBasis"):
+            if key in notes:
+                yield f"/buildDefinition/resolvedDependencies/{index}", notes[key]
     for index, change in enumerate(predicate["runDetails"]["metadata"]["agentprov_changes"]):
         for number, item in enumerate(change.get("ranges", ())):
             yield (

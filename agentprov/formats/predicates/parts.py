@@ -48,7 +48,9 @@ AGENT = schema.constrained(
 MATERIAL = schema.constrained(
     schema.members(
         {
-            "role": schema.one_of(("instruction", "settings", "hooks", "mcp-configuration")),
+            "role": schema.one_of(
+                ("instruction", "settings", "hooks", "mcp-configuration", "skill", "plugin")
+            ),
             "name": NAME,
             "basis": BASIS,
         },
@@ -126,6 +128,22 @@ MCP_SEEN = schema.members(
     unknown="ignore",
 )
 
+WEIGHTS = schema.constrained(
+    schema.members(
+        {"basis": BASIS},
+        {
+            "name": NAME,
+            "digest": schema.sha256_set,
+            "rule": schema.uri,
+            "files": PARTS,
+            "server": schema.text(most=256),
+            "why": WHY,
+        },
+        unknown="ignore",
+    ),
+    _valued,
+)
+
 MODEL = schema.constrained(
     schema.members(
         {
@@ -141,6 +159,7 @@ MODEL = schema.constrained(
             "outputTokens": schema.integer(),
             "host": schema.text(most=512),
             "parameters": schema.mapping(schema.text(least=0, most=4_096), most=100),
+            "weights": WEIGHTS,
             "why": WHY,
         },
         unknown="ignore",

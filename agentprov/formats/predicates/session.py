@@ -156,6 +156,8 @@ def bases(predicate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("materials", "mcpServers", "models"):
         for index, item in enumerate(predicate.get(key, ())):
             yield f"/{key}/{index}", item["basis"]
+            if "weights" in item:
+                yield f"/{key}/{index}/weights", item["weights"]["basis"]
 
 
 def contradiction(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> str | None:

@@ -1,20 +1,21 @@
 """What Claude Code reads when it starts: instruction files, settings, MCP configuration.
 
-The places were seen with strace (Claude Code 2.1.330). Folders below the working directory,
-skills and installed plug-ins are not looked at.
+The places were seen with strace (Claude Code 2.1.330). Folders below the working directory are
+not looked at; what is loaded from there, hooks tell.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
+from agentprov.record.agents import claude_plugins, folders
 from agentprov.record.agents.command_line import options_of, values_of
+from agentprov.record.agents.imports import imports_of
 from agentprov.record.agents.places import (
     configured_servers,
     existing,
@@ -25,11 +26,8 @@ from agentprov.record.agents.places import (
 )
 from agentprov.record.agents.reading import json_file, json_object, mapping, small_file
 
+KINDS = ("skills", "agents", "commands", "output-styles", "workflows")
 MANAGED = (Path("/etc/claude-code"), Path("/Library/Application Support/ClaudeCode"))
-IMPORT_DEPTH = 5
-MAX_IMPORTS = 200
-_IMPORT = re.compile(r"(?:^|(?<=\s))@((?:[^\s\\]|\\ )+)", re.MULTILINE)
-_CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 def user_folder(context: LaunchContext) -> Path:
@@ -53,7 +51,7 @@ def _candidates(context: LaunchContext, words: Sequence[str]) -> Iterator[tuple[
     user = user_folder(context)
     for path in _instructions(context, user):
         yield "instruction", path
-        for imported in _imports(path, context.home):
+        for imported in imports_of(path, context.home):
             yield "instruction", imported
     for path in settings_files(context, words):
         yield "settings", path
@@ -67,20 +65,43 @@ def _candidates(context: LaunchContext, words: Sequence[str]) -> Iterator[tuple[
     # It is rewritten at every start: named only where it has something to say about servers.
     if any(_state_servers(context)):
         yield "mcp-configuration", state_file(context)
+    bases = _bases(context, words, user)
+    yield from folders.skills(bases, ("hooks",), context, "hooks")
+    yield from folders.skills(bases, KINDS, context)
+    for path in claude_plugins.state_files(user):
+        yield "settings", path
+    for plugin in _plugins(context, words):
+        yield from folders.plugin(plugin, context)
+
+
+def _bases(context: LaunchContext, words: Sequence[str], user: Path) -> list[Path]:
+    """Give the folders that hold skills and the like, the user's first."""
+    found = [*(managed / ".claude" for managed in MANAGED), user]
+    found += [folder / ".claude" for folder in reversed(list(upwards(context.cwd, context.top)))]
+    return found + [context.cwd / one / ".claude" for one in values_of(words, "--add-dir")]
+
+
+def _plugins(context: LaunchContext, words: Sequence[str]) -> list[Path]:
+    settings = [one for _, one in layers(context, words)]
+    return claude_plugins.folders(context, words, user_folder(context), settings)
 
 
 def _instructions(context: LaunchContext, user: Path) -> Iterator[Path]:
     for managed in MANAGED:
         yield managed / "CLAUDE.md"
-        yield from listed(managed / ".claude" / "rules", ".md")
+        yield from _rules(managed / ".claude", context)
     yield user / "CLAUDE.md"
-    yield from listed(user / "rules", ".md")
+    yield from _rules(user, context)
     for folder in reversed(list(upwards(context.cwd))):
         yield folder / "CLAUDE.md"
         yield folder / ".claude" / "CLAUDE.md"
         yield folder / "CLAUDE.local.md"
         yield folder / "AGENTS.md"
-        yield from listed(folder / ".claude" / "rules", ".md")
+        yield from _rules(folder / ".claude", context)
+
+
+def _rules(base: Path, context: LaunchContext) -> Iterator[Path]:
+    return (path for _, path in folders.below("instruction", base / "rules", context, (".md",)))
 
 
 def settings_files(context: LaunchContext, words: Sequence[str]) -> list[Path]:
@@ -191,7 +212,8 @@ def mcp_servers(context: LaunchContext, words: Sequence[str]) -> list[Configured
     for path in (*project, *reversed(settings_files(context, words))):
         entries = json_file(path)
         found += configured_servers(mapping(entries.get("mcpServers")), label(path, context))
-    return first_of_each_name([*found, *user])
+    plugins = claude_plugins.mcp_servers(_plugins(context, words), context)
+    return first_of_each_name([*found, *user, *plugins])
 
 
 def _state_servers(
@@ -223,20 +245,3 @@ def _mcp_words(words: Sequence[str]) -> list[str]:
         elif taking:
             found.append(word)
     return found
-
-
-def _imports(start: Path, home: Path) -> list[Path]:
-    found: dict[Path, int] = {start: 0}
-    waiting = [start]
-    while waiting:
-        path = waiting.pop(0)
-        data = small_file(path) if found[path] < IMPORT_DEPTH else None
-        prose = _CODE.sub(" ", (data or b"").decode("utf-8", "replace"))
-        for match in _IMPORT.finditer(prose):
-            named = match.group(1).replace("\\ ", " ").rstrip(".,;:!?)")
-            target = home / named[2:] if named.startswith("~/") else path.parent / named
-            target = Path(os.path.normpath(target))
-            if len(found) <= MAX_IMPORTS and target not in found and existing([("", target)]):
-                found[target] = found[path] + 1
-                waiting.append(target)
-    return list(found)[1:]

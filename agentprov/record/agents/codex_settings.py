@@ -1,6 +1,6 @@
 """What Codex reads when it starts: instruction files, settings, MCP configuration.
 
-The places were seen with strace (Codex 0.169.0). Skills and plug-ins are not looked at.
+The places were seen with strace (Codex 0.169.0).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
+from agentprov.record.agents import folders
 from agentprov.record.agents.command_line import values_of
 from agentprov.record.agents.places import configured_servers, existing, label, listed, upwards
 from agentprov.record.agents.reading import items, mapping, small_file, text
@@ -55,6 +56,26 @@ def _candidates(context: LaunchContext, words: Sequence[str]) -> Iterator[tuple[
     for folder in (SYSTEM, user, context.top / ".codex"):
         for path in listed(folder / "rules", ".rules"):
             yield "settings", path
+    projects = [*reversed(list(upwards(context.cwd, context.top)))]
+    shared = [context.home / ".agents", *(folder / ".agents" for folder in projects)]
+    own = [SYSTEM, user, *(folder / ".codex" for folder in projects)]
+    yield from folders.skills(own, ("hooks",), context, "hooks")
+    yield from folders.skills((*own, *shared), ("skills",), context)
+    yield from folders.skills(own, ("agents", "prompts"), context)
+    for plugin in _plugins(context, words):
+        yield from folders.plugin(plugin, context)
+
+
+def _plugins(context: LaunchContext, words: Sequence[str]) -> Iterator[Path]:
+    """Give the folders of the plug-ins, in all cached versions, that are not switched off."""
+    cache = user_folder(context) / "plugins" / "cache"
+    for name, fields in mapping(effective(context, words).get("plugins")).items():
+        plugin, _, market = name.rpartition("@")
+        steps = (market, plugin)
+        if mapping(fields).get("enabled") is False or any(step in ("", "..") for step in steps):
+            continue
+        if not any(os.sep in step for step in steps):
+            yield cache / market / plugin
 
 
 def _settings_files(context: LaunchContext, words: Sequence[str]) -> list[Path]:

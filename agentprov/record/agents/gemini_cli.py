@@ -51,6 +51,8 @@ FAMILY = Family(
     system_folder="/etc/gemini-cli",
     mac_folder="GeminiCli",
     instructions=("GEMINI.md",),
+    manifest="gemini-extension",
+    kinds=("skills", "agents", "commands", "policies"),
 )
 _PACKAGE = "@google/gemini-cli"
 _NO_SESSION = frozenset({"mcp", "extensions", "extension", "skills", "skill", "hooks", "gemma"})

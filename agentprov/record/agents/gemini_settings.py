@@ -1,8 +1,8 @@
 """What Gemini CLI and Qwen Code, its descendant, read when they start.
 
 Settings are JSON with comments, merged from four places (Gemini CLI 0.61.0, Qwen Code 0.24.4).
-Variables may also stand in a ``.env`` file, where they yield to those of the process. Extensions,
-commands and skills are not looked at.
+Variables may also stand in a ``.env`` file, where they yield to those of the process. All installed
+extensions count, also those that are switched off for a folder.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
+from agentprov.record.agents import folders
 from agentprov.record.agents.command_line import options_of
+from agentprov.record.agents.imports import imports_of
 from agentprov.record.agents.places import (
     MAX_SERVERS,
     configured_servers,
     existing,
+    first_of_each_name,
     label,
+    listed,
+    placed,
     upwards,
 )
 from agentprov.record.agents.reading import items, mapping, small_file, text, within
@@ -44,6 +49,9 @@ class Family:
     system_folder: str
     mac_folder: str
     instructions: tuple[str, ...]
+    manifest: str
+    kinds: tuple[str, ...]
+    rules: str | None = None
 
     def user_folder(self, context: LaunchContext) -> Path:
         """Give the folder of the user's own settings."""
@@ -64,11 +72,11 @@ class Family:
     def settings_files(self, context: LaunchContext) -> list[Path]:
         """Give the settings files, the one of least rank first; not all of them need exist."""
         system = self.system_file(context)
-        folders = [folder / self.folder for folder in dict.fromkeys((context.top, context.cwd))]
+        projects = [folder / self.folder for folder in dict.fromkeys((context.top, context.cwd))]
         return [
             system.with_name("system-defaults.json"),
             self.user_folder(context) / "settings.json",
-            *(folder / "settings.json" for folder in folders),
+            *(folder / "settings.json" for folder in projects),
             system,
         ]
 
@@ -106,12 +114,36 @@ class Family:
 
     def _candidates(self, context: LaunchContext) -> Iterator[tuple[str, Path]]:
         names = self.instruction_names(context)
-        folders = reversed(list(upwards(context.cwd, context.top)))
-        for folder in (self.user_folder(context), *folders):
+        user = self.user_folder(context)
+        projects = list(reversed(list(upwards(context.cwd, context.top))))
+        for folder in (user, *projects):
             for name in names:
                 yield "instruction", folder / name
+                for imported in imports_of(folder / name, context.home):
+                    yield "instruction", imported
+        for folder in (user, *(one / self.folder for one in projects)):
+            for path in listed(folder / self.rules, ".md") if self.rules else ():
+                yield "instruction", path
         for path in self.settings_files(context):
             yield "settings", path
+        own = [user, *(one / self.folder for one in projects)]
+        yield from folders.skills(own, ("hooks",), context, "hooks")
+        yield from folders.skills(own, self.kinds, context)
+        shared = (one / ".agents" for one in (context.home, *projects))
+        yield from folders.skills(shared, ("skills",), context)
+        for extension in self._extensions(user):
+            yield from folders.plugin(extension, context)
+
+    def _extensions(self, user: Path) -> Iterator[Path]:
+        """Give the folders of installed extensions; of a linked one that where its files lie."""
+        place = user / "extensions"
+        for name in listed(place, ""):
+            source = read(name / f".{self.manifest}-install.json")
+            linked = text(source.get("source")) if source.get("type") == "link" else None
+            if linked and linked.startswith("/"):
+                yield Path(linked)
+            if name.is_dir():
+                yield name
 
     def mcp_entries(self, context: LaunchContext) -> dict[str, tuple[Mapping[str, Any], Path]]:
         """Give the entry of settings that wins under each name, as it stands there, and its file.
@@ -130,7 +162,20 @@ class Family:
 
     def mcp_servers(self, context: LaunchContext) -> list[ConfiguredMcpServer]:
         """Give the configured MCP servers, the winner of each name."""
-        return servers_of(self.mcp_entries(context), context)
+        found = servers_of(self.mcp_entries(context), context)
+        return first_of_each_name((*found, *self.extension_servers(context)))
+
+    def extension_servers(self, context: LaunchContext) -> list[ConfiguredMcpServer]:
+        """Give the MCP servers that installed extensions bring; whether they are on is not seen."""
+        found: list[ConfiguredMcpServer] = []
+        for extension in self._extensions(self.user_folder(context)):
+            path = extension / f"{self.manifest}.json"
+            entries = {
+                name: placed(entry, "${extensionPath}", extension)
+                for name, entry in mapping(read(path).get("mcpServers")).items()
+            }
+            found += configured_servers(entries, label(path, context))
+        return found
 
 
 def servers_of(

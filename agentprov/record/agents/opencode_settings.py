@@ -2,7 +2,7 @@
 
 Configuration is JSON with comments, merged from several places (opencode 1.18.33); the last of
 them is the variable ``OPENCODE_CONFIG_CONTENT``, which no file of the repository outranks.
-Agents, commands and skills are not looked at.
+Plug-ins that configuration names as packages of npm are not looked at.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
+from agentprov.record.agents import folders
 from agentprov.record.agents.command_line import values_of
-from agentprov.record.agents.places import existing, first_of_each_name, label, listed, upwards
+from agentprov.record.agents.places import existing, first_of_each_name, label, upwards
 from agentprov.record.agents.reading import items, json_file, mapping, small_file, text
 from agentprov.record.agents.settings_text import lay_over, read_commented
 
 CONTENT = "OPENCODE_CONFIG_CONTENT"
 NAMES = ("opencode.json", "opencode.jsonc", "config.json")
+CODE = ("plugin", "plugins", "tool", "tools")
+KINDS = (
+    "skill", "skills", "agent", "agents", "command", "commands", "mode", "modes",
+)  # fmt: skip
 _VARIABLE = re.compile(r"\{env:([^}]+)\}")
 
 
@@ -108,10 +114,10 @@ def materials(context: LaunchContext) -> list[tuple[str, Path]]:
 
 
 def _candidates(context: LaunchContext) -> Iterator[tuple[str, Path]]:
-    folders = list(reversed(list(upwards(context.cwd, context.top))))
+    projects = list(reversed(list(upwards(context.cwd, context.top))))
     yield "instruction", user_folder(context) / "AGENTS.md"
     yield "instruction", context.home / ".claude" / "CLAUDE.md"
-    for folder in folders:
+    for folder in projects:
         for name in ("AGENTS.md", "CLAUDE.md", "CONTEXT.md"):
             yield "instruction", folder / name
     for named in items(effective(context).get("instructions")):
@@ -119,11 +125,29 @@ def _candidates(context: LaunchContext) -> Iterator[tuple[str, Path]]:
             yield "instruction", context.top / named
     for path in settings_files(context):
         yield "settings", path
-    for folder in (user_folder(context), *(one / ".opencode" for one in folders)):
-        for place in ("plugin", "plugins"):
-            for suffix in (".js", ".ts"):
-                for path in listed(folder / place, suffix):
-                    yield "hooks", path
+    own = [user_folder(context), context.home / ".opencode"]
+    own += [one / ".opencode" for one in projects]
+    moved = context.environment.get("OPENCODE_CONFIG_DIR")
+    own += [context.cwd / moved] if moved else []
+    yield from folders.skills(own, CODE, context, "hooks")
+    for path in _plugins(context):
+        if path.is_dir():
+            yield from folders.plugin(path, context)
+        yield "hooks", path
+    yield from folders.skills(own, KINDS, context)
+    for base in (context.home, *projects):
+        yield from folders.skills((base / ".claude", base / ".agents"), ("skills",), context)
+
+
+def _plugins(context: LaunchContext) -> Iterator[Path]:
+    """Give the files and folders that configuration names as plug-ins."""
+    for path in settings_files(context):
+        for named in items(_read(path).get("plugin")):
+            word = text(named) or ""
+            if word.startswith("file://"):
+                yield Path(unquote(urlsplit(word).path))
+            elif word.startswith((".", "/")):
+                yield path.parent / word
 
 
 def mcp_servers(context: LaunchContext) -> list[ConfiguredMcpServer]:

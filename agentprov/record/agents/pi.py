@@ -22,6 +22,7 @@ from agentprov.formats.dropbox import Drop
 from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, Edit, Gap
 from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
+from agentprov.record.agents import folders
 from agentprov.record.agents.calls import edits_in
 from agentprov.record.agents.command_line import (
     options_of,
@@ -30,9 +31,10 @@ from agentprov.record.agents.command_line import (
     values_of,
 )
 from agentprov.record.agents.pi_session import SERVED_MISSING, TOOLS, Session
-from agentprov.record.agents.places import existing, listed, upwards
+from agentprov.record.agents.places import existing, upwards
 from agentprov.record.agents.reading import (
     absolute,
+    items,
     json_file,
     json_lines,
     json_object,
@@ -244,10 +246,44 @@ def _candidates(context: LaunchContext) -> Iterator[tuple[str, Path]]:
         for name in ("SYSTEM.md", "APPEND_SYSTEM.md"):
             yield "instruction", folder / name
         yield "settings", folder / "settings.json"
-        for suffix in (".ts", ".js"):
-            for path in listed(folder / "extensions", suffix):
-                yield "hooks", path
+        yield from folders.below("hooks", folder / "extensions", context)
+        yield from folders.skills((folder,), ("skills", "prompts"), context)
+        for path in _named(folder, context):
+            yield from _extra(path, context)
     yield "settings", agent / "models.json"
+    bases = (context.home, *reversed(list(upwards(context.cwd, context.top))))
+    yield from folders.skills((base / ".agents" for base in bases), ("skills",), context)
+    words = context.argv[_start(context) :]
+    for option in ("-e", "--extension", "--skill", "--prompt-template"):
+        for value in values_of(words, option):
+            yield from _extra(context.cwd / value, context)
+
+
+def _extra(path: Path, context: LaunchContext) -> Iterator[tuple[str, Path]]:
+    if path.is_dir():
+        yield from folders.plugin(path, context)
+    elif path.suffix in (".ts", ".js", ".mjs"):
+        yield "hooks", path
+    else:
+        yield folders.SKILL, path
+
+
+def _named(folder: Path, context: LaunchContext) -> Iterator[Path]:
+    """Give where the packages and resources lie that a folder's settings name."""
+    settings = json_file(folder / "settings.json")
+    for kind in ("packages", "extensions", "skills", "prompts"):
+        for entry in items(settings.get(kind)):
+            word = text(entry) or text(mapping(entry).get("source")) or ""
+            scheme, _, rest = word.partition(":")
+            if scheme == "npm":
+                at = rest.find("@", 1)
+                yield folder / "npm" / "node_modules" / (rest if at < 0 else rest[:at])
+            elif scheme == "git":
+                yield folder / "git" / re.sub(r"^\w+://|@[^/]*$|\.git$", "", rest)
+            elif word.startswith("~/"):
+                yield context.home / word[2:]
+            elif word and "://" not in word:
+                yield folder / word
 
 
 def _search(context: LaunchContext, started: datetime) -> list[Path]:

@@ -10,24 +10,33 @@ from typing import Any
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents.reading import items, mapping, text
 
-MAX_MATERIALS = 500
+MAX_MATERIALS = 3_000
+FOLDERS = frozenset({"skill", "plugin", "hooks"})
 MAX_SERVERS = 200
 
 
 def existing(candidates: Iterable[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """Give the candidates that are regular files, each file once, in the order given."""
+    """Give the candidates that are regular files, each file once, in the order given.
+
+    A folder passes where it stands for what was not looked at (see `folders.below`), and behind
+    the last of too many candidates.
+    """
     found: list[tuple[str, Path]] = []
     seen: set[str] = set()
     for role, path in candidates:
         try:
-            if not path.is_file():
+            if not path.is_file() and not (role in FOLDERS and path.is_dir()):
                 continue
             place = os.path.realpath(path)
         except (OSError, ValueError):
             continue
-        if place not in seen and len(found) < MAX_MATERIALS:
-            seen.add(place)
-            found.append((role, path))
+        if place in seen:
+            continue
+        seen.add(place)
+        if len(found) == MAX_MATERIALS:
+            found.append((role, path.parent))
+            break
+        found.append((role, path))
     return found
 
 
@@ -82,6 +91,17 @@ def configured_servers(entries: Mapping[str, Any], source: str) -> list[Configur
             )
         )
     return servers
+
+
+def placed(value: Any, variable: str, folder: Path) -> Any:
+    """Put a plug-in's folder in where the texts of its configuration name it by a variable."""
+    if isinstance(value, str):
+        return value.replace(variable, str(folder))
+    if isinstance(value, list):
+        return [placed(one, variable, folder) for one in value]
+    if isinstance(value, dict):
+        return {name: placed(one, variable, folder) for name, one in value.items()}
+    return value
 
 
 def first_of_each_name(servers: Iterable[ConfiguredMcpServer]) -> list[ConfiguredMcpServer]:

@@ -32,6 +32,7 @@ from agentprov.record.agents.command_line import (
     without_option,
 )
 from agentprov.record.agents.gemini_settings import read, servers_of
+from agentprov.record.agents.places import first_of_each_name
 from agentprov.record.agents.qwen_chat import SERVED_MISSING, TOOLS, Chat, unwrapped
 from agentprov.record.agents.qwen_settings import FAMILY, sources
 from agentprov.record.agents.reading import (
@@ -160,7 +161,8 @@ class QwenCode:
 
     def mcp_servers(self, context: LaunchContext) -> Sequence[ConfiguredMcpServer]:
         """Give the MCP servers that settings, ``.mcp.json`` and command line name for this run."""
-        return servers_of(sources(context, _words(context)).all, context)
+        found = servers_of(sources(context, _words(context)).all, context)
+        return first_of_each_name((*found, *FAMILY.extension_servers(context)))
 
     def report(self, context: LaunchContext, drops: Iterable[Drop], pid: int | None) -> AgentReport:
         """Read hooks and chat files; `pid` plays no part, the hooks name the session."""

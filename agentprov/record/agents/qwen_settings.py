@@ -27,6 +27,9 @@ FAMILY = Family(
     system_folder="/etc/qwen-code",
     mac_folder="QwenCode",
     instructions=("QWEN.md", "AGENTS.md"),
+    manifest="qwen-extension",
+    kinds=("skills", "agents", "commands", "output-styles", "workflows"),
+    rules="rules",
 )
 OPTION = "--mcp-config"
 PROJECT = ".mcp.json"

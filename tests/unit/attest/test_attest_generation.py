@@ -15,6 +15,7 @@ from agentprov.formats.facts import (
     Material,
     McpServer,
     ModelUse,
+    Weights,
 )
 from agentprov.formats.predicates import generation as shape
 from agentprov.formats.statement import Statement
@@ -96,6 +97,33 @@ def test_a_served_model_is_a_dependency_with_its_own_name() -> None:
     assert "model/3" not in found
     unknown = statement.predicate["runDetails"]["metadata"]["agentprov_unknown"]
     assert unknown == [{"claim": "model served by openai (asked for gpt-5)", "why": "stream cut"}]
+
+
+def test_local_weights_are_the_models_digest_with_a_basis_of_their_own() -> None:
+    use = ModelUse("openai", "tiny", "tiny:1b", "main", "intercepted", 1, host="127.0.0.1")
+    weighed = Weights(made_up("w"), "observed", "tiny.gguf", (FileDigest(".", made_up("f")),))
+    nothing = Weights(None, "observed", why="nobody listens")
+    report = AgentReport(
+        models=(replace(use, weights=weighed), replace(use, served="other", weights=nothing))
+    )
+    statement = state(report=report)
+    found = dependencies(statement)
+    assert found["model/1"]["digest"] == {"sha256": made_up("w")}
+    assert found["model/1"]["annotations"] == {
+        "requested": "tiny",
+        "role": "main",
+        "basis": "intercepted",
+        "host": "127.0.0.1",
+        "digestRule": "https://model_signing/signature/v1.0",
+        "digestBasis": "observed",
+    }
+    assert "digest" not in found["model/2"]
+    unknown = statement.predicate["runDetails"]["metadata"]["agentprov_unknown"]
+    assert unknown == [{"claim": "weights of model/2", "why": "nobody listens"}]
+    place = list(found).index("model/1")
+    pointer = f"/buildDefinition/resolvedDependencies/{place}"
+    claims = list(shape.bases(statement.predicate))
+    assert {(pointer, "intercepted"), (pointer, "observed")} <= set(claims)
 
 
 def test_an_unknown_model_is_said_to_be_unknown() -> None:

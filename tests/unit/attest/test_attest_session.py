@@ -16,7 +16,9 @@ from agentprov.formats.facts import (
     McpServer,
     McpTool,
     McpToolChange,
+    Weights,
 )
+from agentprov.formats.predicates import session as session_shape
 from support.story import REPORT, SESSION, Story, made_up
 
 
@@ -114,6 +116,24 @@ def test_the_closing_statement_lists_every_generation_and_the_head() -> None:
         ("journal", {"sha256": made_up("journal head")})
     ]
     assert predicate["models"][0]["served"] == REPORT.models[0].served
+
+
+def test_the_closing_statement_names_every_file_of_local_weights() -> None:
+    files = (FileDigest("a/b.gguf", made_up("f")), FileDigest("c.gguf", None, why="gone"))
+    weights = Weights(None, "observed", "tiny", files, "llama-server", "gone")
+    report = replace(REPORT, models=(replace(REPORT.models[0], weights=weights),))
+    predicate = Story(ending={"report": report}).tell().close.predicate
+    assert predicate["models"][0]["weights"] == {
+        "name": "tiny",
+        "basis": "observed",
+        "files": [
+            {"name": "a/b.gguf", "digest": {"sha256": made_up("f")}},
+            {"name": "c.gguf", "why": "gone"},
+        ],
+        "server": "llama-server",
+        "why": "gone",
+    }
+    assert ("/models/0/weights", "observed") in set(session_shape.bases(predicate))
 
 
 def test_a_session_without_commits_closes_with_an_empty_list() -> None:

@@ -11,6 +11,7 @@ import pytest
 from agentprov.errors import MalformedInput
 from agentprov.formats import bundle, canonical
 from agentprov.formats.envelope import pae
+from agentprov.formats.evidence import Evidence
 from support.story import HUMAN, RECORDER, Story, seal
 
 Edit = Callable[[dict[str, Any]], object]
@@ -63,6 +64,33 @@ def test_what_protobuf_writers_leave_out_may_be_absent() -> None:
     assert bundle.parse(edited(edit)) == bundle.parse(line())
 
 
+LOG_ENTRY = {
+    "logIndex": "7",
+    "logId": {"keyId": "AAAA"},
+    "kindVersion": {"kind": "dsse", "version": "0.0.1"},
+    "integratedTime": "1700000000",
+    "inclusionPromise": {"signedEntryTimestamp": "AAAA"},
+    "inclusionProof": {
+        "logIndex": "7",
+        "rootHash": "AAAA",
+        "treeSize": "9",
+        "hashes": ["AAAA"],
+        "checkpoint": {"envelope": "log\n9\nAAAA\n"},
+    },
+    "canonicalizedBody": "AAAA",
+}
+
+
+@pytest.mark.parametrize("certificate", [None, b"a certificate in DER"])
+def test_evidence_travels_beside_the_signature(certificate: bytes | None) -> None:
+    evidence = Evidence(certificate, (LOG_ENTRY,), (b"a timestamp", b"another"))
+    hint = None if certificate else "aGludA=="
+    there = bundle.Bundle(b"{}", b"signature", hint, evidence=evidence)
+    line = bundle.encode(there)
+    assert bundle.parse(line) == there
+    assert bundle.encode(bundle.parse(line)) == line
+
+
 REFUSED: dict[str, Edit] = {
     "unknown member at the top": lambda v: v.update(extra=1),
     "unknown member in the envelope": lambda v: v["dsseEnvelope"].update(extra=1),
@@ -76,10 +104,24 @@ REFUSED: dict[str, Edit] = {
         mediaType="application/vnd.dev.sigstore.bundle+json;version=0.2"
     ),
     "message signature": lambda v: v.update(messageSignature=v.pop("dsseEnvelope")),
-    "certificate": lambda v: v.update(
-        verificationMaterial={"certificate": {"rawBytes": "AA=="}, "tlogEntries": []}
+    "certificate beside a key": lambda v: v["verificationMaterial"].update(
+        certificate={"rawBytes": "AA=="}
     ),
-    "log entry": lambda v: v["verificationMaterial"].update(tlogEntries=[{}]),
+    "certificate chain": lambda v: v.update(
+        verificationMaterial={"x509CertificateChain": {"certificates": [{"rawBytes": "AA=="}]}}
+    ),
+    "neither key nor certificate": lambda v: v["verificationMaterial"].pop("publicKey"),
+    "log entry that is empty": lambda v: v["verificationMaterial"].update(tlogEntries=[{}]),
+    "log index as a number": lambda v: v["verificationMaterial"].update(
+        tlogEntries=[{**LOG_ENTRY, "logIndex": 7}]
+    ),
+    "nine log entries": lambda v: v["verificationMaterial"].update(tlogEntries=[LOG_ENTRY] * 9),
+    "nine timestamps": lambda v: v["verificationMaterial"].update(
+        timestampVerificationData={"rfc3161Timestamps": [{"signedTimestamp": "MAA="}] * 9}
+    ),
+    "timestamp that is no base64": lambda v: v["verificationMaterial"].update(
+        timestampVerificationData={"rfc3161Timestamps": [{"signedTimestamp": "?"}]}
+    ),
     "keyid that contradicts the hint": lambda v: v["dsseEnvelope"]["signatures"][0].update(
         keyid="ada"
     ),

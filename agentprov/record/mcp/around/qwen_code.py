@@ -38,6 +38,9 @@ def wrap(servers: Servers) -> Launch:
     if is_sandboxed(FAMILY, context, words):
         return with_gaps(launch, *left(servers.names, "a sandbox starts them"))
     found = sources(context, words)
+    # Lifted into settings, such a server would start also where its extension is switched off.
+    brought = [name for name in servers.names if name not in found.all]
+    launch = with_gaps(launch, *left(brought, "an extension brings them"))
     asked = [] if _never_asks(context, words) else _of_repository(found.all, context)
     waiting = [name for name in servers.names if name in asked]
     names = {*servers.names} - {*waiting}

@@ -243,6 +243,22 @@ def test_qwen_starts_no_server_of_the_repository_that_it_would_have_asked_about(
     assert (launch.gaps, held, given) == ((asks,), {}, {})
 
 
+def test_a_server_that_an_extension_brings_is_named_for_qwen_and_watched_for_gemini(
+    tmp_path: Path,
+) -> None:
+    brought = {"name": "e", **entry("serve", args=["${extensionPath}/x"])}
+    folder = tmp_path / "home/.qwen/extensions/e"
+    write(folder / "qwen-extension.json", brought)
+    launch, held, given = qwen(tmp_path, "-y")
+    assert launch.gaps == ("mcp-not-watched: notes: an extension brings them",)
+    assert (held, given) == ({}, {})
+    folder = tmp_path / "home/.gemini/extensions/e"
+    write(folder / "gemini-extension.json", brought)
+    assert injected("gemini-cli", context(tmp_path, "gemini", "-p", "go on")).gaps == ()
+    known = json.loads((tmp_path / "scratch" / gemini_cli.SERVERS).read_text())["servers"]
+    assert [one["command"] for one in known] == [["serve", f"{folder}/x"]]
+
+
 def test_the_entry_that_qwen_would_start_is_the_one_that_is_wrapped(tmp_path: Path) -> None:
     write(tmp_path / "home/.qwen/settings.json", entry("user"))
     assert qwen(tmp_path, "-y")[1]["notes"]["args"][-1] == "user"

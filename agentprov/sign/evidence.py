@@ -1,0 +1,37 @@
+"""Checks certificates, log entries and timestamps offline; implements EvidenceVerifier.
+
+What each kind needs is imported when a bundle carries it, so that verifying plain keys stays
+quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agentprov.errors import EvidenceInvalid
+
+if TYPE_CHECKING:
+    from agentprov.formats.bundle import Bundle
+    from agentprov.formats.evidence import (
+        CertifiedIdentity,
+        SigstoreRoot,
+        TimestampAuthority,
+        TrustedTime,
+    )
+
+
+class OfflineEvidence:
+    """Opens no connection and reads no file; authorities come from the caller."""
+
+    def identify(self, data: bytes, roots: Sequence[SigstoreRoot]) -> CertifiedIdentity:  # noqa: ARG002
+        """Check a bundle that carries a certificate; raises EvidenceInvalid."""
+        raise EvidenceInvalid("evidence-unchecked", "this version cannot check certificates")
+
+    def times(
+        self,
+        bundle: Bundle,  # noqa: ARG002
+        authorities: Sequence[TimestampAuthority],  # noqa: ARG002
+    ) -> Sequence[TrustedTime]:
+        """Check the timestamps of a bundle; raises EvidenceInvalid."""
+        raise EvidenceInvalid("evidence-unchecked", "this version cannot check timestamps")

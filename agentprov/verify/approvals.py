@@ -1,0 +1,243 @@
+"""What people decided about a change, and whether that still stands for these bytes.
+
+An approval speaks for the commit it names and for those between it and the commit that the change
+starts from. It is void for everything else; where a judged commit looks like what an approval was
+about, a finding says what has changed since. Whether approvals are needed, how many and whose, is
+policy's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from agentprov.formats.names import path_label
+from agentprov.formats.predicates.approval import ApprovalView
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.schema import instant
+from agentprov.verify.finding import ApprovalRef, Finding, PlanRef, Problem, finding
+from agentprov.verify.record import Entry
+from agentprov.verify.subjects import CommitFacts, PathDiff
+
+_NAMED = 5
+_COMPARED = 200
+Differences = Mapping[bytes, PathDiff]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What git knows around approvals; each gives None where this clone cannot say.
+
+    `between` gives the commits after the first and up to the second; `differences` the paths in
+    which two commits differ (None for the first is the empty tree); `tree_of` the tree of a
+    commit; `is_ancestor` says whether the first commit is the second or led to it; `repository`
+    gives the URI that every clone of this repository would give.
+    """
+
+    between: Callable[[str | None, str], frozenset[str] | None] = lambda _base, _commit: None
+    differences: Callable[[str | None, str], Differences | None] = lambda _old, _new: None
+    tree_of: Callable[[str], str | None] = lambda _: None
+    is_ancestor: Callable[[str, str], bool | None] = lambda _first, _second: None
+    repository: Callable[[], str | None] = lambda: None
+
+
+def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> None:
+    """Add to each approval what is wrong with it by itself; raises nothing.
+
+    Compares its tree with git's, its repository with this one, and its time with `as_of` and with
+    the start of the sessions whose records it says were reviewed.
+    """
+    started = {
+        entry.payload_sha256: entry.view.started
+        for entry in entries
+        if entry.statement is not None and isinstance(entry.view, GenerationView)
+    }
+    for entry in entries:
+        view = entry.view
+        if entry.statement is None or not isinstance(view, ApprovalView):
+            continue
+        here = around.repository()
+        tree = around.tree_of(view.commit)
+        if tree is None and entry.named:
+            entry.blame("commit-missing", f"{view.commit} is not in this repository")
+        elif tree is not None and tree != view.tree:
+            entry.blame("commit-differs", f"tree {view.tree} was signed, git has {tree}")
+        if None not in (here, view.repository) and view.repository != here:
+            entry.blame("approval-elsewhere", f"it is about a change of {view.repository}")
+        if view.not_after is not None and instant(view.not_after) < as_of:
+            entry.blame("approval-expired", f"the decision was good until {view.not_after}")
+        begun = [
+            started[digest]
+            for name, digest in view.reviewed
+            if name == "generation-attestation" and digest in started
+        ]
+        if any(instant(time) > instant(view.decided_at) for time in begun):
+            entry.blame(
+                "approval-before-work", f"it was decided at {view.decided_at}, before the session"
+            )
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What was decided about one commit, what there is to say about that, and what stands."""
+
+    refs: tuple[ApprovalRef, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    standing: tuple[Entry, ...] = ()
+
+    @property
+    def approved(self) -> bool:
+        """Say whether somebody saw all of the change and approved it, and nobody rejected it."""
+        valid = [ref for ref in self.refs if ref.valid]
+        return any(not ref.partial for ref in valid) and all(
+            ref.decision == "approved" for ref in valid
+        )
+
+
+def decisions(
+    facts: CommitFacts,
+    entries: Iterable[Entry],
+    holding: Sequence[Entry],
+    plans: Iterable[PlanRef],
+    around: Surroundings,
+) -> Decisions:
+    """Collect the decisions about a commit, newest first; the newest of each person counts.
+
+    `entries` are approvals by trusted signers, `holding` the generations that hold for the
+    commit, `plans` those behind it.
+    """
+    ordered = sorted(entries, key=_decided, reverse=True)
+    about = [entry for entry in ordered if _speaks_of(entry, facts.oid, around)]
+    authors = {plan.signer for plan in plans}
+    refs: list[ApprovalRef] = []
+    findings: list[Finding] = []
+    standing: list[Entry] = []
+    heard: set[str] = set()
+    for entry in about:
+        view, person = _view(entry), _person(entry)
+        valid = entry.holds() and person not in heard
+        if entry.holds():
+            heard.add(person)
+        if valid:
+            standing.append(entry)
+        refs.append(_ref(entry, view, valid))
+        for problem in _problems(entry, holding, authors) if valid else entry.problems:
+            findings.append(
+                finding(
+                    problem,
+                    subject=entry.label,
+                    commit=facts.oid,
+                    severity=None if valid else "warning",
+                )
+            )
+    if not standing:
+        findings += _void(facts, ordered, about, around)
+    return Decisions(tuple(refs), tuple(findings), tuple(standing))
+
+
+def _decided(entry: Entry) -> tuple[datetime, str]:
+    return instant(_view(entry).decided_at), entry.payload_sha256 or ""
+
+
+def _view(entry: Entry) -> ApprovalView:
+    assert isinstance(entry.view, ApprovalView)
+    return entry.view
+
+
+def _person(entry: Entry) -> str:
+    return entry.statement.signer.person if entry.statement is not None else ""
+
+
+def _speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
+    view = _view(entry)
+    if view.commit == oid:
+        return True
+    between = around.between(view.base, view.commit)
+    return between is not None and oid in between
+
+
+def _ref(entry: Entry, view: ApprovalView, valid: bool) -> ApprovalRef:
+    return ApprovalRef(
+        sha256=entry.payload_sha256 or "",
+        signer=_person(entry),
+        role="reviewer",
+        decision=view.decision.lower(),
+        decided_at=view.decided_at,
+        not_after=view.not_after,
+        valid=valid,
+        partial=view.partial,
+    )
+
+
+def _problems(entry: Entry, holding: Sequence[Entry], authors: Iterable[str]) -> Iterator[Problem]:
+    """Say what a decision that stands does not say."""
+    view, person = _view(entry), _person(entry)
+    if view.decision == "REJECTED":
+        yield Problem("approval-rejected", f"{person} rejected this change")
+    if view.partial:
+        yield Problem(
+            "approval-partial",
+            f"{person} was shown {view.paths_presented} of {view.paths_in_change} changed paths",
+        )
+    if person in authors:
+        yield Problem("approval-by-author", f"{person} signed the plan and decided on its result")
+    reviewed = {digest for name, digest in view.reviewed if name == "generation-attestation"}
+    unseen = [item for item in holding if item.payload_sha256 not in reviewed]
+    if unseen:
+        yield Problem(
+            "approval-without-record",
+            f"{len(unseen)} records of this commit were not part of what {person} was shown",
+        )
+
+
+def _void(
+    facts: CommitFacts, entries: Sequence[Entry], about: Sequence[Entry], around: Surroundings
+) -> Iterator[Finding]:
+    """Say which approvals were of something like this commit, and what has changed since."""
+    others = [entry for entry in entries if entry.holds() and entry not in about]
+    for entry in others[:_COMPARED]:
+        view = _view(entry)
+        if view.decision != "APPROVED":
+            continue
+        message = _what_changed(facts, view, around)
+        if message is not None:
+            yield finding(
+                Problem("approval-void", f"{_person(entry)} approved {view.commit}; {message}"),
+                subject=entry.label,
+                commit=facts.oid,
+            )
+
+
+def _what_changed(facts: CommitFacts, view: ApprovalView, around: Surroundings) -> str | None:
+    """Say what differs between an approved commit and this one; None if they are strangers."""
+    parent = facts.parents[0] if facts.parents else None
+    if parent in (view.base, view.commit):
+        since = around.differences(view.commit, facts.oid)
+        if since is None:
+            return "that commit is not in this clone, so what changed since cannot be said"
+        if not since:
+            return "this commit has the same files, but is another commit"
+        return "since then " + _list(since)
+    approved = around.differences(view.base, view.commit)
+    if approved and {path: side.new_blob for path, side in approved.items()} == {
+        path: side.new_blob for path, side in facts.diffs.items()
+    }:
+        return f"the same files stand on another base now, {parent}, not on {view.base}"
+    return None
+
+
+def _list(changes: Differences) -> str:
+    words = []
+    for path, side in sorted(changes.items())[:_NAMED]:
+        if side.old_mode is None:
+            what = "was added"
+        elif side.new_mode is None:
+            what = "was deleted"
+        elif side.old_blob == side.new_blob:
+            what = "changed its mode"
+        else:
+            what = "was changed"
+        words.append(f"{path_label(path)!r} {what}")
+    more = len(changes) - len(words)
+    return ", ".join(words) + (f", and {more} more" if more > 0 else "")

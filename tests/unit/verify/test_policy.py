@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agentprov.errors import ConfigurationInvalid
+from agentprov.verify import policy
+from agentprov.verify.finding import Verdict
+from agentprov.verify.output import verdict_json
+from agentprov.verify.policy import Policy
+from support.story import HUMAN, JANE, RECORDER, Key, Story, judge, made_up, seal, trust_of
+
+TOLD = Story().tell()
+COMMIT = TOLD.commit()
+BOTH = replace(HUMAN, roles=frozenset({"human", "reviewer"}))
+TRUST = trust_of(BOTH, RECORDER, JANE)
+
+
+def rules(mode: str = "enforce", **require: Any) -> Policy:
+    document = {"version": 1, "mode": mode, "require": require}
+    return policy.parse(document, sha256="ab" * 32, source="policy.yaml")
+
+
+def verdict(*approvers: Key, planned: bool = True, recorded: bool = True, **said: Any) -> Verdict:
+    told = Story(planned=planned).tell()
+    lines = told.lines() if recorded else {}
+    for number, key in enumerate(approvers):
+        lines[f"approval {number}"] = seal(told.approval(reviewer=key.person, **said), key)
+    return judge(lines, [told.commit()], trust=TRUST, required=False).verdict
+
+
+def errors(judged: Verdict) -> list[str]:
+    return [item.code for item in judged.findings if item.severity == "error"]
+
+
+def test_a_policy_that_is_met_says_nothing_and_is_named() -> None:
+    judged = policy.judge(
+        rules(coverage=["covered"], plan="signed", approvals={"people": 2}), verdict(BOTH, JANE)
+    )
+    assert judged.exit_code == 0
+    assert verdict_json(judged)["policy"] == {
+        "digest": {"sha256": "ab" * 32},
+        "source": "policy.yaml",
+    }
+
+
+@pytest.mark.parametrize(
+    ("require", "judged", "code"),
+    [
+        ({"coverage": ["covered", "human"]}, verdict(recorded=False), "policy-coverage"),
+        ({"coverage": ["human"]}, verdict(), "policy-coverage"),
+        ({"plan": "signed"}, verdict(planned=False), "policy-plan"),
+        ({"approvals": {"people": 1}}, verdict(), "policy-approvals"),
+        ({"approvals": {"people": 2}}, verdict(JANE), "policy-approvals"),
+        ({"approvals": {"people": 2}}, verdict(JANE, JANE), "policy-approvals"),
+        (
+            {"approvals": {"people": 1}},
+            verdict(JANE, decision="REJECTED"),
+            "policy-approvals",
+        ),
+    ],
+)
+def test_what_is_missing_denies_where_policy_enforces(
+    require: dict[str, Any], judged: Verdict, code: str
+) -> None:
+    denied = policy.judge(rules(**require), judged)
+    assert denied.exit_code == 13 or "record-missing" in errors(denied)
+    assert code in errors(denied)
+    observed = policy.judge(rules("observe", **require), judged)
+    assert code not in errors(observed)
+    assert code in [item.code for item in observed.findings]
+
+
+def test_a_rejection_outweighs_any_number_of_approvals() -> None:
+    told = Story().tell()
+    lines = told.lines()
+    lines["yes"] = seal(told.approval(reviewer=HUMAN.person), BOTH)
+    lines["no"] = seal(told.approval(decision="REJECTED"), JANE)
+    judged = judge(lines, [told.commit()], trust=TRUST).verdict
+    denied = policy.judge(rules(approvals={"people": 1}), judged)
+    assert "policy-approvals" in errors(denied)
+
+
+def test_a_plans_author_may_be_left_out() -> None:
+    own = verdict(BOTH)
+    assert policy.judge(rules(approvals={"people": 1}), own).exit_code == 0
+    strict = policy.judge(rules(approvals={"people": 1, "notPlanAuthor": True}), own)
+    assert set(errors(strict)) == {"policy-approvals", "approval-by-author"}
+    other = verdict(BOTH, JANE)
+    assert policy.judge(rules(approvals={"people": 1, "notPlanAuthor": True}), other).exit_code == 0
+
+
+def test_why_an_approval_is_void_becomes_the_reason_for_denial() -> None:
+    told = Story().tell()
+    lines = told.lines() | {"old": seal(told.approval(commit=made_up("older", 40)), JANE)}
+    judged = judge(lines, [told.commit()], trust=TRUST).verdict
+    assert judged.exit_code == 0
+    denied = policy.judge(rules(approvals={"people": 1}), judged)
+    assert set(errors(denied)) == {"policy-approvals", "approval-void"}
+    assert denied.exit_code == 12
+
+
+def test_nothing_to_merge_misses_nothing() -> None:
+    empty = judge([], [], trust=TRUST).verdict
+    assert policy.judge(rules(approvals={"people": 9}), empty).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        {},
+        {"version": 1},
+        {"version": 2, "mode": "observe"},
+        {"version": True, "mode": "observe"},
+        {"version": 1, "mode": "enforced"},
+        {"version": 1, "mode": False},
+        {"version": 1, "mode": "enforce", "requires": {}},
+        {"version": 1, "mode": "enforce", "require": {"plans": "signed"}},
+        {"version": 1, "mode": "enforce", "require": {"plan": True}},
+        {"version": 1, "mode": "enforce", "require": {"coverage": []}},
+        {"version": 1, "mode": "enforce", "require": {"coverage": ["uncovered"]}},
+        {"version": 1, "mode": "enforce", "require": {"approvals": {"people": 0}}},
+        {"version": 1, "mode": "enforce", "require": {"approvals": {"people": "2"}}},
+        {"version": 1, "mode": "enforce", "require": {"approvals": {"people": 2, "not": True}}},
+        {"version": 1, "mode": "enforce", "require": {"approvals": {"notPlanAuthor": True}}},
+    ],
+)
+def test_a_policy_of_another_shape_fails_closed(document: Any) -> None:
+    with pytest.raises(ConfigurationInvalid):
+        policy.parse(document, sha256="ab" * 32, source="policy.yaml")
