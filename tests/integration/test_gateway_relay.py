@@ -734,6 +734,70 @@ def test_a_parser_that_dies_in_mid_stream_costs_a_gap_and_not_a_byte(tmp_path: P
         assert drops(tmp_path, "exchange") == []
 
 
+def _flood(line: Line, size: int) -> None:
+    line.read_request()
+    line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for event in _ANSWER[:2]:
+        line.send(_chunk(event))
+    piece = _chunk(_ANSWER[2] * 500)
+    for _ in range(size // len(piece)):
+        line.send(piece)
+    for event in _ANSWER[3:]:
+        line.send(_chunk(event))
+    line.send(b"0\r\n\r\n")
+
+
+def _take(client: socket.socket, quiet: float) -> bytes:
+    """Read until nothing came for a while after the first bytes, or the answer has ended."""
+    taken = bytearray(client.recv(1 << 20))
+    client.settimeout(quiet)
+    with suppress(TimeoutError):
+        while not taken.endswith(b"0\r\n\r\n") and (data := client.recv(1 << 20)):
+            taken += data
+    return bytes(taken)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_parser_that_lags_holds_the_wire_back_and_one_that_stands_still_is_given_up(
+    comes_back: bool, tmp_path: Path
+) -> None:
+    size = 30_000_000
+    whole: list[int] = []
+
+    def play(line: Line) -> None:
+        _flood(line, size)
+        whole.append(1)
+
+    with WireHost(play) as host, gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+        port, prefix = port_and_path(gateway.base_url)
+        assert gateway.pid is not None
+        (reader,) = _children_of(gateway.pid)
+        os.kill(reader, signal.SIGSTOP)
+        with connect(port) as client:
+            _ask_model(client, port, prefix)
+            first = _take(client, 2.0)
+            # What may wait for the parser, and what the kernel holds for us; not the answer.
+            assert 8_000_000 < len(first) < 24_000_000
+            assert not whole
+            if comes_back:
+                os.kill(reader, signal.SIGCONT)
+            rest = _take(client, 30.0)
+        answer = first + rest
+        assert answer.endswith(b"0\r\n\r\n")
+        assert answer.count(_ANSWER[2]) == size // len(_chunk(_ANSWER[2] * 500)) * 500
+        gateway.stop()
+    gaps = [gap["why"] for gap in drops(tmp_path, "gap")]
+    exchanges = drops(tmp_path, "exchange")
+    if comes_back:
+        assert gaps == []
+        (exchange,) = exchanges
+        assert exchange["complete"]
+        assert exchange["texts"] == ["hello" * answer.count(_ANSWER[2])]
+    else:
+        assert gaps == ["gateway-parser-hung"]
+        assert exchanges == []
+
+
 def test_what_was_under_way_when_the_relay_was_killed_is_never_taken_for_whole(
     tmp_path: Path,
 ) -> None:
