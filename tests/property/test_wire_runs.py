@@ -230,7 +230,17 @@ def test_a_run_that_says_more_than_is_kept_ends_where_single_events_end(
 ) -> None:
     monkeypatch.setattr(answer, "MAX_CHARACTERS", 100)
     raw = "".join(written(dialect, ["seven__"] * 30, ["x"], True)).encode()
+    looked = []
+    look = runs.Runs.pass_over
+
+    def counted(self: runs.Runs, *given: Any) -> int:
+        looked.append(self._form)
+        return look(self, *given)
+
+    monkeypatch.setattr(runs.Runs, "pass_over", counted)
     exchange = observe(dialect, raw)
+    # It does not look for the rest of the run again and again.
+    assert looked[-1] is None
     assert exchange == observe(dialect, split(raw))
     assert not exchange.complete and "more text than is kept" in (exchange.why or "")
 

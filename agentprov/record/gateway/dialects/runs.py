@@ -84,6 +84,9 @@ class Runs:
             texts = form.one.findall(block, at, last)
             joined = "".join(texts)
             if not repeatable.part.holds(len(joined)):
+                # One by one up to the bound, and no run again: looking this far for each event
+                # would take longer than parsing them.
+                self._form, self._learnt = None, MAX_LEARNT
                 return at
             if "\\" in joined:
                 joined = wire_json.loads(f'"{joined}"')
