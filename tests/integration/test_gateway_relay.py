@@ -734,6 +734,72 @@ def test_a_parser_that_dies_in_mid_stream_costs_a_gap_and_not_a_byte(tmp_path: P
         assert drops(tmp_path, "exchange") == []
 
 
+def _packed(coding: str) -> bytes:
+    whole = b"".join(_ANSWER)
+    if coding == "gzip":
+        return gzip.compress(whole, mtime=0)
+    module = pytest.importorskip("brotli" if coding == "br" else "zstandard")
+    return bytes(module.compress(whole))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_a_compressed_answer_passes_as_it_is_and_is_read(coding: str, tmp_path: Path) -> None:
+    packed = _packed(coding)
+    answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        % coding.encode()
+        + b"".join(_chunk(packed[at : at + 40]) for at in range(0, len(packed), 40))
+        + b"0\r\n\r\n"
+    )
+    with WireHost(_plays(answer)) as host:
+        with gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+            port, prefix = port_and_path(gateway.base_url)
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                assert read_exactly(client, len(answer)) == answer
+            gateway.stop()
+        (exchange,) = drops(tmp_path, "exchange")
+    assert (exchange["complete"], exchange["texts"]) == (True, ["hello"])
+
+
+def test_a_busy_host_a_cut_and_the_retries_are_an_exchange_each(tmp_path: Path) -> None:
+    turns = iter(["busy", "cut", "whole"])
+
+    def play(line: Line) -> None:
+        turn = next(turns)
+        if turn == "busy":
+            line.read_request()
+            line.send(BUSY)
+            turn = next(turns)
+        if turn == "cut":
+            line.read_request()
+            line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            line.send(b"".join(map(_chunk, _ANSWER[:3])))
+            return
+        _model(line, lambda _: None)
+
+    with WireHost(play) as host:
+        with gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+            port, prefix = port_and_path(gateway.base_url)
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                read_exactly(client, len(BUSY))
+                _ask_model(client, port, prefix)
+                assert read_all(client).endswith(_chunk(_ANSWER[2]))
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                assert read_until(client, b"0\r\n\r\n").startswith(b"HTTP/1.1 200")
+            gateway.stop()
+        told = sorted(drops(tmp_path, "exchange"), key=lambda exchange: exchange["number"])
+    assert [(one["status"], one["complete"]) for one in told] == [
+        (529, False),
+        (200, False),
+        (200, True),
+    ]
+    assert told[1]["why"] == "cut off"
+    assert drops(tmp_path, "gap") == []
+
+
 def _flood(line: Line, size: int) -> None:
     line.read_request()
     line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
