@@ -177,6 +177,8 @@ def test_planted_secrets_that_pass_the_gateway_are_in_nothing_that_is_stored(
             "GEMINI_API_KEY": VALUE,
             "GOOGLE_GEMINI_BASE_URL": endpoint.url,
             "GEMINI_CLI_HOME": str(settings.parents[1]),
+            # What variables say of the model counts for nothing.
+            **dict.fromkeys(("GEMINI_MODEL", "ANTHROPIC_MODEL", "AGENTPROV_MODEL"), "liar-9"),
         }
         answer = agentprov(
             "run", "--gateway", "on", *options, "--", str(place), "-p", VALUE,
@@ -188,8 +190,10 @@ def test_planted_secrets_that_pass_the_gateway_are_in_nothing_that_is_stored(
     assert all(request.headers["x-goog-api-key"] == VALUE for request in endpoint.requests)
     assert any(VALUE in call.arguments for call in endpoint.tool_calls)
     (session,) = agentprov("show", "HEAD", "--json", cwd=repository.top).json()["sessions"]
-    assert {model["basis"] for model in session["models"]} == {"intercepted"}
+    told = {(model["served"], model["basis"]) for model in session["models"]}
+    assert told == {("gemini-3.1-pro-preview", "intercepted")}
     kept = stored(repository, home)
+    assert b"liar-9" not in kept
     assert [form for form in spellings() if form in kept and form != TOKEN.encode()] == []
     # What lists the work tree on this machine names a file as it is; nothing else does.
     places = [repository.top / ".git" / "agentprov", home / "agentprov"]
