@@ -22,7 +22,7 @@ from agentprov.formats.statement import Statement
 from agentprov.record import commits, origins, snapshot
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
-from agentprov.record.origins import Circumstances, Moves
+from agentprov.record.accounts import Circumstances, Moves
 from agentprov.record.session import SessionDirectory, State
 from agentprov.record.versions import Version, kept
 from agentprov.record.witness import said_of

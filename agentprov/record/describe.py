@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from agentprov.formats.facts import Change, Commit, Edit, LineRange, Operation
 from agentprov.formats.quoting import unquote
 from agentprov.record import origins
-from agentprov.record.origins import Account, Circumstances
+from agentprov.record.accounts import Account, Circumstances
 from agentprov.record.versions import Version, instant
 from agentprov.system.git import CatFile, CommitObject, Git, read_commit
 from agentprov.system.trees import RawChange, diff_tree

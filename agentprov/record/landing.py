@@ -50,6 +50,35 @@ class Step:
         missing = {*lines} - self.prior
         return 0 < len(missing) <= 2 * len(missing & self.present)
 
+    def block(self, text: Text) -> range | None:
+        """Give the lines in which a text stands as a whole, if new ones are among them.
+
+        Only in one place, with a line in it that tells something: then even its brackets, put
+        between lines that were there before, can be no other's. Not in a change that the agent
+        provably had no part in.
+        """
+        keys = text.keys
+        anchor = next((n for n, key in enumerate(keys) if is_distinctive(key)), None)
+        if anchor is None or self.by_others:
+            return None
+        size = len(keys)
+        starts = [
+            place - anchor
+            for place in self._places_of.get(keys[anchor], ())
+            if place >= anchor and self.keys[place - anchor : place - anchor + size] == [*keys]
+        ]
+        if len(starts) != 1:
+            return None
+        found = range(starts[0], starts[0] + size)
+        return None if self.places.free.isdisjoint(found) else found
+
+    @cached_property
+    def _places_of(self) -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
+        for index, key in enumerate(self.keys):
+            found.setdefault(key, []).append(index)
+        return found
+
     def is_echo(self, index: int, text: Text) -> bool:
         """Say whether a line stood in a request before, or is a bracket beside one that did."""
         key = self.keys[index]
@@ -116,6 +145,8 @@ def _coverage(text: Text, steps: Iterable[tuple[int, Step]]) -> dict[int, int]:
         count = step.places.coverage(text)
         if count and (step.at is None or step.took_in(telling)):
             found[number] = count
+        elif not count and step.at is not None and step.block(text) is not None:
+            found[number] = 1
     return found
 
 

@@ -16,9 +16,11 @@ from datetime import datetime, timedelta
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.formats.vocabulary import Basis, Origin
 from agentprov.record import landing
+from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances
 from agentprov.record.landing import EVENT_DELAY, Step, by, text_of
 from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
+from agentprov.record.neighbours import Sighting
 from agentprov.record.transforms import (
     WHOLE_FILE_TOOLS,
     Draft,
@@ -33,82 +35,7 @@ from agentprov.record.versions import Version, instant
 
 TOOL_AFTERMATH = timedelta(seconds=2)
 MOVED_LINES = 3
-ONE_OF_A_KIND = 20
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What holds for a whole session.
-
-    `wire_complete` says that every answer was seen, `followed` that no file event is known to
-    be lost, `alone` that no other session was live in this repository. `said` tells whether a
-    line stood in an answer by a time. With process attribution, `untouched_by_agent` are paths
-    that the agent's processes provably never opened for writing, and `opened_by_agent` the
-    first and last time (RFC 3339) at which they did; None without it. `elsewhere` are writes to
-    all paths, for blocks that were moved from one file to another. `why_not` is the reason of
-    last resort.
-    """
-
-    commands: Sequence[CommandWindow] = ()
-    wire_complete: bool = False
-    followed: bool = False
-    alone: bool = True
-    said: Callable[[bytes, datetime | None], bool] = lambda _line, _by: False
-    untouched_by_agent: frozenset[bytes] | None = None
-    opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
-    elsewhere: Moves | None = None
-    why_not: str = "no-model-text"
-
-
-@dataclass(frozen=True)
-class Account:
-    """What is known of one path: its content at the start, versions, and writes to it.
-
-    For a renamed file all of it covers the old name too. `by_command` says that the file
-    changed only while one command ran; it counts where there are no versions.
-    """
-
-    path: bytes = b""
-    before: bytes = b""
-    versions: Sequence[Version] = ()
-    reported: Sequence[Edit] = ()
-    wire: Sequence[Edit] = ()
-    by_command: bool = False
-
-
-class Moves:
-    """Blocks of the session's writes, found again in files to which they were moved.
-
-    `wire` are writes that answers asked for, to any path; `reported` what the agent said it
-    wrote, which may hold what others wrote before and only warns against calling a line human.
-    """
-
-    def __init__(self, wire: Iterable[Edit], reported: Iterable[Edit] = ()) -> None:
-        self._texts = list(wire)
-        self._reported = list(reported)
-        self._index: dict[bytes, list[Edit]] | None = None
-        self._pieces: frozenset[bytes] | None = None
-
-    def holds_part_of(self, line: bytes) -> bool:
-        """Say whether some write begins or ends with a piece of this line."""
-        if self._pieces is None:
-            texts = [text_of(edit).keys for edit in (*self._texts, *self._reported)]
-            ends = (keys[place] for keys in texts for place in (0, -1) if keys)
-            self._pieces = frozenset(end.strip() for end in ends if is_distinctive(end))
-        return any(piece in line for piece in self._pieces)
-
-    def holding(self, keys: Iterable[bytes]) -> list[Edit]:
-        """Give the writes that hold one of these lines; only telling ones are looked up."""
-        if self._index is None:
-            self._index = {}
-            for edit in self._texts:
-                for key in dict.fromkeys(text_keys(edit)):
-                    if len(key) >= ONE_OF_A_KIND:
-                        self._index.setdefault(key, []).append(edit)
-        index = self._index
-        found = {id(edit): edit for key in keys for edit in index.get(key, ())}
-        return list(found.values())
 
 
 def within_commands(
@@ -189,6 +116,7 @@ class _Judge:
         self.reported = [text_of(edit, notebook=self.notebook) for edit in account.reported]
         self.claimed: dict[int, _Claim] = {}
         self.landed: list[tuple[datetime, Text]] = []
+        self.seen: dict[bytes, list[Sighting]] = {}
 
     def claims(self, content: bytes) -> list[_Claim]:
         """Give a claim for each line of what was committed."""
@@ -196,13 +124,18 @@ class _Judge:
         lineage = Lineage(start)
         steps = [step for step in self._steps(content, lineage) if step.places.free]
         landed_in = self._landing(steps)
+        self.seen = {key: [Sighting(None, None)] for key in start}
         for number, step in enumerate(steps):
+            fresh = sorted(step.places.free)
             self._take_wire(step, number, landed_in)
             told = self._take_reported(step, number, landed_in)
             self._take_moved(step)
             for index in sorted(step.places.free | told.keys()):
                 if step.ids[index] not in self.claimed:
                     self.claimed[step.ids[index]] = self._rest(step, index, told.get(index))
+            for index in fresh:
+                claim = self.claimed[step.ids[index]]
+                self.seen.setdefault(step.keys[index], []).append(Sighting(step.at, claim.origin))
         old = _Claim("unknown", "observed", why="before-session")
         return [self.claimed.get(identity, old) for identity in lineage.ids]
 
@@ -244,6 +177,7 @@ class _Judge:
         used = {id(text): len(text.used) for text in texts}
         for text in [*drafted, *reversed(texts)]:
             self._say(step, text, step.places.claim(text, [*texts, *drafted]), "intercepted")
+            self._say_block(step, text)
         if step.at is not None:
             found = [text for text in texts if len(text.used) > used[id(text)]]
             self.landed += [
@@ -294,6 +228,14 @@ class _Judge:
                 claim = _Claim("model", basis, text.edit.model, why)
             self.claimed[step.ids[index]] = claim
 
+    def _say_block(self, step: Step, text: Text) -> None:
+        """Claim what is left of a text that stands there as a whole: its brackets."""
+        block = step.block(text) if step.at is not None and self.about.followed else None
+        for index in sorted(step.places.free.intersection(block or ())):
+            text.used.add(index - block[0] if block else 0)
+            step.places.free.discard(index)
+            self._say(step, text, [index], "intercepted")
+
     def _landing(self, steps: Sequence[Step]) -> dict[int, frozenset[int]]:
         began = {text.edit.call_id: text.at for text in self.wire if text.edit.call_id}
         return {
@@ -337,7 +279,7 @@ class _Judge:
         if told is not None:
             return self._reported_only(step, line, told)
         if self._is_humans(step):
-            if is_distinctive(line) and self._was_said(line, step.at):
+            if self._may_be_a_models(step, line):
                 return _Claim("unknown", "observed", why="said-in-an-answer")
             return _Claim("human", "observed")
         if index in step.places.ambiguous:
@@ -407,9 +349,37 @@ class _Judge:
         opened = (self.about.opened_by_agent or {}).get(self.account.path)
         return opened is not None and step.at < instant(opened[0])
 
-    def _was_said(self, line: bytes, by: datetime | None) -> bool:
+    def _may_be_a_models(self, step: Step, line: bytes) -> bool:
+        """Say whether a line that a person put here may be one that a model wrote before.
+
+        It is not, though an answer holds it, if it stood in the tree before that answer and no
+        model had written it where it stood: the model has read it. Nor if an answer holds no
+        more than a piece of it, and it stood nowhere but in lines that were no model's.
+        """
         moves = self.about.elsewhere
-        return self.about.said(line, by) or (moves is not None and moves.holds_part_of(line))
+        assert step.at is not None
+        said = self.about.said(line, step.at)
+        if not is_distinctive(line) or not (said or (moves and moves.holds_part_of(line))):
+            return False
+        if self.about.neighbours is None or not self.about.followed:
+            return True
+        others = self.about.neighbours.sightings(
+            line, self.account.path, step.at, lambda account: _Judge(account, self.about).sightings()
+        )
+        if others is None:
+            return True
+        seen = [*others, *(one for one in self.seen.get(line, ()) if one.by(step.at))]
+        if any(one.origin not in (None, "human", "command") for one in seen):
+            return True
+        return said and not any(
+            one.at is None or not self.about.said(line, one.at) for one in seen
+        )
+
+    def sightings(self) -> Mapping[bytes, Sequence[Sighting]]:
+        """Give when and by whose hand each line stood in the file, over all of its versions."""
+        versions = self.account.versions
+        self.claims(versions[-1].content or b"" if versions else self.account.before)
+        return self.seen
 
     def _in_command(self, step: Step) -> bool:
         if step.since is None or step.at is None:

@@ -15,7 +15,9 @@ from datetime import datetime
 from difflib import SequenceMatcher
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
-from agentprov.record.origins import Account, Circumstances, Moves, ranges
+from agentprov.record.accounts import Account, Circumstances, Moves
+from agentprov.record.neighbours import Neighbours
+from agentprov.record.origins import ranges
 from agentprov.record.versions import Version
 
 _SHORT = ("}", "", "    pass", ")", "else:", "    return None", "import os", "end", "# ---")
@@ -459,13 +461,7 @@ class Story:
 
     # --- the question, and the oracle
 
-    def _check(self, session: Session, path: str, lines: list[Line], parent: list[str]) -> None:
-        texts = [line.text for line in lines]
-        old = self._old_name(session, path)
-        before = session.baseline.get(old, [])
-        added = _added(parent, texts)
-        since = set(_numbers(_added(before, texts)))
-        outside = {"before-session": frozenset(set(_numbers(added)) - since)}
+    def _account(self, session: Session, path: str) -> Account:
         names = [path]
         while names[-1] in session.old_names:
             names.append(session.old_names[names[-1]])
@@ -479,17 +475,25 @@ class Story:
             ),
             key=lambda version: version.at,
         )
-        setting = self.setting
         wire = [edit for name in names for edit in session.wire.get(name, [])]
-        reported = [edit for name in names for edit in session.reported.get(name, [])]
-        elsewhere = session.wire if setting.gateway else {}
-        account = Account(
+        return Account(
             path=path.encode(),
-            before=_content(before),
+            before=_content(session.baseline.get(names[0], [])),
             versions=versions,
-            reported=reported,
-            wire=wire if setting.gateway else [],
+            reported=[edit for name in names for edit in session.reported.get(name, [])],
+            wire=wire if self.setting.gateway else [],
         )
+
+    def _check(self, session: Session, path: str, lines: list[Line], parent: list[str]) -> None:
+        texts = [line.text for line in lines]
+        old = self._old_name(session, path)
+        before = session.baseline.get(old, [])
+        added = _added(parent, texts)
+        since = set(_numbers(_added(before, texts)))
+        outside = {"before-session": frozenset(set(_numbers(added)) - since)}
+        account = self._account(session, path)
+        elsewhere = session.wire if self.setting.gateway else {}
+        setting = self.setting
         touched = {
             name.encode(): (stamp(first), stamp(last))
             for name, (first, last) in session.opened.items()
@@ -510,6 +514,12 @@ class Story:
             elsewhere=Moves(
                 (edit for edits in elsewhere.values() for edit in edits),
                 (edit for edits in session.reported.values() for edit in edits),
+            ),
+            neighbours=Neighbours(
+                lambda: {
+                    name.encode(): self._account(session, name)
+                    for name in {*session.versions, *session.baseline}
+                }
             ),
         )
         found = ranges(_content(texts), added, outside, account, circumstances)

@@ -7,13 +7,8 @@ import pytest
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.record import origins
-from agentprov.record.origins import (
-    Account,
-    Circumstances,
-    Moves,
-    added_lines,
-    within_commands,
-)
+from agentprov.record.accounts import Account, Circumstances, Moves
+from agentprov.record.origins import added_lines, within_commands
 from agentprov.record.versions import Version
 
 ALL = "no-model-text"
