@@ -20,9 +20,9 @@ from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.formats.statement import Statement
 from agentprov.record import commits, origins, snapshot
+from agentprov.record.accounts import Circumstances, Moves
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
-from agentprov.record.accounts import Circumstances, Moves
 from agentprov.record.session import SessionDirectory, State
 from agentprov.record.versions import Version, kept
 from agentprov.record.witness import said_of
@@ -195,7 +195,7 @@ class Recording:
 
     def _versions(
         self, reader: CatFile
-    ) -> Callable[[Collection[bytes]], Mapping[bytes, Sequence[Version]]]:
+    ) -> Callable[[Collection[bytes] | None], Mapping[bytes, Sequence[Version]]]:
         def read(blob: str) -> bytes | None:
             found = reader.get(blob)
             return found[1] if found is not None else None

@@ -24,7 +24,8 @@ class Step:
     The change was noticed at `since`, the version was read by `at`; without times the step was
     not seen: it ends in what was committed. `by_others` says that the agent's processes provably
     had no part in it. `prior` are the lines of the version before,
-    `applied` the ids of texts whose replacement made this step.
+    `applied` the ids of texts whose replacement made this step, `fresh` the indexes of all
+    lines that are new in it.
     """
 
     before: bytes
@@ -36,6 +37,7 @@ class Step:
     by_others: bool = False
     prior: frozenset[bytes] = frozenset()
     applied: set[int] = field(default_factory=set)
+    fresh: frozenset[int] = frozenset()
 
     @cached_property
     def present(self) -> frozenset[bytes]:

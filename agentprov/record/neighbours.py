@@ -8,11 +8,11 @@ stood there before the model said it, and that no model had written it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from agentprov.formats.vocabulary import Origin
+from agentprov.formats.vocabulary import Basis, Origin
 from agentprov.record.transforms import file_keys, is_distinctive, is_notebook
 
 if TYPE_CHECKING:
@@ -25,18 +25,39 @@ MAX_BYTES = 32 * 1024 * 1024
 class Sighting:
     """A line stood in a file from `at` on (None: since before the session), by this origin.
 
-    `origin` is None for what was there before the session.
+    `origin` is None for what was there before the session; `basis` and `model` go with it.
     """
 
     at: datetime | None
     origin: Origin | None
+    basis: Basis = "observed"
+    model: str | None = None
 
     def by(self, end: datetime) -> bool:
         """Say whether the line stood there by this time."""
         return self.at is None or self.at <= end
 
 
-Judge = Callable[["Account"], Mapping[bytes, Sequence[Sighting]]]
+@dataclass(frozen=True)
+class Departure:
+    """A change took a line out of a file, the last of its kind there; `since` as in a version.
+
+    `by_others` says that the agent's processes provably had no part in that change.
+    """
+
+    since: datetime
+    by_others: bool
+
+
+@dataclass
+class Traces:
+    """Where each line of one file was seen and when it left, over all versions of the file."""
+
+    seen: dict[bytes, list[Sighting]] = field(default_factory=dict)
+    left: dict[bytes, list[Departure]] = field(default_factory=dict)
+
+
+Judge = Callable[["Account"], Traces]
 
 
 class Neighbours:
@@ -50,20 +71,18 @@ class Neighbours:
         self._give = accounts
         self._accounts: Mapping[bytes, Account] | None = None
         self._paths: dict[bytes, list[bytes]] = {}
-        self._judged: dict[bytes, Mapping[bytes, Sequence[Sighting]] | None] = {}
+        self._judged: dict[bytes, Traces | None] = {}
         self._too_large = False
 
-    def sightings(
-        self, line: bytes, besides: bytes, by: datetime, judge: Judge
-    ) -> Sequence[Sighting] | None:
-        """Give where a distinctive line stood by a time, in files other than `besides`.
+    def traces(self, line: bytes, besides: bytes, judge: Judge) -> Sequence[Traces] | None:
+        """Give the traces of each file, other than `besides`, in which a distinctive line stood.
 
-        None if that cannot be told. `judge` gives the sightings of all lines of one file.
+        None if that cannot be told. `judge` gives the traces of one file.
         """
         self._read()
         if self._too_large:
             return None
-        found: list[Sighting] = []
+        found: list[Traces] = []
         for path in self._paths.get(line, ()):
             if path == besides:
                 continue
@@ -75,7 +94,7 @@ class Neighbours:
             known = self._judged[path]
             if known is None:
                 return None
-            found += [one for one in known.get(line, ()) if one.by(by)]
+            found.append(known)
         return found
 
     def _read(self) -> None:

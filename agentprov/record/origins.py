@@ -9,18 +9,18 @@ complete by then, which command ran, which write tool was at work. What nothing 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentprov.formats.facts import CommandWindow, Edit, LineRange
+from agentprov.formats.facts import CommandWindow, LineRange
 from agentprov.formats.vocabulary import Basis, Origin
 from agentprov.record import landing
 from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances
 from agentprov.record.landing import EVENT_DELAY, Step, by, text_of
 from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
-from agentprov.record.neighbours import Sighting
+from agentprov.record.neighbours import Departure, Sighting, Traces
 from agentprov.record.transforms import (
     WHOLE_FILE_TOOLS,
     Draft,
@@ -29,9 +29,8 @@ from agentprov.record.transforms import (
     is_frame,
     is_notebook,
     squeezed,
-    text_keys,
 )
-from agentprov.record.versions import Version, instant
+from agentprov.record.versions import instant
 
 TOOL_AFTERMATH = timedelta(seconds=2)
 MOVED_LINES = 3
@@ -116,26 +115,27 @@ class _Judge:
         self.reported = [text_of(edit, notebook=self.notebook) for edit in account.reported]
         self.claimed: dict[int, _Claim] = {}
         self.landed: list[tuple[datetime, Text]] = []
-        self.seen: dict[bytes, list[Sighting]] = {}
+        self.traces = Traces()
 
     def claims(self, content: bytes) -> list[_Claim]:
         """Give a claim for each line of what was committed."""
         start = file_keys(self.account.before, notebook=self.notebook)
         lineage = Lineage(start)
-        steps = [step for step in self._steps(content, lineage) if step.places.free]
+        self.traces.seen = {key: [Sighting(None, None)] for key in start}
+        steps = [step for step in self._steps(content, lineage) if step.fresh]
         landed_in = self._landing(steps)
-        self.seen = {key: [Sighting(None, None)] for key in start}
         for number, step in enumerate(steps):
-            fresh = sorted(step.places.free)
             self._take_wire(step, number, landed_in)
             told = self._take_reported(step, number, landed_in)
             self._take_moved(step)
             for index in sorted(step.places.free | told.keys()):
                 if step.ids[index] not in self.claimed:
                     self.claimed[step.ids[index]] = self._rest(step, index, told.get(index))
-            for index in fresh:
+            for index in sorted(step.fresh):
                 claim = self.claimed[step.ids[index]]
-                self.seen.setdefault(step.keys[index], []).append(Sighting(step.at, claim.origin))
+                self.traces.seen.setdefault(step.keys[index], []).append(
+                    Sighting(step.at, claim.origin, claim.basis, claim.model)
+                )
         old = _Claim("unknown", "observed", why="before-session")
         return [self.claimed.get(identity, old) for identity in lineage.ids]
 
@@ -153,6 +153,9 @@ class _Judge:
             step = self._step(lineage, before, keys, seen=True)
             step.since, step.at = instant(version.since), instant(version.at)
             step.by_others = version.by_others
+            for key in step.prior - step.present:
+                departure = Departure(step.since, step.by_others)
+                self.traces.left.setdefault(key, []).append(departure)
             before = version.content or b""
             yield step
         if not same:
@@ -161,8 +164,9 @@ class _Judge:
     def _step(self, lineage: Lineage, before: bytes, keys: list[bytes], *, seen: bool) -> Step:
         prior = frozenset(lineage.keys)
         careful = not (seen and self.about.followed)
-        places = Places(keys, lineage.step(keys), careful=careful)
-        return Step(before, lineage.keys, lineage.ids, places, prior=prior)
+        fresh = lineage.step(keys)
+        places = Places(keys, fresh, careful=careful)
+        return Step(before, lineage.keys, lineage.ids, places, prior=prior, fresh=frozenset(fresh))
 
     def _take_wire(self, step: Step, number: int, landed_in: Mapping[int, frozenset[int]]) -> None:
         """Claim lines that stand in an answer which was asked for before they stood here."""
@@ -280,7 +284,8 @@ class _Judge:
             return self._reported_only(step, line, told)
         if self._is_humans(step):
             if self._may_be_a_models(step, line):
-                return _Claim("unknown", "observed", why="said-in-an-answer")
+                doubt = _Claim("unknown", "observed", why="said-in-an-answer")
+                return self._moved_by_hand(step, index) or doubt
             return _Claim("human", "observed")
         if index in step.places.ambiguous:
             return _Claim("unknown", "observed", why="repeated-line")
@@ -361,25 +366,60 @@ class _Judge:
         said = self.about.said(line, step.at)
         if not is_distinctive(line) or not (said or (moves and moves.holds_part_of(line))):
             return False
-        if self.about.neighbours is None or not self.about.followed:
-            return True
-        others = self.about.neighbours.sightings(
-            line, self.account.path, step.at, lambda account: _Judge(account, self.about).sightings()
-        )
+        others = self._elsewhere(line)
         if others is None:
             return True
-        seen = [*others, *(one for one in self.seen.get(line, ()) if one.by(step.at))]
+        seen = [
+            one
+            for traces in (*others, self.traces)
+            for one in traces.seen.get(line, ())
+            if one.by(step.at)
+        ]
         if any(one.origin not in (None, "human", "command") for one in seen):
             return True
-        return said and not any(
-            one.at is None or not self.about.said(line, one.at) for one in seen
+        return said and not any(one.at is None or not self.about.said(line, one.at) for one in seen)
+
+    def _moved_by_hand(self, step: Step, index: int) -> _Claim | None:
+        """Claim a model's line that left another file as it came here, by a person's hand."""
+        for traces in self._elsewhere(step.keys[index]) or ():
+            for left in traces.left.get(step.keys[index], ()):
+                if self._moved_characters(step, index, traces, left) < ONE_OF_A_KIND:
+                    continue
+                seen = [one for one in traces.seen[step.keys[index]] if one.by(left.since)]
+                if seen and all(one.origin == "model" for one in seen):
+                    return _Claim("model", seen[-1].basis, seen[-1].model, "moved")
+        return None
+
+    @staticmethod
+    def _moved_characters(step: Step, index: int, traces: Traces, left: Departure) -> int:
+        """Count the characters of the new lines about one that left the other file with it."""
+        if (
+            not left.by_others
+            or step.since is None
+            or step.at is None
+            or not step.since - TOOL_AFTERMATH <= left.since <= step.at + TOOL_AFTERMATH
+        ):
+            return 0
+        total = 0
+        for place, way in ((index, 1), (index - 1, -1)):
+            while place in step.fresh and left in traces.left.get(step.keys[place], ()):
+                total += len(step.keys[place].strip())
+                place += way
+        return total
+
+    def _elsewhere(self, line: bytes) -> Sequence[Traces] | None:
+        """Give the traces of other files in which a line stood; None if nobody can tell."""
+        if self.about.neighbours is None or not self.about.followed:
+            return None
+        return self.about.neighbours.traces(
+            line, self.account.path, lambda account: _Judge(account, self.about).all_traces()
         )
 
-    def sightings(self) -> Mapping[bytes, Sequence[Sighting]]:
+    def all_traces(self) -> Traces:
         """Give when and by whose hand each line stood in the file, over all of its versions."""
         versions = self.account.versions
         self.claims(versions[-1].content or b"" if versions else self.account.before)
-        return self.seen
+        return self.traces
 
     def _in_command(self, step: Step) -> bool:
         if step.since is None or step.at is None:

@@ -185,17 +185,17 @@ class Versions:
 
 
 def kept(
-    place: Path, read: Callable[[str], bytes | None], paths: Iterable[bytes]
+    place: Path, read: Callable[[str], bytes | None], paths: Iterable[bytes] | None
 ) -> dict[bytes, list[Version]]:
-    """Give the kept versions of some paths, in the order in which they were read.
+    """Give the kept versions of some paths (None: all), in the order in which they were read.
 
     `place` is the session's ``versions.jsonl``, `read` gives the content of a blob. Lines and
     blobs that cannot be read are left out.
     """
-    wanted = set(paths)
+    wanted = None if paths is None else set(paths)
     found: dict[bytes, list[Version]] = {}
     for entry in _entries(place):
-        if entry.path in wanted:
+        if wanted is None or entry.path in wanted:
             content = read(entry.blob) if entry.blob else None
             version = Version(entry.since, entry.at, content, entry.by_others)
             found.setdefault(entry.path, []).append(version)
