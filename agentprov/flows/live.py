@@ -160,8 +160,9 @@ class Live:
             found = self.recording.find()
             if found:
                 self._note_touched(self._disk.so_far())
-                self._note_hands(self.recording.changed_in(found))
-                self.commits += self.recording.bind(found, self._report(), during=True)
+                report = self._report()
+                self._note_hands(self.recording.changed_in(found), report)
+                self.commits += self.recording.bind(found, report, during=True)
 
     def _settled(self) -> bool:
         """Say whether what led to a commit has had time to arrive from the wire.
@@ -201,12 +202,14 @@ class Live:
     def _expected(self) -> tuple[str, ...]:
         return self.wire.address if self.wire else ()
 
-    def _note_hands(self, changed: frozenset[bytes]) -> None:
+    def _note_hands(self, changed: frozenset[bytes], report: AgentReport) -> None:
         """Say which of these paths the agent's processes did not write, if that is followed."""
-        answer = self.processes.judge(os.fsencode(self.world.git.top), changed, self._expected)
+        top = os.fsencode(self.world.git.top)
+        answer = self.processes.judge(top, changed, self._expected, report.asked)
         told = answer is not None and answer.why_not is None
         self.recording.untouched_by_agent = answer.paths if answer and told else None
         self.recording.opened_by_agent = answer.opened if answer and told else None
+        self.recording.openings = answer.openings if answer and told else None
 
     def _open(self) -> None:
         """Say what runs and what steers it, and sign that as the session's opening."""
@@ -265,12 +268,12 @@ class Live:
             self._note_survivors()
             found = self.recording.find()
             if found:
-                self._note_hands(self.recording.changed_in(found))
+                self._note_hands(self.recording.changed_in(found), report)
                 self.commits += self.recording.bind(found, report, during=True)
             self._keep_transcript()
             end_tree = self._last_snapshot(taking, warn)
             if end_tree is not None:
-                self._note_hands(self.recording.changed_in([end_tree]))
+                self._note_hands(self.recording.changed_in([end_tree]), report)
             self.recording.close(
                 report,
                 outcome="completed",

@@ -20,12 +20,13 @@ from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.formats.statement import Statement
 from agentprov.record import commits, origins, snapshot
-from agentprov.record.accounts import Circumstances, Moves
+from agentprov.record.accounts import Circumstances, Moves, Opened
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
-from agentprov.record.versions import Version, kept
+from agentprov.record.versions import Version, instant, kept
 from agentprov.record.witness import said_of
+from agentprov.system.clock import rfc3339
 from agentprov.system.files import read_bounded
 from agentprov.system.git import CatFile, read_commit
 from agentprov.system.trees import blobs_at, diff_pairs, diff_tree
@@ -76,7 +77,8 @@ class Recording:
     Owned by one process at a time: the recorder while it lives, afterwards whoever holds the
     repository's lock. `touched` may be set to the times at which paths changed; with process
     attribution `untouched_by_agent` to paths (git's) that the agent's processes provably never
-    opened for writing, `opened_by_agent` to the first and last time at which they did.
+    opened for writing, `opened_by_agent` to the first and last time at which they did,
+    `openings` to the single times and whose hand it was.
     """
 
     def __init__(
@@ -91,11 +93,13 @@ class Recording:
         # A later command judges what was left uncommitted by what was known at the end.
         self.untouched_by_agent: frozenset[bytes] | None = None
         self.opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
+        self.openings: Mapping[bytes, Sequence[Opened]] | None = None
         if state.untouched is not None:
             self.untouched_by_agent = frozenset(label_path(label) for label in state.untouched)
             self.opened_by_agent = {
                 label_path(label): (first, last) for label, first, last in state.opened
             }
+            self.openings = _openings(state)
         self._passed_over: set[str] = set()
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
@@ -189,6 +193,7 @@ class Recording:
             said=said_of(report),
             untouched_by_agent=self.untouched_by_agent,
             opened_by_agent=self.opened_by_agent,
+            openings=self.openings,
             elsewhere=Moves(report.wire, report.edits),
             why_not=_why_not(report),
         )
@@ -294,6 +299,11 @@ class Recording:
             "opened": tuple(
                 (path_label(path), *opened[path]) for path in uncommitted if path in opened
             ),
+            "openings": tuple(
+                (path_label(path), rfc3339(one.first), rfc3339(one.last), one.hand)
+                for path in uncommitted
+                for one in (self.openings or {}).get(path, ())
+            ),
         }
 
     def bind_late(self) -> list[Commit]:
@@ -397,6 +407,14 @@ def writes_by_path(edits: Sequence[Edit], top: bytes) -> Mapping[bytes, Sequence
         if real.startswith(real_top + b"/"):
             grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
     return grouped
+
+
+def _openings(state: State) -> dict[bytes, list[Opened]]:
+    found: dict[bytes, list[Opened]] = {}
+    for label, first, last, hand in state.openings:
+        opened = Opened(instant(first), instant(last), hand)
+        found.setdefault(label_path(label), []).append(opened)
+    return found
 
 
 def _stated(report: AgentReport) -> AgentReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from agentprov.formats.facts import CommandWindow, Edit
 from agentprov.record.landing import text_of
@@ -15,6 +16,21 @@ from agentprov.record.versions import Version
 ONE_OF_A_KIND = 20
 
 
+Hand = Literal["agent", "command", "unclear"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The agent's tree named a file for writing between two times, by this hand.
+
+    ``command`` is a process of a command that the model asked for, ``agent`` provably none.
+    """
+
+    first: datetime
+    last: datetime
+    hand: Hand
+
+
 @dataclass(frozen=True)
 class Circumstances:
     """What holds for a whole session.
@@ -23,7 +39,8 @@ class Circumstances:
     be lost, `alone` that no other session was live in this repository. `said` tells whether a
     line stood in an answer by a time. With process attribution, `untouched_by_agent` are paths
     that the agent's processes provably never opened for writing, and `opened_by_agent` the
-    first and last time (RFC 3339) at which they did; None without it. `elsewhere` are writes to
+    first and last time (RFC 3339) at which they did, `openings` each time and whose hand it was;
+    None without it. `elsewhere` are writes to
     all paths, for blocks that were moved from one file to another; `neighbours` the files
     themselves, for lines that people move. `why_not` is the reason of last resort.
     """
@@ -35,6 +52,7 @@ class Circumstances:
     said: Callable[[bytes, datetime | None], bool] = lambda _line, _by: False
     untouched_by_agent: frozenset[bytes] | None = None
     opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
+    openings: Mapping[bytes, Sequence[Opened]] | None = None
     elsewhere: Moves | None = None
     neighbours: Neighbours | None = None
     why_not: str = "no-model-text"
@@ -44,8 +62,8 @@ class Circumstances:
 class Account:
     """What is known of one path: its content at the start, versions, and writes to it.
 
-    For a renamed file all of it covers the old name too. `by_command` says that the file
-    changed only while one command ran; it counts where there are no versions.
+    For a renamed file all of it covers the old name too, and `names` are both. `by_command` says
+    that the file changed only while one command ran; it counts where there are no versions.
     """
 
     path: bytes = b""
@@ -54,6 +72,7 @@ class Account:
     reported: Sequence[Edit] = ()
     wire: Sequence[Edit] = ()
     by_command: bool = False
+    names: Sequence[bytes] = ()
 
 
 class Moves:

@@ -80,6 +80,7 @@ class Evidence:
             reported=[edit for name in names for edit in self.edits.get(name, ())],
             wire=[edit for name in names for edit in self.wire.get(name, ())],
             by_command=path in self.by_command,
+            names=names,
         )
 
 

@@ -21,11 +21,11 @@ _LARGE_PART = 4
 class Step:
     """From one version of a file to the next: its lines, which are new, and when it happened.
 
-    The change was noticed at `since`, the version was read by `at`; without times the step was
-    not seen: it ends in what was committed. `by_others` says that the agent's processes provably
-    had no part in it. `prior` are the lines of the version before,
-    `applied` the ids of texts whose replacement made this step, `fresh` the indexes of all
-    lines that are new in it.
+    The change was noticed at `since`, the version was read by `at`; the one before was read from
+    `begun` on, so what was written until then stood in it. Without times the step was not seen: it
+    ends in what was committed. `by_others` says that the agent's processes provably had no part
+    in it. `prior` are the lines of the version before, `applied` the ids of texts whose
+    replacement made this step, `fresh` the indexes of all lines that are new in it.
     """
 
     before: bytes
@@ -34,6 +34,7 @@ class Step:
     places: Places
     since: datetime | None = None
     at: datetime | None = None
+    begun: datetime | None = None
     by_others: bool = False
     prior: frozenset[bytes] = frozenset()
     applied: set[int] = field(default_factory=set)

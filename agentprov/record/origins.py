@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from agentprov.formats.facts import CommandWindow, LineRange
 from agentprov.formats.vocabulary import Basis, Origin
 from agentprov.record import landing
-from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances
+from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances, Hand
 from agentprov.record.landing import EVENT_DELAY, Step, by, text_of
 from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
@@ -34,6 +34,9 @@ from agentprov.record.versions import instant
 
 TOOL_AFTERMATH = timedelta(seconds=2)
 MOVED_LINES = 3
+_ROUNDING = timedelta(milliseconds=1)
+_COMMANDS: frozenset[Hand] = frozenset({"command"})
+_AGENTS: frozenset[Hand] = frozenset({"agent"})
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
@@ -148,11 +151,12 @@ class _Judge:
         same = [number for number, (_, keys) in enumerate(chain) if keys == final]
         if same:
             del chain[same[-1] + 1 :]
-        before = self.account.before
+        before, begun = self.account.before, None
         for version, keys in chain:
             step = self._step(lineage, before, keys, seen=True)
             step.since, step.at = instant(version.since), instant(version.at)
-            step.by_others = version.by_others
+            step.by_others, step.begun = version.by_others, begun
+            begun = instant(version.began or version.at)
             for key in step.prior - step.present:
                 departure = Departure(step.since, step.by_others)
                 self.traces.left.setdefault(key, []).append(departure)
@@ -292,17 +296,67 @@ class _Judge:
         if self._in_command(step):
             if not self.about.alone:
                 return _Claim("unknown", "observed", why="another-session-is-live")
-            return _Claim("command", "reported")
+            return self._under_a_command(step, line)
         if not self.about.alone:
             return _Claim("unknown", "observed", why="another-session-is-live")
         if self._in_write(step):
             if self._is_unsaid(step, line):
                 return _Claim("agent", "intercepted", why="during-write-tool")
             return _Claim("unknown", "observed", why=_why_differs(line))
+        if self._hands(step) == _COMMANDS:
+            return _Claim("command", "reported", why="after-its-command")
         why = self.about.why_not
         if step.at is not None and self.about.untouched_by_agent is None:
             why = "no-process-attribution"
         return _Claim("unknown", "observed", why=why)
+
+    def _under_a_command(self, step: Step, line: bytes) -> _Claim:
+        """Judge a line that appeared while a command ran, by whose processes had the file open.
+
+        Where processes are not followed, the window has to do.
+        """
+        hands = self._hands(step)
+        if hands is None or hands == _COMMANDS:
+            return _Claim("command", "reported")
+        if not hands:
+            # Something was held open from before, perhaps, and not by the command alone.
+            return _Claim("unknown", "observed", why="nobody-seen-to-open")
+        if hands != _AGENTS:
+            return _Claim("unknown", "observed", why="command-or-agent")
+        if self._is_certain and self._is_unsaid(step, line):
+            return _Claim("agent", "intercepted", why="beside-a-command")
+        return _Claim("unknown", "observed", why=_why_differs(line))
+
+    def _hands(self, step: Step) -> frozenset[Hand] | None:
+        """Give whose processes opened the file for this step; None where that is not known.
+
+        What a command opened it may go on writing to as long as the command runs.
+        """
+        if self.about.openings is None or step.at is None or step.since is None:
+            return None
+        found: set[Hand] = set()
+        openings = self.about.openings
+        paths = self.account.names or (self.account.path,)
+        for one in (one for path in paths for one in openings.get(path, ())):
+            if one.first > step.at + _ROUNDING:
+                continue
+            if (
+                step.begun is None
+                or one.last >= step.begun
+                or (one.hand == "command" and self._goes_on(one.last, step.since))
+            ):
+                found.add(one.hand)
+        return frozenset(found)
+
+    def _goes_on(self, opened: datetime, since: datetime) -> bool:
+        return any(
+            instant(window.start) <= opened and since <= instant(window.end) + EVENT_DELAY
+            for window in self.about.commands
+        )
+
+    @property
+    def _is_certain(self) -> bool:
+        return self.about.wire_complete and self.about.followed
 
     def _reported_only(self, step: Step, line: bytes, told: Text) -> _Claim:
         """Judge a line that the agent reports as written although no answer holds it as it is."""
@@ -333,6 +387,9 @@ class _Judge:
     def _is_unsaid(self, step: Step, line: bytes) -> bool:
         core = squeezed(line)
         if not core or (self.notebook and is_frame(line)) or self.about.said(line, step.at):
+            return False
+        if core in squeezed(step.before):
+            # Wrapped or joined anew, by a formatter of the agent's: no word of it is new.
             return False
         return not any(
             core in squeezed(text.edit.text.encode("utf-8", "replace"))
@@ -431,15 +488,26 @@ class _Judge:
             for window in self.about.commands
         )
 
+    def _overlaps_command(self, step: Step) -> bool:
+        assert step.since is not None
+        assert step.at is not None
+        return any(
+            instant(window.start) <= step.at and step.since <= instant(window.end)
+            for window in self.about.commands
+        )
+
     def _in_write(self, step: Step) -> bool:
         """Say whether a write tool of the agent, or what hangs on it, was at work in this step.
 
         Between the answer that asked for a write to this file and the next request, in the same
         step as the write itself or right after it; and the agent had the file open.
         """
-        if not (self.about.wire_complete and self.about.followed) or step.since is None:
+        if not self._is_certain or step.since is None:
             return False
         assert step.at is not None
+        # A command may have written in the same step: then it is anybody's.
+        if "command" in (self._hands(step) or ()) or self._overlaps_command(step):
+            return False
         opened = self.about.opened_by_agent
         if opened is not None:
             first, last = opened.get(self.account.path, ("", ""))

@@ -42,15 +42,17 @@ def instant(time: str) -> datetime:
 class Version:
     """One content of a file: the change to it was noticed at `since`, it was read by `at`.
 
-    `content` is None where the file was gone, no file, or too large to keep. `by_others` says
-    that the agent's processes provably did not write the file since the version before: none
-    had it open for writing then, and none opened it since (needs process attribution).
+    Reading began at `began`: what was written later is not in it. `content` is None where the
+    file was gone, no file, or too large to keep. `by_others` says that the agent's processes
+    provably did not write the file since the version before: none had it open for writing then,
+    and none opened it since (needs process attribution).
     """
 
     since: str
     at: str
     content: bytes | None
     by_others: bool = False
+    began: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class _Entry:
     at: str
     blob: str | None
     by_others: bool
+    began: str | None
 
 
 class Versions:
@@ -137,6 +140,7 @@ class Versions:
         if self._counts.get(path, 0) >= MAX_VERSIONS_OF_PATH:
             self._miss("too many versions of one file")
             return
+        began = self._now()
         content = self._content(os.path.join(self._top, path))
         at = self._now()
         blob = self._store(content) if content is not None else None
@@ -147,7 +151,8 @@ class Versions:
         others = self._by_others is not None and self._by_others(path, before, at)
         self._last[path] = blob
         self._counts[path] = self._counts.get(path, 0) + 1
-        line = json.dumps([path_label(path), moment, at, blob, others], separators=(",", ":"))
+        fields = [path_label(path), moment, at, blob, others, began]
+        line = json.dumps(fields, separators=(",", ":"))
         descriptor = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as stream:
             stream.write(line.encode() + b"\n")
@@ -197,7 +202,7 @@ def kept(
     for entry in _entries(place):
         if wanted is None or entry.path in wanted:
             content = read(entry.blob) if entry.blob else None
-            version = Version(entry.since, entry.at, content, entry.by_others)
+            version = Version(entry.since, entry.at, content, entry.by_others, entry.began)
             found.setdefault(entry.path, []).append(version)
     return {path: _whole(versions) for path, versions in found.items()}
 
@@ -233,5 +238,6 @@ def _entries(place: Path) -> Iterator[_Entry]:
         return
     for line in lines:
         with contextlib.suppress(ValueError, TypeError):
-            label, since, at, blob, others = json.loads(line)
-            yield _Entry(label_path(label), since, at, blob, others is True)
+            # A session of an earlier release has no sixth field.
+            label, since, at, blob, others, *began = json.loads(line)
+            yield _Entry(label_path(label), since, at, blob, others is True, *(began or [None]))

@@ -15,7 +15,6 @@ from typing import NamedTuple
 _MAX_KNOWN = 20_000
 _MAX_LINE = 8192
 _MAX_PARENTS = 64
-_TICK = 10**9 // os.sysconf("SC_CLK_TCK")
 
 
 class Process(NamedTuple):
@@ -40,6 +39,7 @@ class Family:
         self._tell = tell
         self._threads: dict[int, tuple[int, Process]] = {}
         self._known: set[Process] = set()
+        self._tick = 10**9 // os.sysconf("SC_CLK_TCK")
         self._boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def of(self, thread: int) -> Process | None:
@@ -60,7 +60,7 @@ class Family:
     def _meet(self, pid: int, depth: int) -> Process:
         started, parent = _stat(pid)
         # The clock may be set meanwhile; a process must not become another by that.
-        process = Process(pid, self._boot + started * _TICK)
+        process = Process(pid, self._boot + started * self._tick)
         if process in self._known:
             return process
         above = None
