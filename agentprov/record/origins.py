@@ -140,7 +140,19 @@ class _Judge:
                     Sighting(step.at, claim.origin, claim.basis, claim.model)
                 )
         old = _Claim("unknown", "observed", why="before-session")
-        return [self.claimed.get(identity, old) for identity in lineage.ids]
+        here = frozenset(lineage.ids)
+        return [
+            self._sure(
+                self.claimed.get(identity, old), lineage.ties.get(identity, set()) - here, old
+            )
+            for identity in lineage.ids
+        ]
+
+    def _sure(self, claim: _Claim, ties: Iterable[int], old: _Claim) -> _Claim:
+        """Give a claim unless the line may be another that was the same, gone, and not its own."""
+        if all(self.claimed.get(tied, old) == claim for tied in ties):
+            return claim
+        return _Claim("unknown", "observed", why="repeated-line")
 
     def _steps(self, content: bytes, lineage: Lineage) -> Iterator[Step]:
         final = file_keys(content, notebook=self.notebook)

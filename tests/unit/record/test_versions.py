@@ -16,7 +16,7 @@ def _versions(tmp_path: Path, **more: object) -> Versions:
     ticks = count()
     return Versions(
         tmp_path / "tree", tmp_path / "objects", tmp_path / "versions.jsonl",
-        lambda: f"2026-01-01T00:00:{next(ticks):02}Z", **more,  # type: ignore[arg-type]
+        lambda: f"2026-01-01T00:00:{next(ticks) / 2:06.3f}Z", **more,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
