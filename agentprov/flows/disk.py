@@ -19,7 +19,12 @@ class Disk:
         objects = private_git(world.git).objects
         assert objects is not None
         self._versions = Versions(
-            world.git.top, objects, directory.versions, world.now, world.git.object_format
+            world.git.top,
+            objects,
+            directory.versions,
+            # A millisecond is too coarse to tell what was read before a write from what was after.
+            lambda: world.clock.now().isoformat(timespec="microseconds"),
+            world.git.object_format,
         )
         self._watcher = Watcher(
             world.git.top, world.clock, ignore=(world.git.home,), noticed=self._versions.noticed

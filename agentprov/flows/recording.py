@@ -26,7 +26,6 @@ from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
 from agentprov.record.versions import Version, instant, kept
 from agentprov.record.witness import said_of
-from agentprov.system.clock import rfc3339
 from agentprov.system.files import read_bounded
 from agentprov.system.git import CatFile, read_commit
 from agentprov.system.trees import blobs_at, diff_pairs, diff_tree
@@ -300,7 +299,7 @@ class Recording:
                 (path_label(path), *opened[path]) for path in uncommitted if path in opened
             ),
             "openings": tuple(
-                (path_label(path), rfc3339(one.first), rfc3339(one.last), one.hand)
+                (path_label(path), one.first.isoformat(), one.last.isoformat(), one.hand)
                 for path in uncommitted
                 for one in (self.openings or {}).get(path, ())
             ),

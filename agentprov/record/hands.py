@@ -11,7 +11,7 @@ It does not stop an agent from running its own writes under the text of a comman
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from agentprov.formats.facts import Asked
@@ -20,11 +20,15 @@ from agentprov.record.landing import EVENT_DELAY
 from agentprov.record.transforms import squeezed
 from agentprov.record.versions import instant
 from agentprov.system.attribution.family import Kin, Process
-from agentprov.system.attribution.ledger import Attributed, Opening, time_of
+from agentprov.system.attribution.ledger import Attributed, Opening
 
 # Starts of processes are known to a clock tick.
 _TICK = timedelta(milliseconds=20)
 _FOREVER = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
+
+
+def _moment(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 10**9, UTC)
 
 
 class Hands:
@@ -38,14 +42,14 @@ class Hands:
 
     def opened(self, opening: Opening) -> Opened:
         """Say by whose hand an opening was."""
-        first, last = instant(time_of(opening.first)), instant(time_of(opening.last))
+        first, last = _moment(opening.first), _moment(opening.last)
         return Opened(first, last, self._hand(opening.process, first, last))
 
     def _hand(self, process: Process | None, first: datetime, last: datetime) -> Hand:
         line = self._line(process) if process is not None else None
         if line is None:
             return "unclear"
-        born = {instant(time_of(one.started)) for one in line if one.pid != self._root}
+        born = {_moment(one.started) for one in line if one.pid != self._root}
         of_call = [call for call in self._calls if any(call.was_out(at) for at in born)]
         out = [call for call in self._calls if call.start <= last and first <= call.end]
         if any(call.running.intersection(line) for call in of_call):
@@ -90,6 +94,6 @@ class _Call:
             process
             for process, kin in self._kin.items()
             if self._cores
-            and self.was_out(instant(time_of(process.started)))
+            and self.was_out(_moment(process.started))
             and any(core in squeezed(kin.line.replace(b"\x1f", b" ")) for core in self._cores)
         )

@@ -136,7 +136,7 @@ class Lineage:
             size = last - first
             for way, start in ((-1, first - 1), (1, first)):
                 at = start
-                while 0 <= at and at + size < len(keys) and keys[at] == keys[at + size]:
+                while at >= 0 and at + size < len(keys) and keys[at] == keys[at + size]:
                     self.ties.setdefault(ids[at], set()).add(ids[at + size])
                     self.ties.setdefault(ids[at + size], set()).add(ids[at])
                     at += way
