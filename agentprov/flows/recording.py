@@ -19,7 +19,7 @@ from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Ses
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.formats.statement import Statement
-from agentprov.record import commits, origins, snapshot
+from agentprov.record import commits, snapshot, windows
 from agentprov.record.accounts import Circumstances, Moves, Opened
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
@@ -177,7 +177,7 @@ class Recording:
 
     def _by_command(self, report: AgentReport) -> frozenset[bytes]:
         kept = frozenset(label_path(label) for label in self.state.by_command)
-        return kept | origins.within_commands(self.touched, report.commands)
+        return kept | windows.within_commands(self.touched, report.commands)
 
     @property
     def _top(self) -> bytes:

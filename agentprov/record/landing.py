@@ -14,6 +14,7 @@ from agentprov.record.versions import instant
 
 EVENT_DELAY = timedelta(milliseconds=250)
 TOOL_REPORT = timedelta(seconds=1)
+TOOL_AFTERMATH = timedelta(seconds=2)
 _LARGE_PART = 4
 
 

@@ -9,15 +9,16 @@ complete by then, which command ran, which write tool was at work. What nothing 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from agentprov.formats.facts import CommandWindow, LineRange
+from agentprov.formats.facts import LineRange
 from agentprov.formats.vocabulary import Basis, Origin
-from agentprov.record import landing
+from agentprov.record import landing, windows
 from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances, Hand
-from agentprov.record.landing import EVENT_DELAY, Step, by, text_of
+from agentprov.record.carried import Carried
+from agentprov.record.landing import EVENT_DELAY, TOOL_AFTERMATH, Step, by, text_of
 from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
 from agentprov.record.neighbours import Departure, Sighting, Traces
@@ -32,29 +33,10 @@ from agentprov.record.transforms import (
 )
 from agentprov.record.versions import instant
 
-TOOL_AFTERMATH = timedelta(seconds=2)
 MOVED_LINES = 3
-_ROUNDING = timedelta(milliseconds=1)
 _COMMANDS: frozenset[Hand] = frozenset({"command"})
 _AGENTS: frozenset[Hand] = frozenset({"agent"})
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
-
-
-def within_commands(
-    touched: Mapping[bytes, tuple[str, str]], commands: Sequence[CommandWindow]
-) -> frozenset[bytes]:
-    """Give the paths whose first and last change fall into one and the same command's run.
-
-    `touched` maps paths to the times (RFC 3339, UTC, milliseconds) of their first and last
-    change. File events come a little after the write, so a command's end counts generously; a
-    write tool of the agent that follows at once is told apart by its own report.
-    """
-    windows = [(instant(c.start), instant(c.end) + EVENT_DELAY) for c in commands]
-    return frozenset(
-        path
-        for path, (first, last) in touched.items()
-        if any(start <= instant(first) and instant(last) <= end for start, end in windows)
-    )
 
 
 def added_lines(patch: bytes) -> Iterator[tuple[int, int]]:
@@ -299,13 +281,16 @@ class _Judge:
         if told is not None:
             return self._reported_only(step, line, told)
         if self._is_humans(step):
-            if self._may_be_a_models(step, line):
-                doubt = _Claim("unknown", "observed", why="said-in-an-answer")
-                return self._moved_by_hand(step, index) or doubt
+            carried = Carried(self.account, self.about, self.traces, _traces_of(self.about))
+            if carried.may_be_a_models(step, line):
+                source = carried.source(step, index)
+                if source is not None:
+                    return _Claim("model", source.basis, source.model, "moved")
+                return _Claim("unknown", "observed", why="said-in-an-answer")
             return _Claim("human", "observed")
         if index in step.places.ambiguous:
             return _Claim("unknown", "observed", why="repeated-line")
-        if self._in_command(step):
+        if windows.covered(step, self.account, self.about):
             if not self.about.alone:
                 return _Claim("unknown", "observed", why="another-session-is-live")
             return self._under_a_command(step, line)
@@ -315,7 +300,7 @@ class _Judge:
             if self._is_unsaid(step, line):
                 return _Claim("agent", "intercepted", why="during-write-tool")
             return _Claim("unknown", "observed", why=_why_differs(line))
-        if self._hands(step) == _COMMANDS:
+        if windows.hands(step, self.account, self.about) == _COMMANDS:
             return _Claim("command", "reported", why="after-its-command")
         why = self.about.why_not
         if step.at is not None and self.about.untouched_by_agent is None:
@@ -327,7 +312,7 @@ class _Judge:
 
         Where processes are not followed, the window has to do.
         """
-        hands = self._hands(step)
+        hands = windows.hands(step, self.account, self.about)
         if hands is None or hands == _COMMANDS:
             return _Claim("command", "reported")
         if not hands:
@@ -338,33 +323,6 @@ class _Judge:
         if self._is_certain and self._is_unsaid(step, line):
             return _Claim("agent", "intercepted", why="beside-a-command")
         return _Claim("unknown", "observed", why=_why_differs(line))
-
-    def _hands(self, step: Step) -> frozenset[Hand] | None:
-        """Give whose processes opened the file for this step; None where that is not known.
-
-        What a command opened it may go on writing to as long as the command runs.
-        """
-        if self.about.openings is None or step.at is None or step.since is None:
-            return None
-        found: set[Hand] = set()
-        openings = self.about.openings
-        paths = self.account.names or (self.account.path,)
-        for one in (one for path in paths for one in openings.get(path, ())):
-            if one.first > step.at + _ROUNDING:
-                continue
-            if (
-                step.begun is None
-                or one.last >= step.begun
-                or (one.hand == "command" and self._goes_on(one.last, step.since))
-            ):
-                found.add(one.hand)
-        return frozenset(found)
-
-    def _goes_on(self, opened: datetime, since: datetime) -> bool:
-        return any(
-            instant(window.start) <= opened and since <= instant(window.end) + EVENT_DELAY
-            for window in self.about.commands
-        )
 
     @property
     def _is_certain(self) -> bool:
@@ -423,90 +381,11 @@ class _Judge:
         opened = (self.about.opened_by_agent or {}).get(self.account.path)
         return opened is not None and step.at < instant(opened[0])
 
-    def _may_be_a_models(self, step: Step, line: bytes) -> bool:
-        """Say whether a line that a person put here may be one that a model wrote before.
-
-        It is not, though an answer holds it, if it stood in the tree before that answer and no
-        model had written it where it stood: the model has read it. Nor if an answer holds no
-        more than a piece of it, and it stood nowhere but in lines that were no model's.
-        """
-        moves = self.about.elsewhere
-        assert step.at is not None
-        said = self.about.said(line, step.at)
-        if not is_distinctive(line) or not (said or (moves and moves.holds_part_of(line))):
-            return False
-        others = self._elsewhere(line)
-        if others is None:
-            return True
-        seen = [
-            one
-            for traces in (*others, self.traces)
-            for one in traces.seen.get(line, ())
-            if one.by(step.at)
-        ]
-        if any(one.origin not in (None, "human", "command") for one in seen):
-            return True
-        return said and not any(one.at is None or not self.about.said(line, one.at) for one in seen)
-
-    def _moved_by_hand(self, step: Step, index: int) -> _Claim | None:
-        """Claim a model's line that left another file as it came here, by a person's hand."""
-        for traces in self._elsewhere(step.keys[index]) or ():
-            for left in traces.left.get(step.keys[index], ()):
-                if self._moved_characters(step, index, traces, left) < ONE_OF_A_KIND:
-                    continue
-                seen = [one for one in traces.seen[step.keys[index]] if one.by(left.since)]
-                if seen and all(one.origin == "model" for one in seen):
-                    return _Claim("model", seen[-1].basis, seen[-1].model, "moved")
-        return None
-
-    @staticmethod
-    def _moved_characters(step: Step, index: int, traces: Traces, left: Departure) -> int:
-        """Count the characters of the new lines about one that left the other file with it."""
-        if (
-            not left.by_others
-            or step.since is None
-            or step.at is None
-            or not step.since - TOOL_AFTERMATH <= left.since <= step.at + TOOL_AFTERMATH
-        ):
-            return 0
-        total = 0
-        for place, way in ((index, 1), (index - 1, -1)):
-            while place in step.fresh and left in traces.left.get(step.keys[place], ()):
-                total += len(step.keys[place].strip())
-                place += way
-        return total
-
-    def _elsewhere(self, line: bytes) -> Sequence[Traces] | None:
-        """Give the traces of other files in which a line stood; None if nobody can tell."""
-        if self.about.neighbours is None or not self.about.followed:
-            return None
-        return self.about.neighbours.traces(
-            line, self.account.path, lambda account: _Judge(account, self.about).all_traces()
-        )
-
     def all_traces(self) -> Traces:
         """Give when and by whose hand each line stood in the file, over all of its versions."""
         versions = self.account.versions
         self.claims(versions[-1].content or b"" if versions else self.account.before)
         return self.traces
-
-    def _in_command(self, step: Step) -> bool:
-        if step.since is None or step.at is None:
-            return self.account.by_command and not self.wire and not self.reported
-        return any(
-            instant(window.start) <= step.since
-            and step.at <= max(instant(window.end), step.since) + EVENT_DELAY
-            and step.since <= instant(window.end) + EVENT_DELAY
-            for window in self.about.commands
-        )
-
-    def _overlaps_command(self, step: Step) -> bool:
-        assert step.since is not None
-        assert step.at is not None
-        return any(
-            instant(window.start) <= step.at and step.since <= instant(window.end)
-            for window in self.about.commands
-        )
 
     def _in_write(self, step: Step) -> bool:
         """Say whether a write tool of the agent, or what hangs on it, was at work in this step.
@@ -518,7 +397,9 @@ class _Judge:
             return False
         assert step.at is not None
         # A command may have written in the same step: then it is anybody's.
-        if "command" in (self._hands(step) or ()) or self._overlaps_command(step):
+        if "command" in (windows.hands(step, self.account, self.about) or ()) or windows.overlapped(
+            step, self.about.commands
+        ):
             return False
         opened = self.about.opened_by_agent
         if opened is not None:
@@ -537,6 +418,10 @@ class _Judge:
             ):
                 return True
         return False
+
+
+def _traces_of(about: Circumstances) -> Callable[[Account], Traces]:
+    return lambda account: _Judge(account, about).all_traces()
 
 
 def _why_differs(line: bytes) -> str:

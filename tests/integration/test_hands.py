@@ -86,6 +86,10 @@ def origins(repository: Repository, path: str) -> dict[int, str]:
     }
 
 
+def whys(repository: Repository) -> list[str | None]:
+    return [item["why"] for item in ranges(repository, "app.py")]
+
+
 def alarms(repository: Repository) -> list[str]:
     verdict = agentprov("verify", "HEAD", "--json", cwd=repository.top).json()
     assert verdict["verdict"] == "pass"
@@ -132,7 +136,9 @@ def test_exactly_the_line_that_a_hook_adds_behind_the_tool_call_is_the_agents(
         json.dumps({"hooks": {"PostToolUse": [entry]}})
     )
     run(repository, tmp_path, [Write("app.py", APP), COMMIT, Say("Done.")])
-    assert origins(repository, "app.py") == {1: "model", 2: "model", 3: "agent"}, ranges(repository, "app.py")[-1]["why"]
+    assert origins(repository, "app.py") == {1: "model", 2: "model", 3: "agent"}, ranges(
+        repository, "app.py"
+    )[-1]["why"]
     assert alarms(repository) == [
         "1 lines of 'app.py' were put there by the agent; no model said them"
     ]
@@ -180,8 +186,10 @@ def test_what_the_agent_rewrites_as_the_commit_begins_is_not_excused_by_the_comm
     hook_at("PreToolUse", "Bash", repository, tmp_path / "hook.sh", words)
     slow = Shell("sleep 1; git add -A && git commit -qm 'Add the greeting'")
     run(repository, tmp_path, [Write("app.py", APP), slow, Say("Done.")], options=ATTRIBUTED)
-    assert origins(repository, "app.py") == {1: "model", 2: "model", 3: "agent"}, ranges(repository, "app.py")[-1]["why"]
-    assert ranges(repository, "app.py")[-1]["why"] == "beside-a-command"
+    assert origins(repository, "app.py") == {1: "model", 2: "model", 3: "agent"}, ranges(
+        repository, "app.py"
+    )[-1]["why"]
+    assert whys(repository)[-1] == "beside-a-command"
     assert len(alarms(repository)) == 1
 
 
@@ -200,7 +208,9 @@ def test_what_a_patched_launcher_rewrites_during_the_commit_is_the_agents(
     slow = Shell("touch .git/begun; sleep 1; git commit -qam 'Add the greeting'")
     script: list[Turn] = [Write("app.py", APP), Shell("git add app.py"), slow, Say("Done.")]
     run(repository, tmp_path, script, prefix=[str(launcher)], options=ATTRIBUTED)
-    assert origins(repository, "app.py") == {1: "model", 2: "model", 3: "agent"}, ranges(repository, "app.py")[-1]["why"]
+    assert origins(repository, "app.py") == {1: "model", 2: "model", 3: "agent"}, ranges(
+        repository, "app.py"
+    )[-1]["why"]
     assert len(alarms(repository)) == 1
 
 

@@ -8,8 +8,9 @@ import pytest
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.record import origins
 from agentprov.record.accounts import Account, Circumstances, Moves
-from agentprov.record.origins import added_lines, within_commands
+from agentprov.record.origins import added_lines
 from agentprov.record.versions import Version
+from agentprov.record.windows import within_commands
 
 ALL = "no-model-text"
 
