@@ -81,7 +81,7 @@ class Live:
         self.commits: list[Commit] = []
         self._reflogs = self._reflog_state()
         self._prompted_at: float | None = None
-        self._disk = Disk(self.world, recording.directory)
+        self._disk = Disk(self.world, recording.directory, attributed=self.processes.followed)
         self._pid: int | None = None
         self._beside = threading.Thread(target=self._look_beside, daemon=True)
         self._materials: tuple[Material, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,14 @@ class Recording:
             found = reader.get(blob)
             return found[1] if found is not None else None
 
-        return lambda paths: kept(self.directory.versions, read, paths)
+        return lambda paths: kept(self.directory.versions, read, paths, self._times)
+
+    def _times(self, path: bytes) -> Sequence[tuple[datetime, datetime]] | None:
+        """Give when the agent's processes named a path for writing, where that is known."""
+        if path in (self.untouched_by_agent or ()):
+            return ()
+        found = (self.openings or {}).get(path)
+        return None if found is None else [(one.first, one.last) for one in found]
 
     def _alone(self) -> bool:
         """Say whether no other session was live in this repository at any time of this one."""

@@ -230,6 +230,11 @@ class Processes:
 
             self._attribution = Attribution.start(scratch, f"AGENTPROV_SESSION={session}")
 
+    @property
+    def followed(self) -> bool:
+        """Say whether that was wanted."""
+        return self._attribution is not None
+
     def spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Running:
         """Start the agent, followed if that was wanted; raises as `process.spawn`."""
         if self._attribution is None:

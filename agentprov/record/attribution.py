@@ -146,6 +146,10 @@ class _Judge:
         if parent is not None:
             places.append((*parent, name))
         found = {one for place in places for one in self._by_place.get(place, ())}
+        mine = max((one.last for one in found if one.path == full), default=0)
+        if any(one.path != full and one.last > mine for one in found):
+            # Somebody else gave a file of the tree's this name, who knows when.
+            return (doubt,)
         return tuple(sorted(map(hands.opened, found), key=lambda one: one.first)) or (doubt,)
 
     def _found(self, full: bytes) -> list[Touched]:
