@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from agentprov.system.attribution.tree import available
+from agentprov.system.writers import nobody_writes
 from support.command_line import Answer, agentprov, generations
 from support.model_endpoint import Edit, ModelEndpoint, Say, Shell, Turn, Write
 from support.real_agents import AgentMissing, configure, install
@@ -267,3 +268,41 @@ def test_what_a_person_writes_meanwhile_is_the_persons_when_processes_are_follow
     found = {change["path"]: change["ranges"][0] for change in listed}
     assert found["human.txt"]["origin"] == "human", (found, errors)
     assert found["agent.txt"]["origin"] != "human"
+
+
+@needs_attribution
+def test_what_a_person_adds_to_a_file_of_the_agents_is_the_persons(
+    repository: Repository, tmp_path: Path
+) -> None:
+    if not leases_work(tmp_path):
+        pytest.skip("no leases on this file system")
+    ready = tmp_path / "ready"
+    agent = (
+        f"echo written_by_the_agent > shared.txt; sleep 1.5; touch '{ready}';"
+        " while [ ! -e .git/typed ]; do sleep 0.05; done;"
+        " sleep 0.6; git add -A; git commit -qm both"
+    )
+    recorder = subprocess.Popen(
+        [
+            sys.executable, "-m", "agentprov", "run", "--attribute", "processes", "--",
+            "sh", "-c", f"sleep 1; {agent}",
+        ],
+        cwd=repository.top,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not ready.exists():
+        assert recorder.poll() is None
+    with (repository.top / "shared.txt").open("a") as stream:
+        stream.write("typed_by_a_person\n")
+    (repository.top / ".git/typed").touch()
+    _, errors = recorder.communicate(timeout=60)
+    assert recorder.returncode == 0, errors
+    found = origins(repository, "shared.txt")
+    assert found[2] == "human", (found, errors)
+    assert found[1] != "human"
+
+
+def leases_work(folder: Path) -> bool:
+    (folder / "probe").write_text("x")
+    with (folder / "probe").open("rb") as stream:
+        return nobody_writes(stream.fileno())
