@@ -76,8 +76,12 @@ class Family:
 
 def _stat(pid: int) -> tuple[int, int]:
     """Read when a process or thread started (clock ticks since boot), and its parent."""
-    with open(f"/proc/{pid}/stat", "rb") as stream:
-        text = stream.read()
+    # For every call that waits: a buffered stream would take twice as long.
+    opened = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(opened, 4096)
+    finally:
+        os.close(opened)
     # The name stands in parentheses and may itself hold spaces and parentheses.
     fields = text[text.rfind(b")") + 1 :].split()
     return int(fields[19]), int(fields[1])

@@ -19,7 +19,7 @@ import time
 from agentprov.system.attribution import calls, records, resolve
 from agentprov.system.attribution.calls import Call
 from agentprov.system.attribution.contacts import Contacts
-from agentprov.system.attribution.family import Family
+from agentprov.system.attribution.family import Family, Process
 from agentprov.system.attribution.memory import Borrowed, Fault, Memory, Unreadable
 from agentprov.system.attribution.records import Entry
 from agentprov.system.attribution.resolve import Place, Unresolved
@@ -62,6 +62,7 @@ class Supervisor:
         self._memory = memory
         self._contacts = Contacts(mark, memory)
         self._family = Family(lambda kin: self._write(records.process(kin).encode()))
+        self._caller: tuple[int, Process | None] = (0, None)
         self._flushed = time.monotonic()
         self.blind = False
 
@@ -232,7 +233,9 @@ class Supervisor:
     def _entry(self, kind: str, now: int, waiting: Notification, place: Place) -> Entry:
         if kind in _NOBODYS:
             return records.entry(kind, now, waiting.pid, place)
-        process = self._family.of(waiting.pid)
+        if self._caller[0] != waiting.id:
+            self._caller = (waiting.id, self._family.of(waiting.pid))
+        process = self._caller[1]
         if process is None:
             return records.entry(kind, now, waiting.pid, place)
         return records.entry(kind, now, process.pid, place, process.started)
