@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Ses
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.formats.statement import Statement
-from agentprov.record import commits, origins, snapshot
+from agentprov.record import commits, snapshot, windows
+from agentprov.record.accounts import Circumstances, Moves, Opened
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
-from agentprov.record.origins import Circumstances, Moves
 from agentprov.record.session import SessionDirectory, State
-from agentprov.record.versions import Version, kept
+from agentprov.record.versions import Version, instant, kept
 from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
 from agentprov.system.git import CatFile, read_commit
@@ -76,7 +77,8 @@ class Recording:
     Owned by one process at a time: the recorder while it lives, afterwards whoever holds the
     repository's lock. `touched` may be set to the times at which paths changed; with process
     attribution `untouched_by_agent` to paths (git's) that the agent's processes provably never
-    opened for writing, `opened_by_agent` to the first and last time at which they did.
+    opened for writing, `opened_by_agent` to the first and last time at which they did,
+    `openings` to the single times and whose hand it was.
     """
 
     def __init__(
@@ -91,11 +93,13 @@ class Recording:
         # A later command judges what was left uncommitted by what was known at the end.
         self.untouched_by_agent: frozenset[bytes] | None = None
         self.opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
+        self.openings: Mapping[bytes, Sequence[Opened]] | None = None
         if state.untouched is not None:
             self.untouched_by_agent = frozenset(label_path(label) for label in state.untouched)
             self.opened_by_agent = {
                 label_path(label): (first, last) for label, first, last in state.opened
             }
+            self.openings = _openings(state)
         self._passed_over: set[str] = set()
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
@@ -174,7 +178,7 @@ class Recording:
 
     def _by_command(self, report: AgentReport) -> frozenset[bytes]:
         kept = frozenset(label_path(label) for label in self.state.by_command)
-        return kept | origins.within_commands(self.touched, report.commands)
+        return kept | windows.within_commands(self.touched, report.commands)
 
     @property
     def _top(self) -> bytes:
@@ -189,18 +193,26 @@ class Recording:
             said=said_of(report),
             untouched_by_agent=self.untouched_by_agent,
             opened_by_agent=self.opened_by_agent,
+            openings=self.openings,
             elsewhere=Moves(report.wire, report.edits),
             why_not=_why_not(report),
         )
 
     def _versions(
         self, reader: CatFile
-    ) -> Callable[[Collection[bytes]], Mapping[bytes, Sequence[Version]]]:
+    ) -> Callable[[Collection[bytes] | None], Mapping[bytes, Sequence[Version]]]:
         def read(blob: str) -> bytes | None:
             found = reader.get(blob)
             return found[1] if found is not None else None
 
-        return lambda paths: kept(self.directory.versions, read, paths)
+        return lambda paths: kept(self.directory.versions, read, paths, self._times)
+
+    def _times(self, path: bytes) -> Sequence[tuple[datetime, datetime]] | None:
+        """Give when the agent's processes named a path for writing, where that is known."""
+        if path in (self.untouched_by_agent or ()):
+            return ()
+        found = (self.openings or {}).get(path)
+        return None if found is None else [(one.first, one.last) for one in found]
 
     def _alone(self) -> bool:
         """Say whether no other session was live in this repository at any time of this one."""
@@ -293,6 +305,11 @@ class Recording:
             "untouched": tuple(path_label(path) for path in uncommitted if path in untouched),
             "opened": tuple(
                 (path_label(path), *opened[path]) for path in uncommitted if path in opened
+            ),
+            "openings": tuple(
+                (path_label(path), one.first.isoformat(), one.last.isoformat(), one.hand)
+                for path in uncommitted
+                for one in (self.openings or {}).get(path, ())
             ),
         }
 
@@ -397,6 +414,14 @@ def writes_by_path(edits: Sequence[Edit], top: bytes) -> Mapping[bytes, Sequence
         if real.startswith(real_top + b"/"):
             grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
     return grouped
+
+
+def _openings(state: State) -> dict[bytes, list[Opened]]:
+    found: dict[bytes, list[Opened]] = {}
+    for label, first, last, hand in state.openings:
+        opened = Opened(instant(first), instant(last), hand)
+        found.setdefault(label_path(label), []).append(opened)
+    return found
 
 
 def _stated(report: AgentReport) -> AgentReport:

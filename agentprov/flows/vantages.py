@@ -16,7 +16,7 @@ from agentprov.errors import AgentprovError, CannotStart, MalformedInput
 from agentprov.flows.request import GatewayMode
 from agentprov.formats import exchange
 from agentprov.formats.dropbox import Drop
-from agentprov.formats.facts import AgentReport, Gap
+from agentprov.formats.facts import AgentReport, Asked, Gap
 from agentprov.ports import AgentAdapter, Launch, LaunchContext
 from agentprov.system.process import Running, spawn
 
@@ -273,6 +273,11 @@ class Processes:
 
             self._attribution = Attribution.start(scratch, f"AGENTPROV_SESSION={session}")
 
+    @property
+    def followed(self) -> bool:
+        """Say whether that was wanted."""
+        return self._attribution is not None
+
     def spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Running:
         """Start the agent, followed if that was wanted; raises as `process.spawn`."""
         if self._attribution is None:
@@ -285,14 +290,19 @@ class Processes:
             self._attribution.check()
 
     def judge(
-        self, top: bytes, changed: Collection[bytes], expected: Collection[str]
+        self,
+        top: bytes,
+        changed: Collection[bytes],
+        expected: Collection[str],
+        asked: Sequence[Asked],
     ) -> Untouched | None:
         """Say which changed paths the agent's processes did not write; None when not wanted."""
         if self._attribution is None:
             return None
         from agentprov.record.attribution import untouched_by_agent
 
-        return untouched_by_agent(top, changed, self._attribution.so_far(), expected=expected)
+        known = self._attribution.so_far()
+        return untouched_by_agent(top, changed, known, expected=expected, asked=asked)
 
     def stop(self, now: str, expected: Collection[str] = ()) -> Sequence[Gap]:
         """End following and give the gaps; what still runs is let through unseen."""
