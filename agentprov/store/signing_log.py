@@ -65,16 +65,28 @@ class View:
 
     @cached_property
     def _places(self) -> dict[bytes, int]:
-        found = _read_entries(self.directory, self.checkpoint.size)
-        return {item: index for index, item in enumerate(found)}
+        return {}
+
+    @cached_property
+    def _unread(self) -> list[int]:
+        return list(range(-(-self.checkpoint.size // WIDTH)))
+
+    def _place(self, entry: bytes) -> int | None:
+        """Find an entry's place; mostly young ones are asked for, so the last tiles come first."""
+        while entry not in self._places and self._unread:
+            index = self._unread.pop()
+            width = tile_log.width_of(ENTRIES, index, self.checkpoint.size)
+            for offset, item in enumerate(_entry_tile(self.directory, index, width)):
+                self._places[item] = index * WIDTH + offset
+        return self._places.get(entry)
 
     def includes(self, entry: bytes) -> bool:
         """Say whether an entry is in the log, by a proof that leads to the signed root."""
-        index = self._places.get(entry)
-        if index is None:
-            return False
         size = self.checkpoint.size
         try:
+            index = self._place(entry)
+            if index is None:
+                return False
             path = merkle.inclusion_proof(index, size, self.tiles.subtree)
         except (LogBroken, MalformedInput, OSError):
             return False
