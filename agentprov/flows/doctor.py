@@ -323,10 +323,10 @@ def _signing_log(look: Callable[[], Problem | None] | None) -> Iterator[Check]:
     if problem is None:
         yield Check("signing log", True, "is what was last seen of it")
     else:
-        yield Check(
-            "signing log", False, f"{problem.code}: {problem.message}",
-            CATALOGUE[problem.code].remedy,
-        )  # fmt: skip
+        kind = CATALOGUE[problem.code]
+        broken = kind.severity == "error"
+        detail = f"{problem.code}: {problem.message}"
+        yield Check("signing log", not broken, detail, kind.remedy if broken else "")
 
 
 def _disabled(environment: Mapping[str, str]) -> Iterator[Check]:

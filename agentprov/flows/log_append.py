@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from hashlib import sha256
+from pathlib import Path
 
 from agentprov.errors import AgentprovError
 from agentprov.flows.world import World
@@ -23,7 +24,18 @@ def log_of(world: World, *, create: bool = False) -> SigningLog:
     place = os.path.realpath(world.git.common_dir)
     seen = world.home / "log-seen" / sha256(os.fsencode(place)).hexdigest()[:32]
     key = LogKey(world.home / "keys" / "log.pem", create=create)
-    return SigningLog(world.git.home / "log", key, seen, world.clock)
+    return SigningLog(
+        world.git.home / "log", key, seen, world.clock, lambda: _has_past(world.git.home)
+    )
+
+
+def _has_past(home: Path) -> bool:
+    """Say whether a session was recorded in this clone that is over by now."""
+    try:
+        live = {*os.listdir(home / "live")}
+        return any(name not in live for name in os.listdir(home / "sessions"))
+    except OSError:
+        return False
 
 
 def append(world: World, lines: Iterable[bytes], *, missing_only: bool = False) -> str:

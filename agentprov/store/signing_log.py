@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -114,14 +114,22 @@ class View:
 class SigningLog:
     """One repository's log under one key.
 
-    `seen` is the file, elsewhere, that keeps the last checkpoint. Writers take a lock; readers
-    need none, because a checkpoint is put in place after all that it counts.
+    `seen` is the file, elsewhere, that keeps the last checkpoint. `has_past` says whether anything
+    else in this clone is older than now, so that a clone that was made anew where another stood
+    is told from one whose log was removed. Writers take a lock; readers need none, because a
+    checkpoint is put in place after all that it counts.
     """
 
     def __init__(
-        self, home: Path, key: CheckpointKey, seen: Path, clock: Clock | None = None
+        self,
+        home: Path,
+        key: CheckpointKey,
+        seen: Path,
+        clock: Clock | None = None,
+        has_past: Callable[[], bool] = lambda: True,
     ) -> None:
         self._home = home
+        self._has_past = has_past
         self.key = key
         self.seen_path = seen
         self._clock = clock or SystemClock()
@@ -175,7 +183,10 @@ class SigningLog:
         except FileNotFoundError:
             if known:
                 size = known[0][1].checkpoint.size
-                raise LogBroken("log-rollback", f"the log of {size} entries is gone") from None
+                raise LogBroken(
+                    "log-rollback" if others or not self._may_be_new() else "log-gone",
+                    f"the log of {size} entries that was kept here is gone",
+                ) from None
             return None
         except OSError as error:
             raise LogBroken("log-damaged", f"the log's checkpoint: {error.strerror}") from error
@@ -195,7 +206,7 @@ class SigningLog:
         """
         files.private_directory(self.directory)
         with files.locked(self.directory / "lock", LOCK_SECONDS):
-            view = self.view()
+            view = self._view_to_grow()
             if view is not None:
                 self._write_hashes(view.checkpoint.size, view.mended)
             size = view.checkpoint.size if view else 0
@@ -205,6 +216,25 @@ class SigningLog:
                 known |= set(_read_entries(self.directory, size))
             fresh += [item for item in dict.fromkeys(entries) if item not in known]
             return self._grow(view, fresh)
+
+    def _view_to_grow(self) -> View | None:
+        """Open the log for adding to it; in a clone that was made anew, begin one beside the old.
+
+        What was seen of the old one is kept under another name.
+        """
+        try:
+            return self.view()
+        except LogBroken as error:
+            if error.code != "log-gone":
+                raise
+        former = self.seen()
+        if former is not None:
+            name = former.checkpoint.origin.rpartition("/")[2]
+            os.replace(self.seen_path, self.seen_path.with_name(f"{self.seen_path.name}.{name}"))
+        return None
+
+    def _may_be_new(self) -> bool:
+        return not (self.directory / "tile").exists() and not self._has_past()
 
     def accept(self) -> Checkpoint | None:
         """Take the log as it is for the one that is meant, and forget what was seen before.

@@ -154,6 +154,9 @@ CATALOGUE: Mapping[str, Kind] = {
         18, "error", "Have it read again, and signed by somebody whose key is good."
     ),
     "log-rollback": Kind(19, "error", _LOG),
+    "log-gone": Kind(
+        19, "warning", "Nothing, if this clone was made anew; else find out what removed it all."
+    ),
     "log-split-view": Kind(19, "error", _LOG),
     "log-damaged": Kind(19, "error", _LOG),
     "log-inclusion-missing": Kind(

@@ -148,6 +148,30 @@ def test_another_clone_has_nothing_to_say_about_the_log(
     assert agentprov("checkpoint", "check", cwd=clone).status == 0
 
 
+def test_a_clone_made_anew_where_another_stood_is_warned_of_and_goes_on(
+    repository: Repository, tmp_path: Path
+) -> None:
+    run(repository)
+    repository.git("clone", "-q", "--bare", str(repository.top), str(tmp_path / "remote"))
+    repository.git("push", "-q", str(tmp_path / "remote"), "refs/notes/agentprov")
+    shutil.rmtree(repository.top)
+    again = Repository(repository.top)
+    again.git("pull", "-q", str(tmp_path / "remote"), "main")
+    again.git("fetch", "-q", str(tmp_path / "remote"), "refs/notes/*:refs/notes/*")
+    answer = agentprov("verify", "--json", cwd=again.top)
+    found = {item["code"]: item["severity"] for item in answer.json()["findings"]}
+    assert (answer.status, found.get("log-gone")) == (0, "warning")
+    run(again)
+    assert not {"log-gone", "log-rollback"} & set(codes(again))
+    seen = Path(os.environ["AGENTPROV_HOME"]) / "log-seen"
+    (old,) = [path for path in seen.iterdir() if path.suffix]
+    checked = agentprov("checkpoint", "check", str(old), cwd=again.top)
+    assert (checked.status, "log-rollback" in checked.out) == (19, True)
+    # With sessions that are over beside it, a log that is gone was removed.
+    shutil.rmtree(home(again) / "log")
+    assert agentprov("verify", cwd=again.top).status == 19
+
+
 def test_the_log_says_nothing_about_who_and_where(repository: Repository) -> None:
     run(repository)
     log = next((home(repository) / "log").iterdir())

@@ -38,6 +38,13 @@ def test_a_broken_log_fails_what_holds_otherwise(code: str) -> None:
     assert judgement.verdict.exit_code == 19
 
 
+def test_a_log_that_is_gone_with_all_else_is_a_warning() -> None:
+    log = LogFacts(Problem("log-gone", "it is not here"))
+    judgement = judge(TOLD.lines(), [COMMIT], log=log)
+    assert codes(judgement, "warning") == {"log-gone"}
+    assert judgement.verdict.exit_code == 0
+
+
 def test_a_log_that_holds_all_of_it_adds_nothing() -> None:
     assert judge(TOLD.lines(), [COMMIT], log=WHOLE).verdict.findings == ()
 
