@@ -168,6 +168,7 @@ def test_a_whole_story_with_a_stamped_plan_holds_and_names_the_time(
     assert [item for item in answer.json()["findings"] if item["severity"] != "note"] == []
     shown = agentprov("verify", "--trust", str(trust), cwd=repository.top)
     assert "PLAN.md (stamped 2" in shown.out
+    (record,) = records(repository)
     # A decision is stamped and logged as a plan is; what was demanded and failed keeps nothing.
     before = agentprov("checkpoint", "show", "--json", cwd=repository.top).json()["checkpoint"]
     service.weather = "refuses"
@@ -182,7 +183,6 @@ def test_a_whole_story_with_a_stamped_plan_holds_and_names_the_time(
     (approval,) = answer.json()["commits"][0]["approvals"]
     assert approval["trustedTime"]["authority"] == "stamps"
     # The same record, with the timestamp exchanged for that of another signature.
-    (record,) = records(repository)
     value = json.loads(bundle.encode(record))
     stamp = base64.b64encode(tsa.stamp(b"something else")).decode()
     value["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"] = [
