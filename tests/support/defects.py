@@ -751,7 +751,9 @@ def timed_trust(human: Mapping[str, Any] | None = None) -> TrustRoot:
 
 
 def timed(about: str, stamp: str | None, human: Mapping[str, Any] | None = None) -> Vector:
-    told, lines, commit = story()
+    # Shown by another viewer, so that the signature that was stamped outlives changes of ours.
+    shown = attest.Presentation("another-viewer/1", made_up("shown"), "terminal")
+    told, lines, commit = story(plan={"presentation": shown})
     if stamp is not None:
         lines["plan"] = stamped(lines["plan"], stamp)
     return Vector(about, told, lines, [commit], trust=timed_trust(human))
