@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprov import attest
+from agentprov.flows import log_append
 from agentprov.flows.world import World, seal
 from agentprov.formats import digest, frozen
 from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
@@ -101,6 +102,8 @@ class Recording:
             }
             self.openings = _openings(state)
         self._passed_over: set[str] = set()
+        self._to_log: list[bytes] = []
+        self._log_gaps: list[Gap] = []
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
         """Journal a stretch, or a thing, to which we were blind."""
@@ -232,6 +235,7 @@ class Recording:
         self.world.store.add({commit.oid: [*earlier, *lines]})
         for line in lines:
             self._keep(line)
+        self._log()
         digests = [digest.sha256(statement.payload) for statement in statements]
         self.journal.append(
             "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(stated)}
@@ -268,7 +272,7 @@ class Recording:
             last_sequence=self.state.sequence,
             report=_stated(report),
             uncommitted=len(uncommitted),
-            gaps=tuple(gaps),
+            gaps=(*gaps, *self._log_gaps),
             mcp=tuple(mcp),
         )
         self.journal.append("session-close", {"ending": frozen.to_plain(ending)}, durable=True)
@@ -281,6 +285,7 @@ class Recording:
         )
         line = seal(statement, self.world.recorder)
         self._keep(line)
+        self._log()
         if self.state.anchor is not None:
             self.world.store.add({self.state.anchor: [line]})
         after = commits.ref_state(self.world.git)
@@ -386,6 +391,14 @@ class Recording:
 
     def _keep(self, line: bytes) -> None:
         self.directory.add_record(line)
+        self._to_log.append(line)
+
+    def _log(self) -> None:
+        """Add what was signed to the signing log; trouble there is a gap and stops nothing."""
+        lines, self._to_log = self._to_log, []
+        why = log_append.append(self.world, lines)
+        if why:
+            self._log_gaps.append(self.gap("not-in-the-signing-log", why))
 
     def _journal_statement(
         self, kind: str, statement: Statement, facts: Mapping[str, Any] | None = None

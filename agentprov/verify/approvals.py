@@ -16,6 +16,7 @@ from agentprov.formats.names import path_label
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.schema import instant
+from agentprov.verify import times
 from agentprov.verify.finding import ApprovalRef, Finding, PlanRef, Problem, finding
 from agentprov.verify.record import Entry
 from agentprov.verify.subjects import CommitFacts, PathDiff
@@ -72,10 +73,12 @@ def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> No
             for name, digest in view.reviewed
             if name == "generation-attestation" and digest in started
         ]
-        if any(instant(time) > instant(view.decided_at) for time in begun):
+        if any(times.is_before(entry, view.decided_at, time) for time in begun):
             entry.blame(
                 "approval-before-work", f"it was decided at {view.decided_at}, before the session"
             )
+        for problem in times.contradictions(entry, as_of):
+            entry.blame(problem.code, problem.message)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,9 @@ def decisions(
 
 
 def _decided(entry: Entry) -> tuple[datetime, str]:
-    return instant(_view(entry).decided_at), entry.payload_sha256 or ""
+    proven = times.of(entry)
+    at = proven.at if proven else instant(_view(entry).decided_at)
+    return at, entry.payload_sha256 or ""
 
 
 def _view(entry: Entry) -> ApprovalView:
@@ -167,6 +172,7 @@ def _ref(entry: Entry, view: ApprovalView, valid: bool) -> ApprovalRef:
         not_after=view.not_after,
         valid=valid,
         partial=view.partial,
+        proven=times.of(entry),
     )
 
 

@@ -16,6 +16,7 @@ from agentprov.verify.finding import CommitVerdict, Finding, Problem, Verdict, f
 
 Mode = Literal["observe", "enforce"]
 COVERAGES = ("covered", "human")
+TIMED = ("plan", "approval")
 _REASONS = frozenset({"approval-void", "approval-expired", "approval-by-author"})
 
 
@@ -29,7 +30,11 @@ class Approvals:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy as it was read. `require_plan` asks for a signed plan behind what agents made."""
+    """A policy as it was read.
+
+    `require_plan` asks for a signed plan behind what agents made; `timed` are the kinds of
+    statements (plan, approval) that count with a trusted time only.
+    """
 
     mode: Mode
     sha256: str
@@ -37,6 +42,7 @@ class Policy:
     coverage: frozenset[str] | None = None
     require_plan: bool = False
     approvals: Approvals | None = None
+    timed: frozenset[str] = frozenset()
 
 
 def parse(document: Any, *, sha256: str, source: str) -> Policy:
@@ -62,6 +68,7 @@ def parse(document: Any, *, sha256: str, source: str) -> Policy:
             if approvals
             else None
         ),
+        timed=frozenset(required.get("trustedTime", ())),
     )
 
 
@@ -101,17 +108,25 @@ def _missing(policy: Policy, commit: CommitVerdict) -> Iterator[Problem]:
         yield Problem("policy-coverage", f"it is {commit.coverage}; policy asks for {wanted}")
     if policy.require_plan and commit.generations and not commit.plans:
         yield Problem("policy-plan", "an agent made this, and no signed plan stands behind it")
+    if "plan" in policy.timed:
+        for plan in commit.plans:
+            if plan.proven is None:
+                yield Problem("policy-time", f"no trusted time says when {plan.name!r} was signed")
     if policy.approvals is not None:
-        yield from _approvals(policy.approvals, commit)
+        yield from _approvals(policy.approvals, commit, timed="approval" in policy.timed)
 
 
-def _approvals(wanted: Approvals, commit: CommitVerdict) -> Iterator[Problem]:
+def _approvals(wanted: Approvals, commit: CommitVerdict, *, timed: bool) -> Iterator[Problem]:
     standing = [item for item in commit.approvals if item.valid]
     for item in standing:
         if item.decision != "approved":
             yield Problem("policy-approvals", f"{item.signer} rejected it")
             return
-    people = {item.signer for item in standing if not item.partial}
+    whole = [item for item in standing if not item.partial]
+    people = {item.signer for item in whole if item.proven or not timed}
+    for item in whole:
+        if item.signer not in people:
+            yield Problem("policy-time", f"no trusted time says when {item.signer} decided")
     authors = {plan.signer for plan in commit.plans}
     note = ""
     if wanted.not_author and people & authors:
@@ -137,6 +152,7 @@ _DOCUMENT = schema.members(
             {
                 "coverage": schema.array(schema.one_of(COVERAGES), least=1, most=len(COVERAGES)),
                 "plan": schema.one_of(("signed",)),
+                "trustedTime": schema.array(schema.one_of(TIMED), least=1, most=len(TIMED)),
                 "approvals": schema.members(
                     {"people": schema.integer(least=1, most=100)},
                     {"notPlanAuthor": schema.boolean},

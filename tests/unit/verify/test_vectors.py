@@ -12,6 +12,7 @@ import pytest
 from agentprov import verify
 from agentprov.errors import MalformedInput
 from agentprov.formats import bundle, names
+from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify import trust as trusts
 from agentprov.verify.catalogue import CATALOGUE
@@ -66,7 +67,7 @@ def read(folder: Path) -> verify.Case:
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_vector_gets_the_expected_verdict(name: str) -> None:
     expect = json.loads((VECTORS / name / "expect.json").read_bytes())
-    verdict = verify.judge(read(VECTORS / name), KeyVerifier()).verdict
+    verdict = verify.judge(read(VECTORS / name), KeyVerifier(), OfflineEvidence()).verdict
     said = verify.verdict_json(verdict)
     assert said["exitCode"] == expect["exitCode"]
     assert said["verdict"] == expect["verdict"]
