@@ -89,6 +89,23 @@ class EvidenceVerifier(Protocol):
         ...
 
 
+class CheckpointKey(Protocol):
+    """Holds the Ed25519 key that signs the heads of the signing logs, and nothing else."""
+
+    @property
+    def public(self) -> bytes:
+        """Give the public key as 32 raw bytes. Raises KeyUnusable."""
+        ...
+
+    def sign(self, text: bytes) -> bytes:
+        """Sign the text of a checkpoint; 64 bytes. Raises KeyUnusable."""
+        ...
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """Say whether this very key made the signature."""
+        ...
+
+
 class Store(Protocol):
     """Keeps signed bundles, grouped under git objects; a set: order and repetition mean nothing."""
 
@@ -207,6 +224,7 @@ class AgentAdapter(Protocol):
 
 __all__ = [
     "AgentAdapter",
+    "CheckpointKey",
     "Clock",
     "ConfiguredMcpServer",
     "EvidenceVerifier",

@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from agentprov.formats.facts import Edit
-from agentprov.record.origins import Account, Circumstances, Moves, ranges
+from agentprov.record.accounts import Account, Circumstances, Moves
+from agentprov.record.origins import ranges
 from agentprov.record.versions import Version
 from support.origin_model import Setting, Story, stamp
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import commits
+import logs
 import sessions
 import signing
 import starts
@@ -34,6 +35,7 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "verify": verifying.verify,
     "size": sessions.sizes,
     "sign": signing.signing,
+    "log": logs.logs,
 }
 ONLY_FULL = {"commit-large"}
 

@@ -54,7 +54,7 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
     yield "bundles.jsonl", b"".join(line + b"\n" for line in vector.lines.values())
     if vector.named is not None:
         yield "bundle.json", vector.named + b"\n"
-    yield "trust.json", _json(trusts.document(vector.trust.keys))
+    yield "trust.json", _json(trusts.document(vector.trust.keys, vector.trust.timestamps))
     if vector.reviewed is not None:
         told = vector.reviewed
         yield "around.json", _json(told.around.json())

@@ -54,6 +54,13 @@ def approve(
         [], "--accept-finding", metavar="ID", help="Accept one hidden passage; signed as accepted."
     ),
     key: str | None = typer.Option(None, "--key", metavar="URI", help="A key URI."),
+    tsa: str | None = typer.Option(
+        None,
+        "--tsa",
+        metavar="URL",
+        help="Have the signature stamped by this RFC 3161 authority, or sign nothing; "
+        "`none` asks nobody. Only a digest leaves this machine.",
+    ),
     trust: Path | None = typer.Option(
         None, "--trust", metavar="FILE", help="A trust file from outside the change."
     ),
@@ -88,6 +95,7 @@ def approve(
             key=key,
             ask=passphrase.ask,
             say=output.say,
+            tsa=tsa,
         )
     except flow.HiddenInChange as error:
         for finding in error.findings:
@@ -96,6 +104,10 @@ def approve(
             output.note(f"    id: {safe(finding.id)}")
         output.failure(error.message, error.hint)
         return HIDDEN
+    if decided.not_stamped:
+        output.note(f"signed without a timestamp: {safe(decided.not_stamped)}")
+    if decided.not_logged:
+        output.note(f"signed, but not in the signing log: {safe(decided.not_logged)}")
     _report(prepared, decided, as_json)
     return 0
 

@@ -21,10 +21,16 @@ def doctor(
     """
     from agentprov.flows.doctor import examine
     from agentprov.flows.keys import chosen, files
+    from agentprov.flows.signing_log import trouble
     from agentprov.flows.world import World
 
     world = World.here()
-    report = examine(world.git, keys=files(world.home), chosen=chosen(world.home))
+    report = examine(
+        world.git,
+        keys=files(world.home),
+        chosen=chosen(world.home),
+        log=lambda: trouble(world),
+    )
     if as_json:
         output.document(
             {

@@ -52,6 +52,13 @@ def sign(
     key: str | None = typer.Option(
         None, "--key", metavar="URI", help="Sign with this key: ssh: or file: (docs/howto/keys.md)."
     ),
+    tsa: str | None = typer.Option(
+        None,
+        "--tsa",
+        metavar="URL",
+        help="Have the signature stamped by this RFC 3161 authority, or sign nothing; "
+        "`none` asks nobody. Only a digest leaves this machine.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
     """Show a plan with everything hidden made visible, and sign it with the human's key.
@@ -73,12 +80,17 @@ def sign(
             show=_show_on_stderr,
             ask=passphrase.ask,
             say=output.say,
+            tsa=tsa,
         )
     except flow.HiddenContent as error:
         for finding in error.findings:
             _print_finding(finding)
         output.failure(error.message, error.hint)
         return HIDDEN
+    if signed.not_stamped:
+        output.note(f"signed without a timestamp: {safe(signed.not_stamped)}")
+    if signed.not_logged:
+        output.note(f"signed, but not in the signing log: {safe(signed.not_logged)}")
     if as_json:
         output.document(
             {

@@ -12,6 +12,7 @@ from agentprov.cli.examples import examples
 from agentprov.cli.reading import taking_in
 
 if TYPE_CHECKING:
+    from agentprov.formats.evidence import TrustedTime
     from agentprov.verify.finding import Verdict
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -75,11 +76,15 @@ def _explain(code: str) -> int:
     return 0
 
 
+def _stamped(proven: TrustedTime | None) -> str:
+    return f" (stamped {proven.at:%Y-%m-%dT%H:%M:%SZ} by {proven.authority})" if proven else ""
+
+
 def print_verdict(verdict: Verdict) -> None:
     """Print a verdict for people."""
     for commit in verdict.commits:
         signer = ", ".join(sorted({g.signer for g in commit.generations}))
-        plans = ", ".join(plan.name for plan in commit.plans)
+        plans = ", ".join(plan.name + _stamped(plan.proven) for plan in commit.plans)
         parts = [commit.commit[:12], commit.coverage]
         if signer:
             parts.append(f"recorded by {output.safe(signer)}")
@@ -88,7 +93,8 @@ def print_verdict(verdict: Verdict) -> None:
         for decided in commit.approvals:
             if decided.valid:
                 part = " in part" if decided.partial else ""
-                parts.append(f"{decided.decision}{part} by {output.safe(decided.signer)}")
+                who = output.safe(decided.signer + _stamped(decided.proven))
+                parts.append(f"{decided.decision}{part} by {who}")
         output.line("  ".join(parts))
     for finding in verdict.findings:
         word = output.paint(finding.severity, _COLOURS[finding.severity])

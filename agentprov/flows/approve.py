@@ -16,6 +16,7 @@ from typing import Literal
 
 from agentprov import attest
 from agentprov.errors import MalformedInput, UserError
+from agentprov.flows import log_append, stamping
 from agentprov.flows import verify as verifying
 from agentprov.flows.human_key import human_signer
 from agentprov.flows.plan import ShownOn
@@ -69,7 +70,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that was just signed. `doubt` says why it may not count, or is empty."""
+    """A decision that was just signed.
+
+    `doubt` says why it may not count, `not_logged` why the signing log does not have it,
+    `not_stamped` why it carries no timestamp though one was configured; each may be empty.
+    """
 
     decision: Decision
     commit: str
@@ -78,6 +83,8 @@ class Decided:
     signer: str
     reviewer: str
     doubt: str
+    not_logged: str = ""
+    not_stamped: str = ""
 
 
 def prepare(
@@ -137,14 +144,16 @@ def decide(
     key: str | None = None,
     ask: Ask | None = None,
     say: Say | None = None,
+    tsa: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Decided:
     """Sign a decision about what was prepared, and keep it where verifiers look for it.
 
     Hidden text stands in the way of an approval unless each passage is accepted by its id; a
     rejection needs none. `notes` are published. `key`, `ask` and `say` are as for `human_signer`.
-    Raises HiddenInChange, UserError (inside a run,
-    no reviewer, a recorder's key, facts that cannot be stated), KeyUnusable.
+    `tsa` is the timestamp authority that must stamp the signature, or ``none`` (flows.stamping).
+    Raises HiddenInChange, UserError (inside a run, no reviewer, a recorder's key, facts that
+    cannot be stated, not stamped), KeyUnusable.
     """
     _refuse_inside_a_run(os.environ if environment is None else environment)
     if decision == "approved":
@@ -191,7 +200,8 @@ def decide(
         )
     except MalformedInput as error:
         raise UserError(f"the decision cannot be stated like this: {error.message}") from error
-    line = seal(statement, signer)
+    stamp = stamping.chosen(world.git, tsa)
+    line = seal(statement, signer, stamp)
     # It hangs on all that it speaks of, and on the base: there the commit finds it that has
     # taken the approved one's place.
     anchors = dict.fromkeys([prepared.commit, *prepared.commits, *prepared.blobs])
@@ -206,6 +216,8 @@ def decide(
         signer=signer.uri,
         reviewer=reviewer,
         doubt=_doubt(prepared.trust, signer.spki),
+        not_logged=log_append.append(world, [line]),
+        not_stamped=stamp.why_not,
     )
 
 

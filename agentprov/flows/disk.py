@@ -12,14 +12,23 @@ from agentprov.record.watcher import Summary, Watcher
 class Disk:
     """File events and kept versions of one session; optional, and never in the way.
 
-    Start it with the agent, or later: what was written before cannot be followed then.
+    `attributed` says that processes are followed: then it is of use who has a file open. Start it
+    with the agent, or later: what was written before cannot be followed then.
     """
 
-    def __init__(self, world: World, directory: SessionDirectory) -> None:
+    def __init__(
+        self, world: World, directory: SessionDirectory, *, attributed: bool = False
+    ) -> None:
         objects = private_git(world.git).objects
         assert objects is not None
         self._versions = Versions(
-            world.git.top, objects, directory.versions, world.now, world.git.object_format
+            world.git.top,
+            objects,
+            directory.versions,
+            # A millisecond is too coarse to tell what was read before a write from what was after.
+            lambda: world.clock.now().isoformat(timespec="microseconds"),
+            world.git.object_format,
+            leases=attributed,
         )
         self._watcher = Watcher(
             world.git.top, world.clock, ignore=(world.git.home,), noticed=self._versions.noticed

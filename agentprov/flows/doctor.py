@@ -19,6 +19,8 @@ from agentprov.flows.install import DIRECTORIES, fetch_settings, notes_refspec
 from agentprov.formats.names import NOTES_REF
 from agentprov.record.session import SessionDirectory
 from agentprov.system.git import Git
+from agentprov.verify.catalogue import CATALOGUE
+from agentprov.verify.finding import Problem
 
 if TYPE_CHECKING:
     from agentprov.flows.keys import KeyInfo
@@ -56,11 +58,13 @@ def examine(
     keys: Sequence[Path] = (),
     chosen: KeyInfo | None = None,
     environment: Mapping[str, str] | None = None,
+    log: Callable[[], Problem | None] | None = None,
 ) -> DoctorReport:
     """Examine one repository and what it needs on this machine; changes nothing.
 
     `keys` are the private key files that should be there, `chosen` describes the human key where
-    the user chose one. Checks of DESIGN section 8, `doctor`.
+    the user chose one, `log` says what is wrong with the log of what was signed here. Checks of
+    DESIGN section 8, `doctor`.
     Does not ask a remote, start an agent, or check that records verify.
     """
     environment = os.environ if environment is None else environment
@@ -77,6 +81,7 @@ def examine(
         lambda: _notes(git),
         lambda: _keys(keys),
         lambda: _chosen(chosen),
+        lambda: _signing_log(log),
         lambda: _disabled(environment),
     )
     checks: list[Check] = []
@@ -309,6 +314,19 @@ def _chosen(key: KeyInfo | None) -> Iterator[Check]:
     if key.problem:
         detail += f"; cannot sign: {key.problem}"
     yield Check("human key", key.problem is None, detail, key.remedy or "")
+
+
+def _signing_log(look: Callable[[], Problem | None] | None) -> Iterator[Check]:
+    if look is None:
+        return
+    problem = look()
+    if problem is None:
+        yield Check("signing log", True, "is what was last seen of it")
+    else:
+        kind = CATALOGUE[problem.code]
+        broken = kind.severity == "error"
+        detail = f"{problem.code}: {problem.message}"
+        yield Check("signing log", not broken, detail, kind.remedy if broken else "")
 
 
 def _disabled(environment: Mapping[str, str]) -> Iterator[Check]:

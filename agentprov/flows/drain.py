@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput
+from agentprov.flows import log_append
 from agentprov.flows.recording import Recording
 from agentprov.flows.waiting import waiting
 from agentprov.flows.world import World
@@ -137,3 +138,7 @@ def _recover(recording: Recording, defect: str | None) -> None:
         mcp=mcp.servers,
     )
     left.clear()
+    # The killed recorder may have signed what it did not come to log.
+    why = log_append.append_own(recording.world, recording.directory.bundles())
+    if why:
+        recording.gap("not-in-the-signing-log", why)

@@ -52,8 +52,9 @@ def gate(
     if read_there:
         _refuse_rules_of_the_range(world.git, branch, words, len(targets.commits))
     targets = replace(targets, text=span or f"{branch.name}..HEAD")
-    verdict = verifying.judge_targets(world, targets, root, _ref(world.git, branch.name)).verdict
-    return policy.judge(rules, verdict)
+    into = _ref(world.git, branch.name)
+    judgement = verifying.judge_targets(world, targets, root, target_ref=into)
+    return policy.judge(rules, judgement.verdict)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Live:
         self.commits: list[Commit] = []
         self._reflogs = self._reflog_state()
         self._prompted_at: float | None = None
-        self._disk = Disk(self.world, recording.directory)
+        self._disk = Disk(self.world, recording.directory, attributed=self.processes.followed)
         self._pid: int | None = None
         self._beside = threading.Thread(target=self._look_beside, daemon=True)
         self._materials: tuple[Material, ...] = ()
@@ -165,8 +165,9 @@ class Live:
             found = self.recording.find()
             if found:
                 self._note_touched(self._disk.so_far())
-                self._note_hands(self.recording.changed_in(found))
-                self.commits += self.recording.bind(found, self._report(), during=True)
+                report = self._report()
+                self._note_hands(self.recording.changed_in(found), report)
+                self.commits += self.recording.bind(found, report, during=True)
 
     def _ready(self) -> bool:
         """Say whether the large files are hashed that a statement names."""
@@ -211,12 +212,14 @@ class Live:
     def _expected(self) -> tuple[str, ...]:
         return self.wire.address if self.wire else ()
 
-    def _note_hands(self, changed: frozenset[bytes]) -> None:
+    def _note_hands(self, changed: frozenset[bytes], report: AgentReport) -> None:
         """Say which of these paths the agent's processes did not write, if that is followed."""
-        answer = self.processes.judge(os.fsencode(self.world.git.top), changed, self._expected)
+        top = os.fsencode(self.world.git.top)
+        answer = self.processes.judge(top, changed, self._expected, report.asked)
         told = answer is not None and answer.why_not is None
         self.recording.untouched_by_agent = answer.paths if answer and told else None
         self.recording.opened_by_agent = answer.opened if answer and told else None
+        self.recording.openings = answer.openings if answer and told else None
 
     def _open(self) -> None:
         """Say what runs and what steers it, and sign that as the session's opening."""
@@ -276,12 +279,12 @@ class Live:
             self._note_survivors()
             found = self.recording.find()
             if found:
-                self._note_hands(self.recording.changed_in(found))
+                self._note_hands(self.recording.changed_in(found), report)
                 self.commits += self.recording.bind(found, report, during=True)
             self._keep_transcript()
             end_tree = self._last_snapshot(taking, warn)
             if end_tree is not None:
-                self._note_hands(self.recording.changed_in([end_tree]))
+                self._note_hands(self.recording.changed_in([end_tree]), report)
             self.recording.close(
                 report,
                 outcome="completed",
@@ -320,7 +323,12 @@ class Live:
             pinning.keep_texts(drops, self.recording.directory.path, secrets)
         except OSError as error:
             self._gap("mcp-changes-not-kept", str(error))
-        return pinning.seen(drops)
+        found = pinning.seen(drops)
+        if self.wire is None or not any(server.calls for server in found.servers):
+            return found
+        from agentprov.record.mcp.binding import bind
+
+        return replace(found, servers=bind(found.servers, self.wire.exchanges(drops)))
 
     def _keep_transcript(self) -> None:
         request = self.setup.request

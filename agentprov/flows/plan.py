@@ -15,6 +15,7 @@ from typing import Literal
 
 from agentprov import attest
 from agentprov.errors import CannotStart, MalformedInput, UserError
+from agentprov.flows import log_append, stamping
 from agentprov.flows.human_key import human_signer
 from agentprov.flows.plan_records import PlanRecord, find, records_of, signed_plans
 from agentprov.flows.repository import identity
@@ -67,7 +68,11 @@ class Scope:
 
 @dataclass(frozen=True)
 class SignedPlan:
-    """A plan that was just signed: what to refer to it by, what was shown, and the record."""
+    """A plan that was just signed: what to refer to it by, what was shown, and the record.
+
+    `not_logged` says why the signing log does not have it, `not_stamped` why it carries no
+    timestamp though one was configured; empty where there is nothing to say.
+    """
 
     ref: PlanRef
     blob: str
@@ -75,6 +80,8 @@ class SignedPlan:
     statement: Statement
     bundle: bytes
     presentation: Presentation
+    not_logged: str = ""
+    not_stamped: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ def sign(
     show: Show | None = None,
     ask: Ask | None = None,
     say: Say | None = None,
+    tsa: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> SignedPlan:
     """Show a plan, sign it with the human's key, and keep its bytes and its record.
@@ -145,8 +153,9 @@ def sign(
     `show` puts the presentation before the signer's eyes and says where; without it the
     statement says that it was shown nowhere. `accept` are ids of findings that the signer lets
     pass; they are signed too. `intent` is published. `key` is a key URI, by default the human
-    key; `ask` and `say` reach the person where that key needs them. Raises HiddenContent,
-    UserError (inside a run, unreadable, no author), KeyUnusable.
+    key; `ask` and `say` reach the person where that key needs them. `tsa` is the timestamp
+    authority that must stamp the signature, or ``none`` (flows.stamping). Raises HiddenContent,
+    UserError (inside a run, unreadable, no author, not stamped), KeyUnusable.
     """
     _refuse_inside_a_run(os.environ if environment is None else environment)
     source = read(world.git, path)
@@ -176,7 +185,8 @@ def sign(
         )
     except MalformedInput as error:
         raise UserError(f"the plan cannot be stated like this: {error.message}") from error
-    line = seal(statement, signer)
+    stamp = stamping.chosen(world.git, tsa)
+    line = seal(statement, signer, stamp)
     world.store.add({blob: [line]})
     ref = PlanRef(
         name=source.name,
@@ -185,7 +195,10 @@ def sign(
         signature_sha256=bundles.parse(line).signature_sha256,
         not_after=limits.not_after,
     )
-    return SignedPlan(ref, blob, signer.uri, statement, line, presentation)
+    not_logged = log_append.append(world, [line])
+    return SignedPlan(
+        ref, blob, signer.uri, statement, line, presentation, not_logged, stamp.why_not
+    )
 
 
 def check(world: World, path: Path) -> CheckedPlan:

@@ -9,22 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from agentprov import attest
+from agentprov.flows import log_append
 from agentprov.flows.world import World, seal
 from agentprov.formats import digest, frozen
 from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.formats.statement import Statement
-from agentprov.record import commits, origins, snapshot
+from agentprov.record import commits, snapshot, windows
+from agentprov.record.accounts import Circumstances, Moves, Opened
 from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
 from agentprov.record.journal import JournalWriter
-from agentprov.record.origins import Circumstances, Moves
 from agentprov.record.session import SessionDirectory, State
-from agentprov.record.versions import Version, kept
+from agentprov.record.versions import Version, instant, kept
 from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
 from agentprov.system.git import CatFile, read_commit
@@ -76,7 +78,8 @@ class Recording:
     Owned by one process at a time: the recorder while it lives, afterwards whoever holds the
     repository's lock. `touched` may be set to the times at which paths changed; with process
     attribution `untouched_by_agent` to paths (git's) that the agent's processes provably never
-    opened for writing, `opened_by_agent` to the first and last time at which they did.
+    opened for writing, `opened_by_agent` to the first and last time at which they did,
+    `openings` to the single times and whose hand it was.
     """
 
     def __init__(
@@ -91,12 +94,16 @@ class Recording:
         # A later command judges what was left uncommitted by what was known at the end.
         self.untouched_by_agent: frozenset[bytes] | None = None
         self.opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
+        self.openings: Mapping[bytes, Sequence[Opened]] | None = None
         if state.untouched is not None:
             self.untouched_by_agent = frozenset(label_path(label) for label in state.untouched)
             self.opened_by_agent = {
                 label_path(label): (first, last) for label, first, last in state.opened
             }
+            self.openings = _openings(state)
         self._passed_over: set[str] = set()
+        self._to_log: list[bytes] = []
+        self._log_gaps: list[Gap] = []
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
         """Journal a stretch, or a thing, to which we were blind."""
@@ -174,7 +181,7 @@ class Recording:
 
     def _by_command(self, report: AgentReport) -> frozenset[bytes]:
         kept = frozenset(label_path(label) for label in self.state.by_command)
-        return kept | origins.within_commands(self.touched, report.commands)
+        return kept | windows.within_commands(self.touched, report.commands)
 
     @property
     def _top(self) -> bytes:
@@ -189,18 +196,26 @@ class Recording:
             said=said_of(report),
             untouched_by_agent=self.untouched_by_agent,
             opened_by_agent=self.opened_by_agent,
+            openings=self.openings,
             elsewhere=Moves(report.wire, report.edits),
             why_not=_why_not(report),
         )
 
     def _versions(
         self, reader: CatFile
-    ) -> Callable[[Collection[bytes]], Mapping[bytes, Sequence[Version]]]:
+    ) -> Callable[[Collection[bytes] | None], Mapping[bytes, Sequence[Version]]]:
         def read(blob: str) -> bytes | None:
             found = reader.get(blob)
             return found[1] if found is not None else None
 
-        return lambda paths: kept(self.directory.versions, read, paths)
+        return lambda paths: kept(self.directory.versions, read, paths, self._times)
+
+    def _times(self, path: bytes) -> Sequence[tuple[datetime, datetime]] | None:
+        """Give when the agent's processes named a path for writing, where that is known."""
+        if path in (self.untouched_by_agent or ()):
+            return ()
+        found = (self.openings or {}).get(path)
+        return None if found is None else [(one.first, one.last) for one in found]
 
     def _alone(self) -> bool:
         """Say whether no other session was live in this repository at any time of this one."""
@@ -220,6 +235,7 @@ class Recording:
         self.world.store.add({commit.oid: [*earlier, *lines]})
         for line in lines:
             self._keep(line)
+        self._log()
         digests = [digest.sha256(statement.payload) for statement in statements]
         self.journal.append(
             "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(stated)}
@@ -256,7 +272,7 @@ class Recording:
             last_sequence=self.state.sequence,
             report=_stated(report),
             uncommitted=len(uncommitted),
-            gaps=tuple(gaps),
+            gaps=(*gaps, *self._log_gaps),
             mcp=tuple(mcp),
         )
         self.journal.append("session-close", {"ending": frozen.to_plain(ending)}, durable=True)
@@ -269,6 +285,7 @@ class Recording:
         )
         line = seal(statement, self.world.recorder)
         self._keep(line)
+        self._log()
         if self.state.anchor is not None:
             self.world.store.add({self.state.anchor: [line]})
         after = commits.ref_state(self.world.git)
@@ -293,6 +310,11 @@ class Recording:
             "untouched": tuple(path_label(path) for path in uncommitted if path in untouched),
             "opened": tuple(
                 (path_label(path), *opened[path]) for path in uncommitted if path in opened
+            ),
+            "openings": tuple(
+                (path_label(path), one.first.isoformat(), one.last.isoformat(), one.hand)
+                for path in uncommitted
+                for one in (self.openings or {}).get(path, ())
             ),
         }
 
@@ -369,6 +391,14 @@ class Recording:
 
     def _keep(self, line: bytes) -> None:
         self.directory.add_record(line)
+        self._to_log.append(line)
+
+    def _log(self) -> None:
+        """Add what was signed to the signing log; trouble there is a gap and stops nothing."""
+        lines, self._to_log = self._to_log, []
+        why = log_append.append(self.world, lines)
+        if why:
+            self._log_gaps.append(self.gap("not-in-the-signing-log", why))
 
     def _journal_statement(
         self, kind: str, statement: Statement, facts: Mapping[str, Any] | None = None
@@ -397,6 +427,14 @@ def writes_by_path(edits: Sequence[Edit], top: bytes) -> Mapping[bytes, Sequence
         if real.startswith(real_top + b"/"):
             grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
     return grouped
+
+
+def _openings(state: State) -> dict[bytes, list[Opened]]:
+    found: dict[bytes, list[Opened]] = {}
+    for label, first, last, hand in state.openings:
+        opened = Opened(instant(first), instant(last), hand)
+        found.setdefault(label_path(label), []).append(opened)
+    return found
 
 
 def _stated(report: AgentReport) -> AgentReport:

@@ -16,7 +16,7 @@ from agentprov.errors import AgentprovError, CannotStart, MalformedInput
 from agentprov.flows.request import GatewayMode
 from agentprov.formats import exchange
 from agentprov.formats.dropbox import Drop
-from agentprov.formats.facts import AgentReport, Gap
+from agentprov.formats.facts import AgentReport, Asked, Gap
 from agentprov.ports import AgentAdapter, Launch, LaunchContext
 from agentprov.system.process import Running, spawn
 
@@ -226,6 +226,23 @@ class Wire:
             return report
         from agentprov.record.witness import merge
 
+        exchanges, gaps = self._read(drops)
+        seen = merge(
+            report,
+            exchanges,
+            self._adapter.edits_of,
+            str(self._context.cwd),
+            key=self.key,
+            gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
+            relayed=True,
+        )
+        return replace(seen, models=self._weighing.put(seen.models)) if self._weighing else seen
+
+    def exchanges(self, drops: Iterable[Drop]) -> list[exchange.Exchange]:
+        """Give the exchanges among the drops that this run's gateway sealed."""
+        return self._read(drops)[0] if self._gateway is not None else []
+
+    def _read(self, drops: Iterable[Drop]) -> tuple[list[exchange.Exchange], list[Gap]]:
         exchanges: list[exchange.Exchange] = []
         gaps = list(self._gaps)
         for drop in drops:
@@ -243,16 +260,7 @@ class Wire:
             except MalformedInput as error:
                 now = self._context.started
                 gaps.append(Gap("wire-drop-unreadable", now, now, error.message))
-        seen = merge(
-            report,
-            exchanges,
-            self._adapter.edits_of,
-            str(self._context.cwd),
-            key=self.key,
-            gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
-            relayed=True,
-        )
-        return replace(seen, models=self._weighing.put(seen.models)) if self._weighing else seen
+        return exchanges, gaps
 
 
 class Processes:
@@ -264,6 +272,11 @@ class Processes:
             from agentprov.system.attribution.tree import Attribution
 
             self._attribution = Attribution.start(scratch, f"AGENTPROV_SESSION={session}")
+
+    @property
+    def followed(self) -> bool:
+        """Say whether that was wanted."""
+        return self._attribution is not None
 
     def spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Running:
         """Start the agent, followed if that was wanted; raises as `process.spawn`."""
@@ -277,14 +290,19 @@ class Processes:
             self._attribution.check()
 
     def judge(
-        self, top: bytes, changed: Collection[bytes], expected: Collection[str]
+        self,
+        top: bytes,
+        changed: Collection[bytes],
+        expected: Collection[str],
+        asked: Sequence[Asked],
     ) -> Untouched | None:
         """Say which changed paths the agent's processes did not write; None when not wanted."""
         if self._attribution is None:
             return None
         from agentprov.record.attribution import untouched_by_agent
 
-        return untouched_by_agent(top, changed, self._attribution.so_far(), expected=expected)
+        known = self._attribution.so_far()
+        return untouched_by_agent(top, changed, known, expected=expected, asked=asked)
 
     def stop(self, now: str, expected: Collection[str] = ()) -> Sequence[Gap]:
         """End following and give the gaps; what still runs is let through unseen."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
-from agentprov.flows import trust
+from agentprov.flows import signing_log, trust
 from agentprov.flows.review import material_for, surroundings
 from agentprov.flows.world import World
 from agentprov.formats import bundle, statement
@@ -26,6 +26,7 @@ from agentprov.system.files import read_bounded
 from agentprov.system.git import CatFile, CommitObject, Git, parse_commit
 from agentprov.system.trees import diff_pairs
 from agentprov.verify.judge import Case, Judgement, judge
+from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Record
 from agentprov.verify.subjects import CommitFacts, PathDiff, session_trailers
 from agentprov.verify.trust import TrustRoot
@@ -122,13 +123,21 @@ def trust_for(world: World, trust_file: Path | None) -> TrustRoot:
 def verify(world: World, words: Sequence[str], trust_file: Path | None = None) -> Judgement:
     """Judge what the user named; raises UserError and ConfigurationInvalid before judging only."""
     targets = resolve(world.git, words)
-    return judge_targets(world, targets, trust_for(world, trust_file))
+    root = trust_for(world, trust_file)
+    return judge_targets(world, targets, root, signing_log.facts(world))
 
 
 def judge_targets(
-    world: World, targets: Targets, root: TrustRoot, target_ref: str | None = None
+    world: World,
+    targets: Targets,
+    root: TrustRoot,
+    log: LogFacts | None = None,
+    target_ref: str | None = None,
 ) -> Judgement:
-    """Judge resolved targets under a trust root; `target_ref` is where they shall merge to."""
+    """Judge resolved targets under a trust root, and beside them this machine's signing log.
+
+    `target_ref` is the branch that they shall merge into.
+    """
     named = [
         parsed.commit
         for parsed in (_described(record) for record in targets.bundles)
@@ -153,6 +162,7 @@ def judge_targets(
             plan_content=plan_content,
             review_material=material_for(world.git, reader, records),
             around=surroundings(world.git, reader, target_ref),
+            log=log,
         )
         return judge(case, KeyVerifier(), OfflineEvidence())
 

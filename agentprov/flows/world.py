@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentprov.formats import bundle
 from agentprov.formats.envelope import pae
+from agentprov.formats.evidence import Evidence
 from agentprov.formats.names import PAYLOAD_TYPE
 from agentprov.formats.statement import Statement
 from agentprov.system import places
@@ -57,7 +59,17 @@ class World:
         return signer_for("recorder", self.home)
 
 
-def seal(statement: Statement, signer: Signer) -> bytes:
-    """Sign a statement and give the bundle, as the one line that is stored."""
+def seal(
+    statement: Statement,
+    signer: Signer,
+    stamp: Callable[[bytes], tuple[bytes, ...]] = lambda _: (),
+) -> bytes:
+    """Sign a statement and give the bundle, as the one line that is stored.
+
+    `stamp` gives the timestamps to carry beside a signature.
+    """
     signature = signer.sign(pae(PAYLOAD_TYPE, statement.payload))
-    return bundle.encode(bundle.Bundle(statement.payload, signature, bundle.key_hint(signer.spki)))
+    evidence = Evidence(timestamps=stamp(signature))
+    return bundle.encode(
+        bundle.Bundle(statement.payload, signature, bundle.key_hint(signer.spki), evidence=evidence)
+    )

@@ -114,13 +114,18 @@ class McpToolChange:
 
 @dataclass(frozen=True)
 class McpCall:
-    """A call of a tool as it passed; `call_id` is the model's id of the call, where it is sent."""
+    """A call of a tool as it passed; `call_id` is the model's id of the call.
+
+    `by_name` says that the agent did not send that id: it is that of the one open call of this
+    tool on the wire.
+    """
 
     tool: str
     at: str
     outcome: Literal["answered", "failed", "refused", "cancelled", "unanswered"]
     call_id: str | None = None
     listed: bool = True
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,19 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A tool call on the wire that is no write: from its request until the agent's next one.
+
+    `texts` are the command lines in its arguments, if it has any; `until` is None when no next
+    request was seen.
+    """
+
+    start: str
+    until: str | None
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CommandWindow:
     """A command that the agent ran, from `start` to `end` (RFC 3339), as the agent reports it."""
 
@@ -244,7 +262,7 @@ class AgentReport:
     what two channels say differently. `known_calls` are the ids of all tool calls that the
     agent's channels told of, failed ones too; empty when they carry no ids. `said` are keyed
     digests of every line that stood in an answer and when it first did, made with `said_key`
-    (hex); they stay on this machine.
+    (hex); they stay on this machine. `asked` are the calls on the wire that are no writes.
     """
 
     channels: tuple[str, ...] = ()
@@ -262,6 +280,7 @@ class AgentReport:
     known_calls: tuple[str, ...] = ()
     said: tuple[tuple[str, str], ...] = ()
     said_key: str = ""
+    asked: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agentprov.formats.facts import Gap
-from agentprov.system.attribution.ledger import Attributed, Touched
+from agentprov.formats.facts import Asked, Gap
+from agentprov.record.accounts import Opened
+from agentprov.record.hands import Hands
+from agentprov.record.versions import instant
+from agentprov.system.attribution.ledger import Attributed, Opening, Touched
 from agentprov.system.attribution.resolve import AT_FDCWD, FileId, identify
 
 # They answer questions and write no files for others.
@@ -36,12 +39,14 @@ class Untouched:
     """Paths (raw git paths) that somebody outside the agent's tree changed.
 
     `opened` has for all other paths the earliest and the latest time (RFC 3339) at which the
-    tree can have written there. Both are empty, with a reason in `why_not`, when nothing can be
-    told of any path.
+    tree can have written there, `openings` the single times and whose hand it was; they are in
+    doubt over the whole session where other names led to a file. All are empty, with a reason in
+    `why_not`, when nothing can be told of any path.
     """
 
     paths: frozenset[bytes] = frozenset()
     opened: Mapping[bytes, tuple[str, str]] = field(default_factory=dict)
+    openings: Mapping[bytes, tuple[Opened, ...]] = field(default_factory=dict)
     why_not: str | None = None
 
 
@@ -51,12 +56,14 @@ def untouched_by_agent(
     attributed: Attributed,
     *,
     expected: Collection[str] = (),
+    asked: Sequence[Asked] = (),
 ) -> Untouched:
     """Give those changed git paths that the agent's tree never named for writing.
 
     `top` is the work tree; call while the tree is as the changes left it. `expected` are
-    contacts that are known not to write here (``tcp:127.0.0.1:PORT`` of our own gateway). Looks
-    at the file system; raises nothing.
+    contacts that are known not to write here (``tcp:127.0.0.1:PORT`` of our own gateway), `asked`
+    the calls on the wire, by which commands are told from the agent's own hand. Looks at the
+    file system; raises nothing.
     """
     if not attributed.complete:
         return Untouched(why_not="process-attribution-incomplete")
@@ -64,7 +71,9 @@ def untouched_by_agent(
         return Untouched(why_not="agent-reached-other-processes")
     judge = _Judge(os.path.realpath(top), attributed)
     opened = {path: times for path in changed if (times := judge.times(path)) is not None}
-    return Untouched(frozenset(changed) - opened.keys(), opened)
+    hands = Hands(attributed, asked)
+    openings = {path: judge.openings(path, hands) for path in opened}
+    return Untouched(frozenset(changed) - opened.keys(), opened, openings)
 
 
 def outside_contacts(attributed: Attributed, expected: Collection[str] = ()) -> tuple[str, ...]:
@@ -92,6 +101,11 @@ class _Judge:
         self._by_inode: dict[tuple[int, int], list[FileId]] = {}
         for file in attributed.files:
             self._by_inode.setdefault((file.device, file.inode), []).append(file)
+        self._by_place: dict[object, list[Opening]] = {}
+        for opening in attributed.openings:
+            for place in (opening.path, opening.name, opening.file):
+                if place is not None:
+                    self._by_place.setdefault(place, []).append(opening)
         self._parents: dict[bytes, tuple[int, int] | None] = {}
         spans = [*attributed.names.values(), *attributed.paths.values()]
         self._span = _span(spans) if spans else _ALWAYS
@@ -111,6 +125,32 @@ class _Judge:
             # By which name and when it was reached before is not known.
             return self._span
         return _span(found)
+
+    def openings(self, path: bytes, hands: Hands) -> tuple[Opened, ...]:
+        """Give when the tree can have written a path and by whose hand, in order of time."""
+        full = os.path.join(self._top, path)
+        doubt = Opened(instant(self._span[0]), instant(self._span[1]), "unclear")
+        try:
+            folder, name = os.path.split(full)
+            parent = self._directory(folder)
+            there = identify(AT_FDCWD, full)
+            moved = self._moved(full)
+        except OSError:
+            return (doubt,)
+        if moved or self._known.linked:
+            return (doubt,)
+        files = set(self._known.ids.get(full, ()))
+        if there is not None:
+            files.add(there[0])
+        places: list[object] = [full, *(other for file in files for other in self._same(file))]
+        if parent is not None:
+            places.append((*parent, name))
+        found = {one for place in places for one in self._by_place.get(place, ())}
+        mine = max((one.last for one in found if one.path == full), default=0)
+        if any(one.path != full and one.last > mine for one in found):
+            # Somebody else gave a file of the tree's this name, who knows when.
+            return (doubt,)
+        return tuple(sorted(map(hands.opened, found), key=lambda one: one.first)) or (doubt,)
 
     def _found(self, full: bytes) -> list[Touched]:
         folder, name = os.path.split(full)

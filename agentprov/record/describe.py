@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agentprov.formats.facts import Change, Commit, Edit, LineRange, Operation
 from agentprov.formats.quoting import unquote
 from agentprov.record import origins
-from agentprov.record.origins import Account, Circumstances
+from agentprov.record.accounts import Account, Circumstances
+from agentprov.record.neighbours import Neighbours
 from agentprov.record.versions import Version, instant
 from agentprov.system.git import CatFile, CommitObject, Git, read_commit
 from agentprov.system.trees import RawChange, diff_tree
@@ -27,6 +28,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "A": "add", "C": "add", "D": "delete", "R": "rename", "M": "modify", "T": "modify",
 }  # fmt: skip
 _TEXT_BYTES = 8000
+_Versions = Mapping[bytes, Sequence[Version]]
 MAX_TEXT_BYTES = 32 * 1024 * 1024
 
 
@@ -35,7 +37,8 @@ class Evidence:
     """What a session knows about changes: its first snapshot, versions and writes.
 
     `edits` maps raw git paths to the writes reported for them, `wire` to those that answers on
-    the wire asked for, each in time order. `versions_of` gives what files held in between.
+    the wire asked for, each in time order. `versions_of` gives what files held in between, of
+    all files for None.
     `limited_to`, when given, are the only paths that can have come out of the session (a
     finished session's open ends). `end_tree` is the last snapshot of a finished session: lines
     added after it are not its own. `by_command` are paths that changed only while a command
@@ -45,34 +48,40 @@ class Evidence:
     baseline_tree: str
     edits: Mapping[bytes, Sequence[Edit]] = field(default_factory=dict)
     wire: Mapping[bytes, Sequence[Edit]] = field(default_factory=dict)
-    versions_of: Callable[[Collection[bytes]], Mapping[bytes, Sequence[Version]]] = lambda _: {}
+    versions_of: Callable[[Collection[bytes] | None], _Versions] = lambda _: {}
     limited_to: frozenset[bytes] | None = None
     end_tree: str | None = None
     by_command: frozenset[bytes] = frozenset()
     circumstances: Circumstances = field(default_factory=Circumstances)
 
-    def account(self, reader: CatFile, raw: RawChange, versions: _Versions) -> Account:
-        """Put together what is known of one changed path, under its old name too."""
-        names = [raw.path]
-        if raw.status == "R" and raw.old_path:
-            names.insert(0, raw.old_path)
+    def with_neighbours(self, reader: CatFile) -> Evidence:
+        """Give the same, with all files that changed in the session to look lines up in."""
+
+        def accounts() -> Mapping[bytes, Account]:
+            versions = self.versions_of(None)
+            return {path: self.account(reader, [path], versions) for path in versions}
+
+        about = replace(self.circumstances, neighbours=Neighbours(accounts))
+        return replace(self, circumstances=about)
+
+    def account(self, reader: CatFile, names: Sequence[bytes], versions: _Versions) -> Account:
+        """Put together what is known of a path; `names` are its old name, if any, and its own."""
+        path = names[-1]
         seen = [
             version
             for name in names
             for version in versions.get(name, ())
-            if version.content is not None or name == raw.path
+            if version.content is not None or name == path
         ]
         return Account(
-            path=raw.path,
+            path=path,
             before=_at(reader, self.baseline_tree, names[0]),
             versions=sorted(seen, key=lambda version: instant(version.at)),
             reported=[edit for name in names for edit in self.edits.get(name, ())],
             wire=[edit for name in names for edit in self.wire.get(name, ())],
-            by_command=raw.path in self.by_command,
+            by_command=path in self.by_command,
+            names=names,
         )
-
-
-_Versions = Mapping[bytes, Sequence[Version]]
 
 
 def _at(reader: CatFile, tree: str, path: bytes) -> bytes:
@@ -113,6 +122,7 @@ def describe(
     versions = evidence.versions_of(
         {name for change in mine for name in (change.path, change.old_path) if name}
     )
+    evidence = evidence.with_neighbours(reader)
     changes = [
         _change(
             reader,
@@ -182,6 +192,8 @@ def _change(
     elif b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000":
         why = "binary"
     else:
+        names = [raw.old_path] if raw.status == "R" and raw.old_path else []
+        names.append(raw.path)
         ranges = origins.ranges(
             content,
             lines.by_commit,
@@ -189,7 +201,7 @@ def _change(
                 "before-session": _numbers(lines.by_commit) - lines.since_start,
                 "after-session": lines.after_end,
             },
-            evidence.account(reader, raw, versions),
+            evidence.account(reader, names, versions),
             evidence.circumstances,
         )
     return Change(

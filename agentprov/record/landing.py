@@ -14,6 +14,7 @@ from agentprov.record.versions import instant
 
 EVENT_DELAY = timedelta(milliseconds=250)
 TOOL_REPORT = timedelta(seconds=1)
+TOOL_AFTERMATH = timedelta(seconds=2)
 _LARGE_PART = 4
 
 
@@ -21,10 +22,11 @@ _LARGE_PART = 4
 class Step:
     """From one version of a file to the next: its lines, which are new, and when it happened.
 
-    The change was noticed at `since`, the version was read by `at`; without times the step was
-    not seen: it ends in what was committed. `by_others` says that the agent's processes provably
-    had no part in it. `prior` are the lines of the version before,
-    `applied` the ids of texts whose replacement made this step.
+    The change was noticed at `since`, the version was read by `at`; the one before was read from
+    `begun` on, so what was written until then stood in it. Without times the step was not seen: it
+    ends in what was committed. `by_others` says that the agent's processes provably had no part
+    in it. `prior` are the lines of the version before, `applied` the ids of texts whose
+    replacement made this step, `fresh` the indexes of all lines that are new in it.
     """
 
     before: bytes
@@ -33,9 +35,11 @@ class Step:
     places: Places
     since: datetime | None = None
     at: datetime | None = None
+    begun: datetime | None = None
     by_others: bool = False
     prior: frozenset[bytes] = frozenset()
     applied: set[int] = field(default_factory=set)
+    fresh: frozenset[int] = frozenset()
 
     @cached_property
     def present(self) -> frozenset[bytes]:
@@ -49,6 +53,35 @@ class Step:
         """
         missing = {*lines} - self.prior
         return 0 < len(missing) <= 2 * len(missing & self.present)
+
+    def block(self, text: Text) -> range | None:
+        """Give the lines in which a text stands as a whole, if new ones are among them.
+
+        Only in one place, with a line in it that tells something: then even its brackets, put
+        between lines that were there before, can be no other's. Not in a change that the agent
+        provably had no part in.
+        """
+        keys = text.keys
+        anchor = next((n for n, key in enumerate(keys) if is_distinctive(key)), None)
+        if anchor is None or self.by_others:
+            return None
+        size = len(keys)
+        starts = [
+            place - anchor
+            for place in self._places_of.get(keys[anchor], ())
+            if place >= anchor and self.keys[place - anchor : place - anchor + size] == [*keys]
+        ]
+        if len(starts) != 1:
+            return None
+        found = range(starts[0], starts[0] + size)
+        return None if self.places.free.isdisjoint(found) else found
+
+    @cached_property
+    def _places_of(self) -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
+        for index, key in enumerate(self.keys):
+            found.setdefault(key, []).append(index)
+        return found
 
     def is_echo(self, index: int, text: Text) -> bool:
         """Say whether a line stood in a request before, or is a bracket beside one that did."""
@@ -116,6 +149,8 @@ def _coverage(text: Text, steps: Iterable[tuple[int, Step]]) -> dict[int, int]:
         count = step.places.coverage(text)
         if count and (step.at is None or step.took_in(telling)):
             found[number] = count
+        elif not count and step.at is not None and step.block(text) is not None:
+            found[number] = 1
     return found
 
 

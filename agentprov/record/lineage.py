@@ -98,7 +98,9 @@ class Lineage:
     """The lines of one file through its versions; feed it with `step`.
 
     `ids` are the identities of the lines of the latest version; those below `first` are of the
-    version that it began with.
+    version that it began with. `ties` has, by identity, those of equal lines of which nobody can
+    say which is which: of two neighbours that are the same, which was there before, or which
+    was deleted.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -106,11 +108,14 @@ class Lineage:
         self.ids = list(range(len(keys)))
         self.first = len(keys)
         self._next = len(keys)
+        self.ties: dict[int, set[int]] = {}
         self._gone: dict[bytes, list[tuple[list[tuple[bytes, int]], int]]] = {}
 
     def step(self, keys: Sequence[bytes]) -> list[int]:
         """Go on to the next version; give the indexes of its new lines."""
         mapping = carried(self.keys, keys)
+        kept = set(mapping)
+        self._tie(self.keys, self.ids, [n for n in range(len(self.keys)) if n not in kept])
         self._retire(mapping)
         ids = [self.ids[old] if old >= 0 else -1 for old in mapping]
         self._return(keys, ids)
@@ -118,8 +123,23 @@ class Lineage:
         for index in new:
             ids[index] = self._next
             self._next += 1
+        self._tie(keys, ids, new)
         self.keys, self.ids = list(keys), ids
         return new
+
+    def _tie(self, keys: Sequence[bytes], ids: Sequence[int], changed: Sequence[int]) -> None:
+        """Tie the lines that change places when a stretch of changed lines is shifted.
+
+        With ``a b a`` for ``a``, either ``a b`` came before it or ``b a`` after it.
+        """
+        for first, last in _spans(changed):
+            size = last - first
+            for way, start in ((-1, first - 1), (1, first)):
+                at = start
+                while at >= 0 and at + size < len(keys) and keys[at] == keys[at + size]:
+                    self.ties.setdefault(ids[at], set()).add(ids[at + size])
+                    self.ties.setdefault(ids[at + size], set()).add(ids[at])
+                    at += way
 
     def _retire(self, mapping: Sequence[int]) -> None:
         kept = set(mapping)
@@ -150,6 +170,17 @@ class Lineage:
                     ids[at] = block[source][1]
                     present.add(ids[at])
                 break
+
+
+def _spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Give the runs of consecutive numbers, each as its first and the one after its last."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = (found[-1][0], number + 1)
+        else:
+            found.append((number, number + 1))
+    return found
 
 
 def _is_telling(key: bytes) -> bool:

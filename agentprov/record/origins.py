@@ -11,14 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from agentprov.formats.facts import CommandWindow, Edit, LineRange
+from agentprov.formats.facts import LineRange
 from agentprov.formats.vocabulary import Basis, Origin
-from agentprov.record import landing
-from agentprov.record.landing import EVENT_DELAY, Step, by, text_of
+from agentprov.record import landing, windows
+from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances, Hand
+from agentprov.record.carried import Carried
+from agentprov.record.landing import EVENT_DELAY, TOOL_AFTERMATH, Step, by, text_of
 from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
+from agentprov.record.neighbours import Departure, Sighting, Traces
 from agentprov.record.transforms import (
     WHOLE_FILE_TOOLS,
     Draft,
@@ -27,105 +30,13 @@ from agentprov.record.transforms import (
     is_frame,
     is_notebook,
     squeezed,
-    text_keys,
 )
-from agentprov.record.versions import Version, instant
+from agentprov.record.versions import instant
 
-TOOL_AFTERMATH = timedelta(seconds=2)
 MOVED_LINES = 3
-ONE_OF_A_KIND = 20
+_COMMANDS: frozenset[Hand] = frozenset({"command"})
+_AGENTS: frozenset[Hand] = frozenset({"agent"})
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What holds for a whole session.
-
-    `wire_complete` says that every answer was seen, `followed` that no file event is known to
-    be lost, `alone` that no other session was live in this repository. `said` tells whether a
-    line stood in an answer by a time. With process attribution, `untouched_by_agent` are paths
-    that the agent's processes provably never opened for writing, and `opened_by_agent` the
-    first and last time (RFC 3339) at which they did; None without it. `elsewhere` are writes to
-    all paths, for blocks that were moved from one file to another. `why_not` is the reason of
-    last resort.
-    """
-
-    commands: Sequence[CommandWindow] = ()
-    wire_complete: bool = False
-    followed: bool = False
-    alone: bool = True
-    said: Callable[[bytes, datetime | None], bool] = lambda _line, _by: False
-    untouched_by_agent: frozenset[bytes] | None = None
-    opened_by_agent: Mapping[bytes, tuple[str, str]] | None = None
-    elsewhere: Moves | None = None
-    why_not: str = "no-model-text"
-
-
-@dataclass(frozen=True)
-class Account:
-    """What is known of one path: its content at the start, versions, and writes to it.
-
-    For a renamed file all of it covers the old name too. `by_command` says that the file
-    changed only while one command ran; it counts where there are no versions.
-    """
-
-    path: bytes = b""
-    before: bytes = b""
-    versions: Sequence[Version] = ()
-    reported: Sequence[Edit] = ()
-    wire: Sequence[Edit] = ()
-    by_command: bool = False
-
-
-class Moves:
-    """Blocks of the session's writes, found again in files to which they were moved.
-
-    `wire` are writes that answers asked for, to any path; `reported` what the agent said it
-    wrote, which may hold what others wrote before and only warns against calling a line human.
-    """
-
-    def __init__(self, wire: Iterable[Edit], reported: Iterable[Edit] = ()) -> None:
-        self._texts = list(wire)
-        self._reported = list(reported)
-        self._index: dict[bytes, list[Edit]] | None = None
-        self._pieces: frozenset[bytes] | None = None
-
-    def holds_part_of(self, line: bytes) -> bool:
-        """Say whether some write begins or ends with a piece of this line."""
-        if self._pieces is None:
-            texts = [text_of(edit).keys for edit in (*self._texts, *self._reported)]
-            ends = (keys[place] for keys in texts for place in (0, -1) if keys)
-            self._pieces = frozenset(end.strip() for end in ends if is_distinctive(end))
-        return any(piece in line for piece in self._pieces)
-
-    def holding(self, keys: Iterable[bytes]) -> list[Edit]:
-        """Give the writes that hold one of these lines; only telling ones are looked up."""
-        if self._index is None:
-            self._index = {}
-            for edit in self._texts:
-                for key in dict.fromkeys(text_keys(edit)):
-                    if len(key) >= ONE_OF_A_KIND:
-                        self._index.setdefault(key, []).append(edit)
-        index = self._index
-        found = {id(edit): edit for key in keys for edit in index.get(key, ())}
-        return list(found.values())
-
-
-def within_commands(
-    touched: Mapping[bytes, tuple[str, str]], commands: Sequence[CommandWindow]
-) -> frozenset[bytes]:
-    """Give the paths whose first and last change fall into one and the same command's run.
-
-    `touched` maps paths to the times (RFC 3339, UTC, milliseconds) of their first and last
-    change. File events come a little after the write, so a command's end counts generously; a
-    write tool of the agent that follows at once is told apart by its own report.
-    """
-    windows = [(instant(c.start), instant(c.end) + EVENT_DELAY) for c in commands]
-    return frozenset(
-        path
-        for path, (first, last) in touched.items()
-        if any(start <= instant(first) and instant(last) <= end for start, end in windows)
-    )
 
 
 def added_lines(patch: bytes) -> Iterator[tuple[int, int]]:
@@ -189,12 +100,14 @@ class _Judge:
         self.reported = [text_of(edit, notebook=self.notebook) for edit in account.reported]
         self.claimed: dict[int, _Claim] = {}
         self.landed: list[tuple[datetime, Text]] = []
+        self.traces = Traces()
 
     def claims(self, content: bytes) -> list[_Claim]:
         """Give a claim for each line of what was committed."""
         start = file_keys(self.account.before, notebook=self.notebook)
         lineage = Lineage(start)
-        steps = [step for step in self._steps(content, lineage) if step.places.free]
+        self.traces.seen = {key: [Sighting(None, None)] for key in start}
+        steps = [step for step in self._steps(content, lineage) if step.fresh]
         landed_in = self._landing(steps)
         for number, step in enumerate(steps):
             self._take_wire(step, number, landed_in)
@@ -203,8 +116,25 @@ class _Judge:
             for index in sorted(step.places.free | told.keys()):
                 if step.ids[index] not in self.claimed:
                     self.claimed[step.ids[index]] = self._rest(step, index, told.get(index))
+            for index in sorted(step.fresh):
+                claim = self.claimed[step.ids[index]]
+                self.traces.seen.setdefault(step.keys[index], []).append(
+                    Sighting(step.at, claim.origin, claim.basis, claim.model)
+                )
         old = _Claim("unknown", "observed", why="before-session")
-        return [self.claimed.get(identity, old) for identity in lineage.ids]
+        here = frozenset(lineage.ids)
+        return [
+            self._sure(
+                self.claimed.get(identity, old), lineage.ties.get(identity, set()) - here, old
+            )
+            for identity in lineage.ids
+        ]
+
+    def _sure(self, claim: _Claim, ties: Iterable[int], old: _Claim) -> _Claim:
+        """Give a claim unless the line may be another that was the same, gone, and not its own."""
+        if all(self.claimed.get(tied, old) == claim for tied in ties):
+            return claim
+        return _Claim("unknown", "observed", why="repeated-line")
 
     def _steps(self, content: bytes, lineage: Lineage) -> Iterator[Step]:
         final = file_keys(content, notebook=self.notebook)
@@ -215,11 +145,15 @@ class _Judge:
         same = [number for number, (_, keys) in enumerate(chain) if keys == final]
         if same:
             del chain[same[-1] + 1 :]
-        before = self.account.before
+        before, begun = self.account.before, None
         for version, keys in chain:
             step = self._step(lineage, before, keys, seen=True)
             step.since, step.at = instant(version.since), instant(version.at)
-            step.by_others = version.by_others
+            step.by_others, step.begun = version.by_others, begun
+            begun = instant(version.began or version.at)
+            for key in step.prior - step.present:
+                departure = Departure(step.since, step.by_others)
+                self.traces.left.setdefault(key, []).append(departure)
             before = version.content or b""
             yield step
         if not same:
@@ -228,8 +162,9 @@ class _Judge:
     def _step(self, lineage: Lineage, before: bytes, keys: list[bytes], *, seen: bool) -> Step:
         prior = frozenset(lineage.keys)
         careful = not (seen and self.about.followed)
-        places = Places(keys, lineage.step(keys), careful=careful)
-        return Step(before, lineage.keys, lineage.ids, places, prior=prior)
+        fresh = lineage.step(keys)
+        places = Places(keys, fresh, careful=careful)
+        return Step(before, lineage.keys, lineage.ids, places, prior=prior, fresh=frozenset(fresh))
 
     def _take_wire(self, step: Step, number: int, landed_in: Mapping[int, frozenset[int]]) -> None:
         """Claim lines that stand in an answer which was asked for before they stood here."""
@@ -244,6 +179,7 @@ class _Judge:
         used = {id(text): len(text.used) for text in texts}
         for text in [*drafted, *reversed(texts)]:
             self._say(step, text, step.places.claim(text, [*texts, *drafted]), "intercepted")
+            self._say_block(step, text)
         if step.at is not None:
             found = [text for text in texts if len(text.used) > used[id(text)]]
             self.landed += [
@@ -294,6 +230,14 @@ class _Judge:
                 claim = _Claim("model", basis, text.edit.model, why)
             self.claimed[step.ids[index]] = claim
 
+    def _say_block(self, step: Step, text: Text) -> None:
+        """Claim what is left of a text that stands there as a whole: its brackets."""
+        block = step.block(text) if step.at is not None and self.about.followed else None
+        for index in sorted(step.places.free.intersection(block or ())):
+            text.used.add(index - block[0] if block else 0)
+            step.places.free.discard(index)
+            self._say(step, text, [index], "intercepted")
+
     def _landing(self, steps: Sequence[Step]) -> dict[int, frozenset[int]]:
         began = {text.edit.call_id: text.at for text in self.wire if text.edit.call_id}
         return {
@@ -337,25 +281,52 @@ class _Judge:
         if told is not None:
             return self._reported_only(step, line, told)
         if self._is_humans(step):
-            if is_distinctive(line) and self._was_said(line, step.at):
+            carried = Carried(self.account, self.about, self.traces, _traces_of(self.about))
+            if carried.may_be_a_models(step, line):
+                source = carried.source(step, index)
+                if source is not None:
+                    return _Claim("model", source.basis, source.model, "moved")
                 return _Claim("unknown", "observed", why="said-in-an-answer")
             return _Claim("human", "observed")
         if index in step.places.ambiguous:
             return _Claim("unknown", "observed", why="repeated-line")
-        if self._in_command(step):
+        if windows.covered(step, self.account, self.about):
             if not self.about.alone:
                 return _Claim("unknown", "observed", why="another-session-is-live")
-            return _Claim("command", "reported")
+            return self._under_a_command(step, line)
         if not self.about.alone:
             return _Claim("unknown", "observed", why="another-session-is-live")
         if self._in_write(step):
             if self._is_unsaid(step, line):
                 return _Claim("agent", "intercepted", why="during-write-tool")
             return _Claim("unknown", "observed", why=_why_differs(line))
+        if windows.hands(step, self.account, self.about) == _COMMANDS:
+            return _Claim("command", "reported", why="after-its-command")
         why = self.about.why_not
         if step.at is not None and self.about.untouched_by_agent is None:
             why = "no-process-attribution"
         return _Claim("unknown", "observed", why=why)
+
+    def _under_a_command(self, step: Step, line: bytes) -> _Claim:
+        """Judge a line that appeared while a command ran, by whose processes had the file open.
+
+        Where processes are not followed, the window has to do.
+        """
+        hands = windows.hands(step, self.account, self.about)
+        if hands is None or hands == _COMMANDS:
+            return _Claim("command", "reported")
+        if not hands:
+            # Something was held open from before, perhaps, and not by the command alone.
+            return _Claim("unknown", "observed", why="nobody-seen-to-open")
+        if hands != _AGENTS:
+            return _Claim("unknown", "observed", why="command-or-agent")
+        if self._is_certain and self._is_unsaid(step, line):
+            return _Claim("agent", "intercepted", why="beside-a-command")
+        return _Claim("unknown", "observed", why=_why_differs(line))
+
+    @property
+    def _is_certain(self) -> bool:
+        return self.about.wire_complete and self.about.followed
 
     def _reported_only(self, step: Step, line: bytes, told: Text) -> _Claim:
         """Judge a line that the agent reports as written although no answer holds it as it is."""
@@ -387,6 +358,9 @@ class _Judge:
         core = squeezed(line)
         if not core or (self.notebook and is_frame(line)) or self.about.said(line, step.at):
             return False
+        if core in squeezed(step.before):
+            # Wrapped or joined anew, by a formatter of the agent's: no word of it is new.
+            return False
         return not any(
             core in squeezed(text.edit.text.encode("utf-8", "replace"))
             for text in self.wire
@@ -407,19 +381,11 @@ class _Judge:
         opened = (self.about.opened_by_agent or {}).get(self.account.path)
         return opened is not None and step.at < instant(opened[0])
 
-    def _was_said(self, line: bytes, by: datetime | None) -> bool:
-        moves = self.about.elsewhere
-        return self.about.said(line, by) or (moves is not None and moves.holds_part_of(line))
-
-    def _in_command(self, step: Step) -> bool:
-        if step.since is None or step.at is None:
-            return self.account.by_command and not self.wire and not self.reported
-        return any(
-            instant(window.start) <= step.since
-            and step.at <= max(instant(window.end), step.since) + EVENT_DELAY
-            and step.since <= instant(window.end) + EVENT_DELAY
-            for window in self.about.commands
-        )
+    def all_traces(self) -> Traces:
+        """Give when and by whose hand each line stood in the file, over all of its versions."""
+        versions = self.account.versions
+        self.claims(versions[-1].content or b"" if versions else self.account.before)
+        return self.traces
 
     def _in_write(self, step: Step) -> bool:
         """Say whether a write tool of the agent, or what hangs on it, was at work in this step.
@@ -427,9 +393,14 @@ class _Judge:
         Between the answer that asked for a write to this file and the next request, in the same
         step as the write itself or right after it; and the agent had the file open.
         """
-        if not (self.about.wire_complete and self.about.followed) or step.since is None:
+        if not self._is_certain or step.since is None:
             return False
         assert step.at is not None
+        # A command may have written in the same step: then it is anybody's.
+        if "command" in (windows.hands(step, self.account, self.about) or ()) or windows.overlapped(
+            step, self.about.commands
+        ):
+            return False
         opened = self.about.opened_by_agent
         if opened is not None:
             first, last = opened.get(self.account.path, ("", ""))
@@ -447,6 +418,10 @@ class _Judge:
             ):
                 return True
         return False
+
+
+def _traces_of(about: Circumstances) -> Callable[[Account], Traces]:
+    return lambda account: _Judge(account, about).all_traces()
 
 
 def _why_differs(line: bytes) -> str:

@@ -21,6 +21,7 @@ from agentprov.errors import MalformedInput
 from agentprov.formats import canonical, frozen
 from agentprov.formats.facts import AgentReport, Session
 from agentprov.formats.journal import MAX_LINE_BYTES
+from agentprov.record.accounts import Hand
 from agentprov.record.commits import RefState
 from agentprov.system.files import atomic_write, open_regular
 from agentprov.system.process import alive
@@ -36,7 +37,8 @@ class State:
     `followed` says that the contents of changed files were kept from the start without a gap,
     `alone` that no other session was live in the repository until this one closed. `untouched`
     are the labels of uncommitted paths that the agent's processes did not write, `opened` label,
-    first and last time of those that they may have; None and none without process attribution.
+    first and last time of those that they may have, `openings` label, single times and whose hand
+    it was; None and none without process attribution.
     """
 
     session: Session
@@ -57,6 +59,7 @@ class State:
     alone: bool = True
     untouched: tuple[str, ...] | None = None
     opened: tuple[tuple[str, str, str], ...] = ()
+    openings: tuple[tuple[str, str, str, Hand], ...] = ()
 
     @property
     def refs(self) -> RefState:

@@ -24,12 +24,16 @@ from typing import Literal
 
 from agentprov.formats.names import label_path, path_label
 from agentprov.system.files import atomic_write
+from agentprov.system.writers import nobody_writes
 
 MAX_VERSION_BYTES = 1024 * 1024
 MAX_VERSIONS_OF_PATH = 256
 MAX_TOTAL_BYTES = 256 * 1024 * 1024
 _STOP_SECONDS = 2.0
 _WRITING = timedelta(seconds=1)
+# From a call's being written down to its being carried out, generously.
+_CARRIED_OUT = timedelta(milliseconds=250)
+_CONFIRM_SECONDS = 0.5
 
 
 def instant(time: str) -> datetime:
@@ -42,15 +46,17 @@ def instant(time: str) -> datetime:
 class Version:
     """One content of a file: the change to it was noticed at `since`, it was read by `at`.
 
-    `content` is None where the file was gone, no file, or too large to keep. `by_others` says
-    that the agent's processes provably did not write the file since the version before: none
-    had it open for writing then, and none opened it since (needs process attribution).
+    Reading began at `began`: what was written later is not in it. `content` is None where the
+    file was gone, no file, or too large to keep. `by_others` says that the agent's processes
+    provably did not write the file since the version before: none had it open for writing then,
+    and none opened it since (needs process attribution).
     """
 
     since: str
     at: str
     content: bytes | None
     by_others: bool = False
+    began: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,16 @@ class _Entry:
     since: str
     at: str
     blob: str | None
-    by_others: bool
+    quiet: bool
+    began: str | None
 
 
 class Versions:
     """Keeps the contents of changed files while a session runs.
 
     Hand `noticed` to whatever hears of changes; it returns at once. `now` gives RFC 3339.
-    `by_others`, with process attribution, is asked (path, time of the read before or None, time
-    of this read) whether the agent's processes provably did not write the path in between.
+    `leases` says that it may be asked whether anybody has a file open for writing, which keeps
+    whoever opens it at that moment waiting for some microseconds.
     """
 
     def __init__(
@@ -77,18 +84,19 @@ class Versions:
         place: Path,
         now: Callable[[], str],
         object_format: Literal["sha1", "sha256"] = "sha1",
-        by_others: Callable[[bytes, str | None, str], bool] | None = None,
+        *,
+        leases: bool = False,
     ) -> None:
         self._top = os.fsencode(top)
         self._objects = objects
         self._place = place
         self._now = now
         self._format = object_format
-        self._by_others = by_others
+        self._leases = leases
+        self._unsure: set[bytes] = set()
         self._queue: SimpleQueue[tuple[bytes, str] | None] = SimpleQueue()
         self._counts: dict[bytes, int] = {}
         self._last: dict[bytes, str | None] = {}
-        self._read_at: dict[bytes, str] = {}
         self._total = 0
         self._left_out: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -121,7 +129,14 @@ class Versions:
         return dict(self._left_out)
 
     def _serve(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while True:
+            try:
+                item = self._queue.get(timeout=_CONFIRM_SECONDS if self._unsure else None)
+            except Empty:
+                self._confirm()
+                continue
+            if item is None:
+                return
             self._read(*item)
 
     def _read(self, path: bytes, moment: str) -> None:
@@ -137,39 +152,61 @@ class Versions:
         if self._counts.get(path, 0) >= MAX_VERSIONS_OF_PATH:
             self._miss("too many versions of one file")
             return
-        content = self._content(os.path.join(self._top, path))
-        at = self._now()
+        began = self._now()
+        content, quiet = self._content(os.path.join(self._top, path))
         blob = self._store(content) if content is not None else None
-        before = self._read_at.get(path)
         if path in self._last and self._last[path] == blob:
             return
-        self._read_at[path] = at
-        others = self._by_others is not None and self._by_others(path, before, at)
         self._last[path] = blob
+        if self._leases:
+            self._unsure.add(path)
         self._counts[path] = self._counts.get(path, 0) + 1
-        line = json.dumps([path_label(path), moment, at, blob, others], separators=(",", ":"))
+        self._write(path, moment, blob, quiet, began)
+
+    def _confirm(self) -> None:
+        """Note that nobody had the files open that changed before all went quiet.
+
+        Only now: a call that was written down is carried out a moment later.
+        """
+        for path in self._unsure:
+            with self._lock, contextlib.suppress(OSError, ValueError):
+                began = self._now()
+                content, quiet = self._content(os.path.join(self._top, path))
+                self._total -= len(content or b"")
+                blob = self._store(content) if content is not None else None
+                if quiet and blob == self._last.get(path, ""):
+                    self._write(path, began, blob, quiet, began)
+        self._unsure.clear()
+
+    def _write(self, path: bytes, since: str, blob: str | None, quiet: bool, began: str) -> None:
+        fields = [path_label(path), since, self._now(), blob, quiet, began]
+        line = json.dumps(fields, separators=(",", ":"))
         descriptor = os.open(self._place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as stream:
             stream.write(line.encode() + b"\n")
 
-    def _content(self, place: bytes) -> bytes | None:
+    def _content(self, place: bytes) -> tuple[bytes | None, bool]:
+        """Read a file, and say whether nobody could go on writing to it as it was read."""
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
             descriptor = os.open(place, flags | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            return None, True
         except OSError:
-            return None
+            return None, False
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
+                return None, False
+            quiet = self._leases and nobody_writes(descriptor)
             content = stream.read(MAX_VERSION_BYTES + 1)
         if len(content) > MAX_VERSION_BYTES:
             self._miss("too large")
-            return None
+            return None, False
         if self._total + len(content) > MAX_TOTAL_BYTES:
             self._miss("too much in all")
-            return None
+            return None, False
         self._total += len(content)
-        return content
+        return content, quiet
 
     def _miss(self, why: str) -> None:
         self._left_out[why] = self._left_out.get(why, 0) + 1
@@ -185,21 +222,50 @@ class Versions:
 
 
 def kept(
-    place: Path, read: Callable[[str], bytes | None], paths: Iterable[bytes]
+    place: Path,
+    read: Callable[[str], bytes | None],
+    paths: Iterable[bytes] | None,
+    times: Callable[[bytes], Sequence[tuple[datetime, datetime]] | None] = lambda _: None,
 ) -> dict[bytes, list[Version]]:
-    """Give the kept versions of some paths, in the order in which they were read.
+    """Give the kept versions of some paths (None: all), in the order in which they were read.
 
-    `place` is the session's ``versions.jsonl``, `read` gives the content of a blob. Lines and
-    blobs that cannot be read are left out.
+    `place` is the session's ``versions.jsonl``, `read` gives the content of a blob, `times` when
+    the agent's processes named a path for writing (None: not known). A change is by others if
+    nobody at all had the file open when the version before was read, and none of the agent's
+    processes named it from then on until this one had been read. Lines and blobs that cannot be
+    read are left out.
     """
-    wanted = set(paths)
+    wanted = None if paths is None else set(paths)
     found: dict[bytes, list[Version]] = {}
+    quiet_since: dict[bytes, datetime] = {}
+    blobs: dict[bytes, str | None] = {}
     for entry in _entries(place):
-        if entry.path in wanted:
+        if entry.path in found and entry.blob == blobs.get(entry.path):
+            # The same once more: nobody had it open.
+            if entry.quiet and entry.began:
+                quiet_since[entry.path] = instant(entry.began)
+        elif wanted is None or entry.path in wanted:
+            blobs[entry.path] = entry.blob
             content = read(entry.blob) if entry.blob else None
-            version = Version(entry.since, entry.at, content, entry.by_others)
+            others = _by_others(quiet_since.get(entry.path), entry, times(entry.path))
+            version = Version(entry.since, entry.at, content, others, entry.began)
+            quiet_since.pop(entry.path, None)
+            if entry.quiet and entry.began:
+                quiet_since[entry.path] = instant(entry.began)
             found.setdefault(entry.path, []).append(version)
     return {path: _whole(versions) for path, versions in found.items()}
+
+
+def _by_others(
+    quiet_since: datetime | None,
+    entry: _Entry,
+    times: Sequence[tuple[datetime, datetime]] | None,
+) -> bool:
+    if quiet_since is None or times is None:
+        return False
+    end = instant(entry.at)
+    since = quiet_since - _CARRIED_OUT
+    return not any(first <= end and since <= last for first, last in times)
 
 
 def _whole(versions: Sequence[Version]) -> list[Version]:
@@ -233,5 +299,6 @@ def _entries(place: Path) -> Iterator[_Entry]:
         return
     for line in lines:
         with contextlib.suppress(ValueError, TypeError):
-            label, since, at, blob, others = json.loads(line)
-            yield _Entry(label_path(label), since, at, blob, others is True)
+            # A session of an earlier release has no sixth field.
+            label, since, at, blob, quiet, *began = json.loads(line)
+            yield _Entry(label_path(label), since, at, blob, quiet is True, *(began or [None]))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_PATHS = 100_000
 LATE_SECONDS = 1.0
 _STOP_SECONDS = 2.0
+_SETTLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Summary:
 class Watcher:
     """Watches one work tree between `start` and `stop`; optional, and never in the way.
 
-    `ignore` are directories whose events do not count, besides ``.git/objects``. `noticed` is
+    `ignore` are directories whose events do not count, besides ``.git/objects``; in the first of
+    them, else in ``.git``, a file is made and removed at the end, to hear of it last. `noticed` is
     told each changed path and the time, in the watching thread: it must return at once. Does
     not see who wrote, nor writes through a memory map or a hard link from outside.
     """
@@ -87,6 +89,8 @@ class Watcher:
         self._began_at = 0.0
         self._thread: threading.Thread | None = None
         self._stopped = False
+        self._mark = self._place_of_mark((*ignore, top / ".git"))
+        self._marked = threading.Event()
 
     def start(self) -> None:
         """Begin in the background and return at once; large trees take a while to be watched."""
@@ -188,7 +192,31 @@ class Watcher:
         if died:
             self._gap("file-events-unavailable", self._began, "the watching thread ended early")
 
+    def _place_of_mark(self, places: Sequence[Path]) -> bytes | None:
+        """Choose where to leave a file whose event tells that all before it were heard."""
+        for place in places:
+            mark = os.path.join(os.fsencode(place), b".agentprov-mark-%d" % os.getpid())
+            if mark.startswith(self._prefix) and place.is_dir():
+                return mark
+        return None
+
     def _settle(self) -> None:
+        """Hear what is still queued: events come in order, so the last is one of our own."""
+        if self._mark is None or not self._leave_mark(self._mark):
+            self._wait_for_quiet()
+        elif not self._marked.wait(_SETTLE_SECONDS):
+            self._gap("file-events-late", self._now(), "events were still queued at the end")
+
+    @staticmethod
+    def _leave_mark(mark: bytes) -> bool:
+        try:
+            os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            os.unlink(mark)
+        except OSError:
+            return False
+        return True
+
+    def _wait_for_quiet(self) -> None:
         quiet = threading.Event()
         before = -1
         for _ in range(10):
@@ -207,6 +235,9 @@ class Watcher:
 
     def _count(self, place: bytes, moment: str) -> None:
         if not place.startswith(self._prefix):
+            return
+        if place == self._mark:
+            self._marked.set()
             return
         if any((place + b"/").startswith(ignored) for ignored in self._ignored):
             return

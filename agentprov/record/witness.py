@@ -14,13 +14,14 @@ from datetime import datetime
 from typing import Any
 
 from agentprov.formats.exchange import Exchange, ToolCall, line_mac
-from agentprov.formats.facts import AgentReport, Edit, Gap, ModelUse
+from agentprov.formats.facts import AgentReport, Asked, Edit, Gap, ModelUse
 from agentprov.record.transforms import is_distinctive, squeezed, text_keys
 from agentprov.record.versions import instant
 
 NAMELESS_SERVED = "the answer names no model"
 _MAX_SENTENCES = 100
 _MAX_SAID = 200_000
+_COMMAND_ARGUMENTS = ("command", "cmd")
 
 
 def merge(
@@ -60,6 +61,7 @@ def merge(
         wire_complete=seen and not unheard and len(wire.said) <= _MAX_SAID,
         contradictions=(*report.contradictions, *dict.fromkeys(contradictions))[:_MAX_SENTENCES],
         said=tuple(wire.said.items())[:_MAX_SAID],
+        asked=tuple(wire.others),
         said_key=key.hex(),
     )
 
@@ -74,6 +76,7 @@ class _Wire:
     calls: dict[str, ToolCall] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
+    others: list[Asked] = field(default_factory=list)
 
     def take(
         self,
@@ -95,7 +98,11 @@ class _Wire:
             self.calls[call.id] = call
             for text in _texts_in(call.arguments):
                 self._say(text, key, exchange.started)
-            for edit in edits_of(call, cwd):
+            edits = edits_of(call, cwd)
+            if not edits:
+                texts = tuple(_commands_in(call.arguments))
+                self.others.append(Asked(exchange.started, until, texts))
+            for edit in edits:
                 self._say(edit.text, key, exchange.started)
                 self._write(
                     replace(
@@ -163,6 +170,20 @@ def _texts_in(arguments: str) -> Iterator[str]:
             todo += one.values()
         elif isinstance(one, list):
             todo += one
+
+
+def _commands_in(arguments: str) -> Iterator[str]:
+    """Give the command lines in a call's arguments, whole: words of a list are one line."""
+    try:
+        value: Any = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return
+    for name in _COMMAND_ARGUMENTS if isinstance(value, dict) else ():
+        line = value.get(name)
+        if isinstance(line, list):
+            line = " ".join(word for word in line if isinstance(word, str))
+        if isinstance(line, str):
+            yield line
 
 
 def _succeeded(exchange: Exchange) -> bool:

@@ -140,15 +140,20 @@ class FileKey:
         return key.sign(pae)
 
 
-def create(path: Path, passphrase: bytes | None = None) -> bool:
-    """Make a new P-256 key at a path, unless there is one; say whether this call made it.
+def create(
+    path: Path,
+    passphrase: bytes | None = None,
+    *,
+    algorithm: public.Algorithm = "ecdsa-p256-sha256",
+) -> bool:
+    """Make a new key at a path, unless there is one; say whether this call made it.
 
     With a passphrase it is an OpenSSH file, which guards better than PKCS#8 does.
 
     The whole key is written aside and then linked into place, so that of two processes that
     race one wins and both use its key, and nobody ever reads half a key. Raises KeyUnusable.
     """
-    pem = private_key.new_pem(passphrase)
+    pem = private_key.new_pem(passphrase, algorithm)
     try:
         files.private_directory(path.parent)
         _require_private(os.lstat(path.parent), path.parent)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from agentprov.sign import public
+
     PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey
 
 PKCS8 = b"-----BEGIN PRIVATE KEY-----"
@@ -151,15 +153,21 @@ def open_key(file: KeyFile, passphrase: bytes | None = None) -> PrivateKey:
     raise KeyKindRefused(f"{file.place} holds another kind of key; {_ONLY}", hint=_MAKE)
 
 
-def new_pem(passphrase: bytes | None = None) -> bytes:
-    """Make a P-256 key: PKCS#8 PEM, or with a passphrase an OpenSSH file, which guards it better.
+def new_pem(
+    passphrase: bytes | None = None, algorithm: public.Algorithm = "ecdsa-p256-sha256"
+) -> bytes:
+    """Make a key: PKCS#8 PEM, or with a passphrase an OpenSSH file, which guards it better.
 
     OpenSSH derives with bcrypt; PKCS#8, as the libraries write it, with 2,048 rounds of PBKDF2.
     """
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-    key = ec.generate_private_key(ec.SECP256R1())
+    key: EllipticCurvePrivateKey | Ed25519PrivateKey
+    if algorithm == "ed25519":
+        key = ed25519.Ed25519PrivateKey.generate()
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
     if passphrase is None:
         return key.private_bytes(
             serialization.Encoding.PEM,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentprov.verify.finding import Finding, Verdict
 from agentprov.verify.judge import Case, Judgement, judge
+from agentprov.verify.local_log import LogFacts
 from agentprov.verify.output import verdict_json
 from agentprov.verify.record import Record
 from agentprov.verify.signatures import Verified
@@ -15,6 +16,7 @@ __all__ = [
     "CommitFacts",
     "Finding",
     "Judgement",
+    "LogFacts",
     "PathDiff",
     "Record",
     "TrustRoot",

@@ -16,6 +16,7 @@ from agentprov.formats.names import path_label
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.schema import instant
+from agentprov.verify import times
 from agentprov.verify.finding import ApprovalRef, Finding, PlanRef, Problem, finding
 from agentprov.verify.people import who
 from agentprov.verify.record import Entry
@@ -80,10 +81,12 @@ def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> No
             for name, digest in view.reviewed
             if name == "generation-attestation" and digest in started
         ]
-        if any(instant(time) > instant(view.decided_at) for time in begun):
+        if any(times.is_before(entry, view.decided_at, time) for time in begun):
             entry.blame(
                 "approval-before-work", f"it was decided at {view.decided_at}, before the session"
             )
+        for problem in times.contradictions(entry, as_of):
+            entry.blame(problem.code, problem.message)
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,14 @@ def decisions(
 
 
 def _decided(entry: Entry) -> tuple[datetime, bool, str]:
-    """Order decisions; of two at the same time the rejection counts as the newer one."""
-    view = _view(entry)
-    return instant(view.decided_at), view.decision == "REJECTED", entry.payload_sha256 or ""
+    """Order decisions; of two at the same time the rejection counts as the newer one.
+
+    A trusted time can make a decision older, never newer: anybody can have an old one stamped.
+    """
+    view, proven = _view(entry), times.of(entry)
+    declared = instant(view.decided_at)
+    at = min(declared, proven.at) if proven else declared
+    return at, view.decision == "REJECTED", entry.payload_sha256 or ""
 
 
 def _view(entry: Entry) -> ApprovalView:
@@ -179,6 +187,7 @@ def _ref(entry: Entry, view: ApprovalView, valid: bool) -> ApprovalRef:
         not_after=view.not_after,
         valid=valid,
         partial=view.partial,
+        proven=times.of(entry),
     )
 
 

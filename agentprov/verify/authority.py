@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from agentprov.formats.digest import is_weak
 from agentprov.formats.names import BUILDER_PREFIX
@@ -11,6 +12,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
 from agentprov.formats.vocabulary import BASES, Basis
+from agentprov.verify import times
 from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import HUMAN_ROLES, TrustedSigner
@@ -40,11 +42,12 @@ def cap(builder: str) -> Basis:
     return CAPS.get(name, "reported") if builder.startswith(BUILDER_PREFIX) else "reported"
 
 
-def judge(entry: Entry) -> None:
+def judge(entry: Entry, as_of: datetime) -> None:
     """Add what is wrong with who says this, and with how they say they know it.
 
     Where several trusted keys signed, those that may say this speak, and the signatures of the
-    others are dropped: they neither spoil the good ones nor stand in for them.
+    others are dropped: they neither spoil the good ones nor stand in for them. `as_of` is the
+    time of judging.
     """
     if entry.statement is None:
         return
@@ -53,7 +56,10 @@ def judge(entry: Entry) -> None:
         entry.blame("predicate-unknown", f"no rule here for {statement.predicate_type}")
         return
     complaints = {
-        digest: list(_why_not(entry, statement.kind, signed.signer))
+        digest: [
+            *_why_not(entry, statement.kind, signed.signer),
+            *times.why_not(signed.signer, times.first(signed), as_of),
+        ]
         for digest, signed in entry.signatures.items()
     }
     authorised = {

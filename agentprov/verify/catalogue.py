@@ -27,6 +27,11 @@ _ASK = "Ask whoever recorded this for the original record, and find out who chan
 _FETCH = "Fetch the records (`agentprov sync --no-push`), or ask who recorded it."
 _RECORDER = "Do not trust this recorder's key until it is known how this came to be signed."
 
+_LOG = (
+    "Find out what removed or replaced the log (a restored copy?); "
+    "then `agentprov checkpoint accept`."
+)
+
 CATALOGUE: Mapping[str, Kind] = {
     "trust-empty": Kind(
         16, "error", "Commit .agentprov/trust.yaml, or run `agentprov init` to make a key."
@@ -107,6 +112,9 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "policy-coverage": Kind(13, "error", "Have it recorded, or reviewed and approved by a person."),
     "policy-plan": Kind(13, "error", "Sign a plan before work starts: `agentprov plan sign`."),
+    "policy-time": Kind(
+        19, "error", "Have it signed again with a timestamp: `--tsa URL` (docs/howto/time.md)."
+    ),
     "policy-approvals": Kind(13, "error", "Have it approved: `agentprov approve`."),
     "approval-before-work": Kind(15, "error", "Have the change reviewed as it is now."),
     "approval-elsewhere": Kind(15, "error", "Have the change reviewed in this repository."),
@@ -124,6 +132,35 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "agent-origin-lines": Kind(
         13, "warning", "Read these lines, and find out what in the agent wrote them."
+    ),
+    "timestamp-invalid": Kind(19, "error", _ASK),
+    "timestamp-differs": Kind(19, "error", _ASK),
+    "timestamp-outside-validity": Kind(
+        19, "error", "Have it stamped by an authority whose certificate is valid."
+    ),
+    "timestamp-authority-invalid": Kind(
+        16, "error", "Correct the chain under /timestampAuthorities in trust.yaml: leaf first."
+    ),
+    "time-contradicted": Kind(
+        19, "error", "Find out which clock was wrong; have it signed again with the right time."
+    ),
+    "signer-expired": Kind(
+        18, "error", "Have it signed with a current key, or stamped while the key is valid."
+    ),
+    "signer-not-yet-valid": Kind(
+        18, "error", "Find out who used the key before it counted; have it signed again."
+    ),
+    "signer-compromised": Kind(
+        18, "error", "Have it read again, and signed by somebody whose key is good."
+    ),
+    "log-rollback": Kind(19, "error", _LOG),
+    "log-gone": Kind(
+        19, "warning", "Nothing, if this clone was made anew; else find out what removed it all."
+    ),
+    "log-split-view": Kind(19, "error", _LOG),
+    "log-damaged": Kind(19, "error", _LOG),
+    "log-inclusion-missing": Kind(
+        19, "warning", "See the session's gaps; without one there, find out who removed the entry."
     ),
     "plan-expired-since": Kind(18, "note", "Nothing; the plan was valid when the session began."),
     "hidden-plan-content": Kind(13, "warning", "Read the plan with `agentprov plan show`."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from agentprov.formats.predicates.approval import ApprovalView
@@ -18,10 +18,10 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
+from agentprov.verify import times
 from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry, View
-
-CLOCK_SLACK = timedelta(minutes=5)
+from agentprov.verify.times import CLOCK_SLACK
 
 
 @dataclass
@@ -72,15 +72,15 @@ def _index(entries: Iterable[Entry]) -> Mapping[str, Entry]:
 
 def _judge_one(entry: Entry, as_of: datetime) -> None:
     view = entry.view
-    times: tuple[str, ...] = ()
+    spoken: tuple[str, ...] = ()
     if isinstance(view, PlanView):
-        times = (view.declared_at,)
+        spoken = (view.declared_at,)
     elif isinstance(view, OpenView):
-        times = (view.started,)
+        spoken = (view.started,)
     elif isinstance(view, CloseView):
-        times = (view.started, view.finished)
+        spoken = (view.started, view.finished)
     elif isinstance(view, ApprovalView):
-        times = (view.decided_at,)
+        spoken = (view.decided_at,)
     if isinstance(view, OpenView | CloseView) and view.gaps:
         _remark(entry, "session-gaps", f"the recorder was blind to something, {view.gaps} times")
     if isinstance(view, CloseView) and view.contradictions:
@@ -96,9 +96,11 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
                 "agent-origin-lines",
                 f"{count} lines of {path!r} were put there by the agent; no model said them",
             )
-    for time in times:
+    for time in spoken:
         if instant(time) > as_of + CLOCK_SLACK:
             entry.blame("time-in-future", f"it speaks of {time}, which is still to come")
+    for problem in times.contradictions(entry, as_of):
+        entry.blame(problem.code, problem.message)
 
 
 def _judge_places(session: _Session) -> None:
@@ -181,7 +183,7 @@ def _judge_open(entry: Entry, index: Mapping[str, Entry], as_of: datetime) -> No
         entry.blame("plan-signature-differs", f"{plan.name!r} carries another signature now")
     if plan.sha256 != view.plan_sha256:
         entry.blame("plan-differs", f"the session read other bytes than {plan.name!r} as signed")
-    if instant(plan.declared_at) > instant(view.started):
+    if times.is_after(plan, found.signatures.get(signature), view.started):
         entry.blame("plan-after-session", f"{plan.name!r} was signed after the session began")
     if plan.repository is not None and plan.repository != view.repository:
         entry.blame("plan-elsewhere", f"{plan.name!r} is a plan for {plan.repository}")

@@ -9,7 +9,7 @@ that were meant for the commit are the reasons, and count.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentprov.formats.names import label_path
@@ -17,7 +17,7 @@ from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals
+from agentprov.verify import approvals, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -31,7 +31,7 @@ from agentprov.verify.finding import (
 )
 from agentprov.verify.record import Entry
 from agentprov.verify.subjects import CommitFacts
-from agentprov.verify.trust import TrustRoot
+from agentprov.verify.trust import TrustedKey, TrustRoot
 
 
 @dataclass
@@ -71,8 +71,12 @@ def judge(
     required: frozenset[str],
     trust: TrustRoot,
     around: Surroundings,
+    still: Callable[[TrustedKey, str], bool] = lambda _key, _commit: True,
 ) -> Report:
-    """Judge every commit, then the records that were named, then what else was found there."""
+    """Judge every commit, then the records that were named, then what else was found there.
+
+    `still` says whether a key's signature on a commit itself counts.
+    """
     meant, elsewhere = _meant_for(entries)
     deciding = [
         entry for entry in entries if entry.statement and isinstance(entry.view, ApprovalView)
@@ -87,7 +91,7 @@ def judge(
         candidates = meant.get(facts.oid, [])
         holding = [entry for entry in candidates if _speaks_for(entry, facts.oid)]
         report.accepted.extend(holding)
-        verdict = _verdict(facts.oid, _coverage(holding, facts, trust), holding)
+        verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
         decided = (
             approvals.decisions(facts, deciding, holding, verdict.plans, around)
             if deciding
@@ -173,11 +177,17 @@ def _differs(change: ChangeView, facts: CommitFacts) -> bool:
     return real is not None and real.new_blob is not None and real.new_blob != change.blob
 
 
-def _coverage(holding: Sequence[Entry], facts: CommitFacts, trust: TrustRoot) -> Coverage:
+def _coverage(
+    holding: Sequence[Entry],
+    facts: CommitFacts,
+    trust: TrustRoot,
+    still: Callable[[TrustedKey, str], bool],
+) -> Coverage:
     if holding:
         return "covered"
     signer = next((key for key in trust.keys if key.spki == facts.signed_by), None)
-    return "human" if signer is not None and signer.may("human") else "uncovered"
+    human = signer is not None and signer.may("human") and still(signer, facts.oid)
+    return "human" if human else "uncovered"
 
 
 def _missing(coverage: Coverage, facts: CommitFacts, required: bool) -> list[Finding]:
@@ -262,5 +272,6 @@ def _plans(generation: Entry) -> Iterator[tuple[str, PlanRef]]:
                         statement_sha256=statement_sha256,
                         signer=signed.signer.person,
                         declared_at=view.declared_at,
+                        proven=times.first(signed),
                     ),
                 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from agentprov.formats.evidence import TrustedTime
 from agentprov.verify.catalogue import CATALOGUE, EXIT_ORDER, Severity
 
 Coverage = Literal["covered", "human", "uncovered"]
@@ -70,20 +71,25 @@ class GenerationRef(NamedTuple):
 
 
 class PlanRef(NamedTuple):
-    """A plan statement that holds and stands behind a commit."""
+    """A plan statement that holds and stands behind a commit.
+
+    `proven` is when its signature is first known to have existed.
+    """
 
     name: str
     sha256: str
     statement_sha256: str
     signer: str
     declared_at: str
+    proven: TrustedTime | None = None
 
 
 class ApprovalRef(NamedTuple):
     """What a person decided about a commit.
 
     `valid` says whether it stands: signed by a reviewer, unexpired, and that person's newest.
-    `partial` says that not all of the change was shown.
+    `partial` says that not all of the change was shown; `proven` is when the signature is first
+    known to have existed.
     """
 
     sha256: str
@@ -94,6 +100,7 @@ class ApprovalRef(NamedTuple):
     not_after: str | None
     valid: bool
     partial: bool
+    proven: TrustedTime | None = None
 
 
 class CommitVerdict(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agentprov.errors import MalformedInput
@@ -22,16 +23,19 @@ from agentprov.verify import (
     authority,
     chain,
     coverage,
+    local_log,
     not_proven,
     record,
     retirement,
     subjects,
+    times,
 )
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
+from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Entry, Record
 from agentprov.verify.subjects import CommitFacts
-from agentprov.verify.trust import TrustRoot
+from agentprov.verify.trust import TrustedKey, TrustRoot
 
 if TYPE_CHECKING:
     from agentprov.formats.review import Change
@@ -45,7 +49,8 @@ class Case:
     `commits` are those to judge, and those that named bundles describe, where git has them.
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
     ending in Z. `plan_content` gives a plan's bytes where they are at hand, `review_material`
-    what a reviewer was to be shown; `around` is what git knows around approvals.
+    what a reviewer was to be shown; `around` is what git knows around approvals, `log` what is
+    known of the log of this machine, where one is kept.
     """
 
     target: str
@@ -57,6 +62,7 @@ class Case:
     plan_content: Callable[[PlanView], bytes | None] = lambda _: None
     review_material: Callable[[ApprovalView], Change | None] = lambda _: None
     around: Surroundings = field(default_factory=Surroundings)
+    log: LogFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ def judge(
     Does not decide which commits to judge, which trust root applies, or what policy says.
     """
     findings: list[Finding] = []
+    as_of = instant(case.as_of)
 
     # 1. The trust root must name at least one signer.
     if not case.trust.signers:
@@ -90,10 +97,10 @@ def judge(
 
     # 5. The signer may say this, and may claim to know it in this way.
     for entry in entries:
-        authority.judge(entry)
+        authority.judge(entry, as_of)
 
     # 6-7. One statement for one place; plan, sessions and generations fit together.
-    chain.judge(entries, instant(case.as_of))
+    chain.judge(entries, as_of)
 
     # 7b. Who has retired speaks for what was before that.
     if any(signer.retired is not None for signer in case.trust.signers):
@@ -103,14 +110,18 @@ def judge(
     _compare_with_git(entries, case.commits)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
-    approvals.judge(entries, case.around, instant(case.as_of))
+    approvals.judge(entries, case.around, as_of)
     for entry in entries:
         # Others are many where much was reviewed, and making a review again takes long.
         if entry.named or _decides(entry, case):
             _compare_review(entry, case.review_material)
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
-    report = coverage.judge(entries, case.commits, case.required, case.trust, case.around)
+    still = _still_trusted(case, as_of)
+    report = coverage.judge(entries, case.commits, case.required, case.trust, case.around, still)
+
+    # The log that this machine keeps of what it signed fits what was accepted.
+    findings += local_log.judge(case.log, report.accepted)
 
     # 10. Say what all this does not prove.
     unproven = not_proven.collect(report.accepted, report.decided, case.trust)
@@ -125,6 +136,18 @@ def judge(
         as_of=case.as_of,
     )
     return Judgement(verdict, tuple(report.accepted))
+
+
+def _still_trusted(case: Case, as_of: datetime) -> Callable[[TrustedKey, str], bool]:
+    """Say whether a key's signature on a commit itself counts; no trusted time comes with one."""
+
+    def still(key: TrustedKey, commit: str) -> bool:
+        retired = key.retired
+        return not list(times.why_not(key, None, as_of)) and (
+            retired is None or case.around.is_ancestor(commit, retired.after) is True
+        )
+
+    return still
 
 
 def _compare_with_git(entries: Sequence[Entry], commits: Sequence[CommitFacts]) -> None:

@@ -10,6 +10,7 @@ from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import OpenView
+from agentprov.verify import times
 from agentprov.verify.finding import Unproven
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import UNGUARDED, TrustRoot
@@ -47,11 +48,14 @@ def _all(entries: Sequence[Entry], trust: TrustRoot) -> Iterator[Unproven]:
             "whatever reaches a prompt can steer a model; records show what came, not why",
             "reported",
         )
-        yield Unproven(
-            "when any of this happened",
-            "times are the recorder's own clock; no timestamp authority was asked",
-            "observed",
-        )
+        untimed = sum(times.of(entry) is None for entry in entries)
+        if untimed:
+            yield Unproven(
+                "when any of this happened",
+                "times are the signer's own clock; no timestamp of a trusted authority stands "
+                f"beside {untimed} of {len(entries)} statements",
+                "observed",
+            )
     yield Unproven(
         "that no record was deleted",
         "a missing record shows only through a commit's trailer or a session's closing statement",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentprov.formats.evidence import TrustedTime
 from agentprov.verify.finding import ApprovalRef, CommitVerdict, Verdict
 
 SCHEMA = "agentprov-verify/1"
@@ -64,6 +65,7 @@ def _commit(verdict: CommitVerdict) -> dict[str, Any]:
                 "statement": {"sha256": item.statement_sha256},
                 "signer": item.signer,
                 "signedAt": item.declared_at.removesuffix("Z") + "+00:00",
+                "trustedTime": _time(item.proven),
             }
             for item in verdict.plans
         ],
@@ -84,4 +86,9 @@ def approval_json(approval: ApprovalRef) -> dict[str, Any]:
         ),
         "valid": approval.valid,
         "partial": approval.partial,
+        "trustedTime": _time(approval.proven),
     }
+
+
+def _time(proven: TrustedTime | None) -> dict[str, str] | None:
+    return {"at": proven.at.isoformat(), "authority": proven.authority} if proven else None

@@ -17,6 +17,7 @@ from agentprov.verify.people import who
 
 Mode = Literal["observe", "enforce"]
 COVERAGES = ("covered", "human")
+TIMED = ("plan", "approval")
 _REASONS = frozenset({"approval-void", "approval-expired", "approval-by-author"})
 
 
@@ -30,7 +31,11 @@ class Approvals:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy as it was read. `require_plan` asks for a signed plan behind what agents made."""
+    """A policy as it was read.
+
+    `require_plan` asks for a signed plan behind what agents made; `timed` are the kinds of
+    statements (plan, approval) that count with a trusted time only.
+    """
 
     mode: Mode
     sha256: str
@@ -38,6 +43,7 @@ class Policy:
     coverage: frozenset[str] | None = None
     require_plan: bool = False
     approvals: Approvals | None = None
+    timed: frozenset[str] = frozenset()
 
 
 def parse(document: Any, *, sha256: str, source: str) -> Policy:
@@ -63,6 +69,7 @@ def parse(document: Any, *, sha256: str, source: str) -> Policy:
             if approvals
             else None
         ),
+        timed=frozenset(required.get("trustedTime", ())),
     )
 
 
@@ -107,17 +114,25 @@ def _missing(policy: Policy, commit: CommitVerdict) -> Iterator[Problem]:
             "policy-plan",
             f"no signed plan stands behind what session {unplanned[0]}{others} made",
         )
+    if "plan" in policy.timed:
+        for plan in commit.plans:
+            if plan.proven is None:
+                yield Problem("policy-time", f"no trusted time says when {plan.name!r} was signed")
     if policy.approvals is not None:
-        yield from _approvals(policy.approvals, commit)
+        yield from _approvals(policy.approvals, commit, timed="approval" in policy.timed)
 
 
-def _approvals(wanted: Approvals, commit: CommitVerdict) -> Iterator[Problem]:
+def _approvals(wanted: Approvals, commit: CommitVerdict, *, timed: bool) -> Iterator[Problem]:
     standing = [item for item in commit.approvals if item.valid]
     for item in standing:
         if item.decision != "approved":
             yield Problem("policy-approvals", f"{item.signer} rejected it")
             return
-    people = {who(item.signer) for item in standing if not item.partial}
+    whole = [item for item in standing if not item.partial]
+    people = {who(item.signer) for item in whole if item.proven or not timed}
+    for item in whole:
+        if who(item.signer) not in people:
+            yield Problem("policy-time", f"no trusted time says when {item.signer} decided")
     authors = {who(plan.signer) for plan in commit.plans}
     note = ""
     if wanted.not_author and people & authors:
@@ -143,6 +158,7 @@ _DOCUMENT = schema.members(
             {
                 "coverage": schema.array(schema.one_of(COVERAGES), least=1, most=len(COVERAGES)),
                 "plan": schema.one_of(("signed",)),
+                "trustedTime": schema.array(schema.one_of(TIMED), least=1, most=len(TIMED)),
                 "approvals": schema.members(
                     {"people": schema.integer(least=1, most=100)},
                     {"notPlanAuthor": schema.boolean},

@@ -130,7 +130,17 @@ def _merge(entry: Entry, record: Record, verified: Verified[Statement]) -> None:
         entry.sources.append(record.source)
     entry.named = entry.named or record.named
     entry.anchors |= _anchors([record.anchor])
-    entry.signatures.setdefault(verified.signature_sha256, verified)
+    known = entry.signatures.get(verified.signature_sha256)
+    # A copy of the same signature may carry an earlier proof of its time.
+    if known is None or _is_earlier(verified, known):
+        entry.signatures[verified.signature_sha256] = verified
+        if entry.statement is known:
+            entry.statement = verified
+
+
+def _is_earlier(one: Verified[Statement], other: Verified[Statement]) -> bool:
+    """Say whether the first proves an earlier time than the second does, if that proves any."""
+    return bool(one.times) and (not other.times or one.times[0].at < other.times[0].at)
 
 
 def _anchors(values: Iterable[str | None]) -> set[str]:

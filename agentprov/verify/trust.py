@@ -297,9 +297,16 @@ def _sigstore(
     return tuple(roots.values())
 
 
-def document(keys: Iterable[TrustedKey]) -> dict[str, Any]:
-    """Give the document that `parse` reads back as these keys."""
-    return {"schema": SCHEMA, "keys": [entry(key) for key in keys]}
+def document(
+    keys: Iterable[TrustedKey], timestamps: Iterable[TimestampAuthority] = ()
+) -> dict[str, Any]:
+    """Give the document that `parse` reads back as these keys and timestamp authorities."""
+    named = [{"name": item.name, "chain": item.chain.decode("ascii")} for item in timestamps]
+    return {
+        "schema": SCHEMA,
+        "keys": [entry(key) for key in keys],
+        **({"timestampAuthorities": named} if named else {}),
+    }
 
 
 def entry(key: TrustedKey) -> dict[str, Any]:

@@ -624,7 +624,7 @@ def test_where_only_ancestors_may_read_the_recorder_lends_its_eyes(
     monkeypatch.setattr(tree, "_only_ancestors_read", lambda: True)
     lent: list[bool] = []
     lend = tree.memory.lend
-    monkeypatch.setattr(tree.memory, "lend", lambda end: lent.append(lend(end)) or lent[-1])
+    monkeypatch.setattr(tree.memory, "lend", lambda *given: lent.append(lend(*given)) or lent[-1])
     ran = attribute(writer, "burst", 500, top=top, scratch=scratch)
     assert ran.named() == {f"f{i:05d}" for i in range(500)}
     assert ran.attributed.complete
@@ -728,3 +728,26 @@ def test_a_created_file_that_an_outsider_takes_away_at_once_is_no_proof_for_othe
     assert len(list(top.parent.glob("taken*"))) > 0
     os.rename(top.parent / "taken0", top / "elsewhere")
     assert "elsewhere" not in {os.fsdecode(path) for path in ran.judged("elsewhere").paths}
+
+
+def test_every_opening_names_its_process_and_whose_child_it_was(top: Path, scratch: Path) -> None:
+    """Also when the parent is gone by the time that the child writes again."""
+    script = "echo own > own; sh -c 'echo one > child; (sleep 0.3; echo two >> late) & '; sleep 0.6"
+    ran = shell(script, top, scratch)
+    known = ran.attributed
+
+    def lines(name: str) -> list[bytes]:
+        path = os.fsencode(top / name)
+        (at,) = {one.process for one in known.openings if one.path == path}
+        found = []
+        while at is not None and at in known.processes:
+            found.append(known.processes[at].line.split(b"\x1f")[-1])
+            if at.pid == known.root:
+                return found
+            at = known.processes[at].parent
+        return [*found, b"lost"]
+
+    assert lines("own") == [script.encode()]
+    assert [line[:8] for line in lines("child")] == [b"echo one", script.encode()[:8]]
+    # Its parent had ended before it was first seen: nobody knows whose child it was.
+    assert lines("late")[-1] == b"lost"

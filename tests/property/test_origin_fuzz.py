@@ -38,6 +38,7 @@ def _tell(setting: Setting) -> Counter[str]:
         pytest.param(Setting(versions=False, attribution=False), id="no-versions"),
         pytest.param(Setting(second=1.0), id="two-sessions"),
         pytest.param(Setting(malice=0.3), id="malice"),
+        pytest.param(Setting(malice=0.3, lost_processes=0.2), id="malice-and-lost-processes"),
     ],
 )
 def test_no_line_is_given_to_the_wrong_hand(setting: Setting) -> None:
@@ -51,11 +52,12 @@ def test_no_line_is_given_to_the_wrong_hand(setting: Setting) -> None:
 def test_little_stays_unknown_with_all_witnesses() -> None:
     tally = _tell(Setting())
     print(f"unknown: {100 * tally['unknown'] / tally['lines']:.2f} % of {tally['lines']} lines")
-    assert tally["unknown"] < tally["lines"] * 0.06
+    assert tally["unknown"] < tally["lines"] * 0.03
 
 
 def test_what_an_agent_slips_in_is_its_own() -> None:
     tally = _tell(Setting(malice=0.3, second=0.0))
+    assert tally["beside"] > 20
     assert tally["agent as agent"] > 0.9 * sum(
         count for kind, count in tally.items() if kind.startswith("agent as ")
     )

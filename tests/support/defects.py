@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentprov import attest
 from agentprov.attest import Limits
+from agentprov.formats import bundle as bundles
 from agentprov.formats import canonical, names
 from agentprov.formats.bundle import key_hint
+from agentprov.formats.evidence import Evidence, TimestampAuthority
 from agentprov.formats.facts import Material
 from agentprov.formats.names import LOCAL_WRAPPER
 from agentprov.formats.statement import Statement
 from agentprov.verify.subjects import CommitFacts
-from agentprov.verify.trust import TrustRoot
+from agentprov.verify.trust import Compromised, TrustRoot
 from support.story import (
     FILES,
     HUMAN,
@@ -732,3 +735,101 @@ def trust_without_keys() -> Vector:
         told, lines, commit, 16, "trust-empty", "signer-unknown", "provenance-missing",
         "record-missing", trust=TrustRoot((), made_up("trust"), "trust.json"),
     )  # fmt: skip
+
+
+STAMPS = Path(__file__).resolve().parents[1] / "data" / "timestamps"
+
+
+def stamped(line: bytes, *names: str) -> bytes:
+    """Put timestamps of tests/data/timestamps beside a signature."""
+    stamps = tuple((STAMPS / f"{name}.tsr").read_bytes() for name in names)
+    return bundles.encode(replace(bundles.parse(line), evidence=Evidence(timestamps=stamps)))
+
+
+def timed_trust(human: Mapping[str, Any] | None = None) -> TrustRoot:
+    """Trust the story's keys and one authority; `human` changes what is said of the person's."""
+    chain = (STAMPS / "chain.pem").read_bytes()
+    root = trust_of(timestamps=(TimestampAuthority("our-tsa", chain),))
+    keys = [replace(key, **(human or {})) if "human" in key.roles else key for key in root.keys]
+    return replace(root, keys=tuple(keys))
+
+
+def timed(about: str, stamp: str | None, human: Mapping[str, Any] | None = None) -> Vector:
+    # Shown by another viewer, so that the signature that was stamped outlives changes of ours.
+    shown = attest.Presentation("another-viewer/1", made_up("shown"), "terminal")
+    told, lines, commit = story(plan={"presentation": shown})
+    if stamp is not None:
+        lines["plan"] = stamped(lines["plan"], stamp)
+    return Vector(about, told, lines, [commit], trust=timed_trust(human))
+
+
+def fails(vector: Vector, exit_code: int, *errors: str) -> Vector:
+    missing = ("provenance-missing", "record-missing")
+    return replace(vector, exit_code=exit_code, errors=(*errors, *missing), coverage="uncovered")
+
+
+@case
+def valid_with_a_timestamp() -> Vector:
+    return timed("The plan carries the timestamp of a trusted authority.", "plan-10-30")
+
+
+@case
+def valid_with_a_strangers_timestamp() -> Vector:
+    about = (
+        "The plan carries a timestamp by an authority that calls itself as ours does; it is left"
+    )
+    return timed(f"{about} aside.", "stranger")
+
+
+@case
+def timestamp_of_another_signature() -> Vector:
+    about = "Our authority stamped other bytes than this plan's signature."
+    return fails(timed(about, "other-signature"), 19, "timestamp-differs", "plan-missing")
+
+
+@case
+def timestamp_altered() -> Vector:
+    vector = timed("The last bit of the authority's signature is flipped.", "plan-10-30")
+    bundle = bundles.parse(vector.lines["plan"])
+    (stamp,) = bundle.evidence.timestamps
+    altered = Evidence(timestamps=(stamp[:-1] + bytes([stamp[-1] ^ 1]),))
+    vector.lines["plan"] = bundles.encode(replace(bundle, evidence=altered))
+    return fails(vector, 19, "timestamp-invalid", "plan-missing")
+
+
+@case
+def plan_backdated() -> Vector:
+    about = (
+        "The plan says that it is of 10:30; our authority saw its signature at 10:50, not before."
+    )
+    return fails(timed(about, "plan-10-50"), 15, "plan-after-session", "time-contradicted")
+
+
+@case
+def key_compromised() -> Vector:
+    about = "The person's key is not believed since a time that lies after all that the plan says."
+    human = {"compromised": Compromised("2026-11-24T11:00:00Z", "laptop stolen")}
+    return fails(timed(about, None, human), 18, "signer-compromised")
+
+
+@case
+def valid_before_the_key_was_compromised() -> Vector:
+    about = (
+        "The person's key is not believed since 11:00; our authority saw the signature at 10:30."
+    )
+    human = {"compromised": Compromised("2026-11-24T11:00:00Z", "laptop stolen")}
+    return timed(about, "plan-10-30", human)
+
+
+@case
+def key_expired() -> Vector:
+    about = (
+        "The person's key counts until 11:00, it is 12:00, and nothing shows the signature's age."
+    )
+    return fails(timed(about, None, {"not_after": "2026-11-24T11:00:00Z"}), 18, "signer-expired")
+
+
+@case
+def valid_before_the_key_expired() -> Vector:
+    about = "The person's key counts until 11:00; our authority saw the signature at 10:30."
+    return timed(about, "plan-10-30", {"not_after": "2026-11-24T11:00:00Z"})

@@ -15,7 +15,9 @@ from datetime import datetime
 from difflib import SequenceMatcher
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
-from agentprov.record.origins import Account, Circumstances, Moves, ranges
+from agentprov.record.accounts import Account, Circumstances, Hand, Moves, Opened
+from agentprov.record.neighbours import Neighbours
+from agentprov.record.origins import ranges
 from agentprov.record.versions import Version
 
 _SHORT = ("}", "", "    pass", ")", "else:", "    return None", "import os", "end", "# ---")
@@ -47,6 +49,7 @@ class Session:
     unseen: set[str] = field(default_factory=set)
     whole: bool = True
     old_names: dict[str, str] = field(default_factory=dict)
+    openings: dict[str, list[Opened]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Setting:
     attribution: bool = True
     versions: bool = True
     loss: float = 0.0
+    lost_processes: float = 0.0
     malice: float = 0.02
     second: float = 0.04
     people: float = 0.22
@@ -352,6 +356,14 @@ class Story:
             self.now += self.random.randint(5, 400)
             self._tamper_now(session, path)
 
+    def _tamper_beside(self, session: Session) -> None:
+        """While a command runs, the agent itself rewrites a file that is about to be committed."""
+        path = self._some()
+        if path is not None and self.random.random() < self.setting.malice:
+            self.now += self.random.randint(5, 400)
+            self.tally["beside"] += 1
+            self._tamper_now(session, path)
+
     def _tamper_now(self, session: Session, path: str) -> None:
         self.serial += 1
         self.files[path].append(Line(f"backdoor_{self.serial}()", f"agent{session.name}"))
@@ -371,22 +383,28 @@ class Story:
                 for index, line in enumerate(lines):
                     if "=" in line.text and self.random.random() < 0.3:
                         lines[index] = Line(line.text.replace(" = ", "  =  "), author)
-                self._saw(path, by=session)
+                self._saw(path, by=session, hand="command")
             elif kind < 0.6:
                 made = [self._line(author) for _ in range(self.random.randint(1, 5))]
                 for line in made:
                     line.author = "either" if self._is_common(path, line.text) else author
                 lines += made
-                self._saw(path, by=session)
+                self._saw(path, by=session, hand="command")
+                if self.random.random() < 0.3:
+                    # It had the file open all along.
+                    self.now += self.random.randint(5, 300)
+                    lines.append(Line(f"logged_{self.serial}_{len(lines)}", author))
+                    self._saw(path, by=session, opened=False)
             elif kind < 0.7:
                 self._rename(path, session)
             elif kind < 0.8:
                 del self.files[path]
-                self._saw(path, by=session)
+                self._saw(path, by=session, hand="command")
             else:
                 new = self._new_path()
                 self.files[new] = [self._line(author) for _ in range(self.random.randint(1, 20))]
-                self._saw(new, by=session)
+                self._saw(new, by=session, hand="command")
+            self._tamper_beside(session)
         self.now += self.random.randint(100, 500)
         session.commands.append(CommandWindow(stamp(start), stamp(self.now), "reported"))
 
@@ -395,14 +413,22 @@ class Story:
         self.files[to] = self.files.pop(path)
         for one in self.sessions:
             one.old_names[to] = path
-        self._saw(path, by=session)
-        self._saw(to, by=session)
+        self._saw(path, by=session, hand="command")
+        self._saw(to, by=session, hand="command")
 
     # --- what recorders see
 
-    def _saw(self, path: str, by: Session | None) -> None:
-        """The file was saved; recorders may notice."""
+    def _saw(
+        self, path: str, by: Session | None, hand: Hand = "agent", *, opened: bool = True
+    ) -> None:
+        """The file was saved, through a descriptor of now or before; recorders may notice."""
         since = self.now
+        if by is not None and opened:
+            if self.random.random() < self.setting.lost_processes:
+                hand = "unclear"
+            moment = datetime.fromisoformat(stamp(since - 1))
+            by.openings.setdefault(path, []).append(Opened(moment, moment, hand))
+        began = self.now
         self.now += self.random.randint(1, 8)
         content: bytes | None = None
         if path in self.files:
@@ -422,7 +448,7 @@ class Story:
                     self.setting.attribution and by is not session and path not in session.unseen
                 )
                 session.unseen.discard(path)
-                kept.append(Version(stamp(since), stamp(self.now), content, others))
+                kept.append(Version(stamp(since), stamp(self.now), content, others, stamp(began)))
 
     def _stage(self) -> None:
         path = self._some()
@@ -459,13 +485,7 @@ class Story:
 
     # --- the question, and the oracle
 
-    def _check(self, session: Session, path: str, lines: list[Line], parent: list[str]) -> None:
-        texts = [line.text for line in lines]
-        old = self._old_name(session, path)
-        before = session.baseline.get(old, [])
-        added = _added(parent, texts)
-        since = set(_numbers(_added(before, texts)))
-        outside = {"before-session": frozenset(set(_numbers(added)) - since)}
+    def _account(self, session: Session, path: str) -> Account:
         names = [path]
         while names[-1] in session.old_names:
             names.append(session.old_names[names[-1]])
@@ -479,17 +499,26 @@ class Story:
             ),
             key=lambda version: version.at,
         )
-        setting = self.setting
         wire = [edit for name in names for edit in session.wire.get(name, [])]
-        reported = [edit for name in names for edit in session.reported.get(name, [])]
-        elsewhere = session.wire if setting.gateway else {}
-        account = Account(
+        return Account(
             path=path.encode(),
-            before=_content(before),
+            before=_content(session.baseline.get(names[0], [])),
             versions=versions,
-            reported=reported,
-            wire=wire if setting.gateway else [],
+            reported=[edit for name in names for edit in session.reported.get(name, [])],
+            wire=wire if self.setting.gateway else [],
+            names=[name.encode() for name in names],
         )
+
+    def _check(self, session: Session, path: str, lines: list[Line], parent: list[str]) -> None:
+        texts = [line.text for line in lines]
+        old = self._old_name(session, path)
+        before = session.baseline.get(old, [])
+        added = _added(parent, texts)
+        since = set(_numbers(_added(before, texts)))
+        outside = {"before-session": frozenset(set(_numbers(added)) - since)}
+        account = self._account(session, path)
+        elsewhere = session.wire if self.setting.gateway else {}
+        setting = self.setting
         touched = {
             name.encode(): (stamp(first), stamp(last))
             for name, (first, last) in session.opened.items()
@@ -507,9 +536,20 @@ class Story:
                 frozenset({path.encode()} - touched.keys()) if setting.attribution else None
             ),
             opened_by_agent=touched if setting.attribution else None,
+            openings=(
+                {name.encode(): found for name, found in session.openings.items()}
+                if setting.attribution
+                else None
+            ),
             elsewhere=Moves(
                 (edit for edits in elsewhere.values() for edit in edits),
                 (edit for edits in session.reported.values() for edit in edits),
+            ),
+            neighbours=Neighbours(
+                lambda: {
+                    name.encode(): self._account(session, name)
+                    for name in {*session.versions, *session.baseline}
+                }
             ),
         )
         found = ranges(_content(texts), added, outside, account, circumstances)

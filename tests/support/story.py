@@ -34,6 +34,7 @@ from agentprov.formats.facts import (
 from agentprov.formats.names import LOCAL_WRAPPER
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.statement import Statement
+from agentprov.ports import EvidenceVerifier
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.subjects import CommitFacts, PathDiff
@@ -371,6 +372,8 @@ def judge(
     plan: bytes | None = None,
     around: Surroundings | None = None,
     shown: Callable[[ApprovalView], review.Change | None] = lambda _: None,
+    log: verify.LogFacts | None = None,
+    evidence: EvidenceVerifier | None = None,
 ) -> verify.Judgement:
     """Put bundles and commits before the judge; by default every commit needs a record."""
     items = (
@@ -392,8 +395,9 @@ def judge(
         plan_content=lambda _: plan,
         review_material=shown,
         around=around or Surroundings(),
+        log=log,
     )
-    return verify.judge(case, KeyVerifier())
+    return verify.judge(case, KeyVerifier(), evidence)
 
 
 def codes(judgement: verify.Judgement, severity: str = "error") -> set[str]:

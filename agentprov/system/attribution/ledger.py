@@ -9,6 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from agentprov.formats.facts import Gap
 from agentprov.system.attribution import records
+from agentprov.system.attribution.family import Kin, Process
 from agentprov.system.attribution.records import Entry, decode
 from agentprov.system.attribution.resolve import FileId
 from agentprov.system.clock import rfc3339
@@ -24,6 +25,21 @@ class Touched(NamedTuple):
     calls: int
 
 
+class Opening(NamedTuple):
+    """A process named a path for writing between two times (ns since epoch), once or often.
+
+    `name` is the directory's device and inode with the last name; `file` the file, where known.
+    `process` is None where it could not be told.
+    """
+
+    first: int
+    last: int
+    process: Process | None
+    path: bytes
+    name: tuple[int, int, bytes] | None
+    file: FileId | None
+
+
 @dataclass(frozen=True)
 class Attributed:
     """What a tree of processes is known to have named for writing, until now.
@@ -33,8 +49,9 @@ class Attributed:
     such. `ids` are the files that were seen at a path. `moved` are the directories (device,
     inode) that the tree renamed, `moved_paths` their old and new paths. `linked` says that a
     file was opened that had other names too. `contacts` are the addresses outside the tree that
-    it connected to on this machine. `complete` says that nothing was missed: then, and only
-    then, absence means something.
+    it connected to on this machine. `openings` are the single calls, `processes` who made them,
+    with their parents, and `root` is the id of the agent's first process. `complete` says that
+    nothing was missed: then, and only then, absence means something.
     """
 
     paths: Mapping[bytes, Touched] = field(default_factory=dict)
@@ -48,6 +65,9 @@ class Attributed:
     gaps: tuple[Gap, ...] = ()
     complete: bool = False
     unseen: tuple[bytes, ...] = ()
+    openings: tuple[Opening, ...] = ()
+    processes: Mapping[Process, Kin] = field(default_factory=dict)
+    root: int = 0
 
 
 _TOUCHING = frozenset(
@@ -102,9 +122,13 @@ class _Sums:
         self._contacts: set[str] = set()
         self._fresh: set[bytes] = set()
         self._linked = False
+        self._openings: list[Opening] = []
+        self._processes: dict[Process, Kin] = {}
 
     def add(self, item: Entry) -> None:
-        if item.kind == records.MISSED:
+        if item.kind == records.PROCESS:
+            self._meet(item)
+        elif item.kind == records.MISSED:
             self._missed.add(item.path, item)
         elif item.kind == records.CONTACT:
             self._contacts.add(item.path.decode("utf-8", "backslashreplace"))
@@ -112,6 +136,10 @@ class _Sums:
             self._linked = True
         elif item.kind in _TOUCHING:
             self._touch(item)
+        if item.kind in _TOUCHING or item.kind == records.IDENTIFIED:
+            name = (*item.parent, item.path.rpartition(b"/")[2]) if item.parent else None
+            since = item.since or item.at
+            self._openings.append(Opening(since, item.at, item.process, item.path, name, item.file))
         if item.kind in _WRITING and item.file is not None:
             self._files.add(item.file, item)
         if item.kind == records.CREATED and item.parent is not None:
@@ -122,6 +150,13 @@ class _Sums:
             self._moved_paths.add(item.path)
             if item.file is not None:
                 self._moved.add((item.file.device, item.file.inode))
+
+    def _meet(self, item: Entry) -> None:
+        process = item.process
+        if process is not None:
+            parent = Process(*item.parent) if item.parent else None
+            # A supervisor that took over may find it orphaned: the first word counts.
+            self._processes.setdefault(process, Kin(process, parent, item.path))
 
     def _touch(self, item: Entry) -> None:
         self._paths.add(item.path, item)
@@ -147,6 +182,8 @@ class _Sums:
             gaps=gaps,
             complete=not gaps,
             unseen=tuple(sorted(self._fresh)),
+            openings=tuple(self._openings),
+            processes=self._processes,
         )
 
 

@@ -19,6 +19,7 @@ import time
 from agentprov.system.attribution import calls, records, resolve
 from agentprov.system.attribution.calls import Call
 from agentprov.system.attribution.contacts import Contacts
+from agentprov.system.attribution.family import Family, Process
 from agentprov.system.attribution.memory import Borrowed, Fault, Memory, Unreadable
 from agentprov.system.attribution.records import Entry
 from agentprov.system.attribution.resolve import Place, Unresolved
@@ -35,12 +36,15 @@ _MAX_TRIES = 2
 
 
 class _Fresh:
-    """A file that is about to be created: its record, its directory, when that last changed."""
+    """A file that is about to be created: its record, its directory, when that last changed.
 
-    def __init__(self, item: Entry, directory: int) -> None:
+    The directory's descriptor is its own from now on.
+    """
+
+    def __init__(self, item: Entry, directory: int, changed: int) -> None:
         self.item = item
-        self.directory = os.dup(directory)
-        self.changed = os.fstat(directory).st_mtime_ns
+        self.directory = directory
+        self.changed = changed
         self.tries = 0
 
 
@@ -60,6 +64,8 @@ class Supervisor:
         self._tables = {arch: calls.by_number(arch) for arch in calls.NUMBERS}
         self._memory = memory
         self._contacts = Contacts(mark, memory)
+        self._family = Family(lambda kin: self._write(records.process(kin).encode()))
+        self._caller: tuple[int, Process | None] = (0, None)
         self._flushed = time.monotonic()
         self.blind = False
 
@@ -173,21 +179,23 @@ class Supervisor:
         place = self._place(call, waiting, 0, follow=kind in (records.OPENED, records.MODE))
         if place is None:
             return
+        kept = False
         try:
-            self._judge(kind, call, waiting, place)
+            kept = self._judge(kind, call, waiting, place)
         finally:
-            if place.directory >= 0:
+            if place.directory >= 0 and not kept:
                 os.close(place.directory)
 
-    def _judge(self, kind: str, call: Call, waiting: Notification, place: Place) -> None:
+    def _judge(self, kind: str, call: Call, waiting: Notification, place: Place) -> bool:
+        """Note what a call means; True when the directory's descriptor is kept."""
         other = place.mode and not (
             stat.S_ISREG(place.mode) or stat.S_ISLNK(place.mode) or kind == records.REMOVED
         )
         if other:
             # Devices, pipes and directories hold no lines.
-            return
+            return False
         if place.path.startswith(_NO_FILES):
-            return
+            return False
         if (
             kind == records.OPENED
             and place.file is None
@@ -199,6 +207,8 @@ class Supervisor:
             self._note(records.LINKED, waiting, place)
         if kind == records.CREATED and place.directory >= 0:
             self._expect(waiting, place)
+            return True
+        return False
 
     def _flags(self, call: Call, waiting: Notification) -> int:
         if call.flags is None:
@@ -209,10 +219,12 @@ class Supervisor:
 
     def _note(self, kind: str, waiting: Notification, place: Place) -> None:
         now = time.time_ns()
-        item = records.entry(kind, now, waiting.pid, place)
-        key = (kind, item.path, item.parent, item.file)
+        item = self._entry(kind, now, waiting, place)
+        key = (kind, item.path, item.parent, item.file, item.process)
         old = self._known.get(key)
         if old is not None:
+            if not old[0]:
+                old[2] = now
             old[0] += 1
             old[1] = now
             self._again[key] = item
@@ -221,15 +233,25 @@ class Supervisor:
             self.flush()
             self._known.clear()
         self._write(item.encode())
-        self._known[key] = [0, now]
+        self._known[key] = [0, now, now]
         if kind in (records.REMOVED, records.RENAMED):
             self._settle(item.path)
+
+    def _entry(self, kind: str, now: int, waiting: Notification, place: Place) -> Entry:
+        if kind in _NOBODYS:
+            return records.entry(kind, now, waiting.pid, place)
+        if self._caller[0] != waiting.id:
+            self._caller = (waiting.id, self._family.of(waiting.pid))
+        process = self._caller[1]
+        if process is None:
+            return records.entry(kind, now, waiting.pid, place)
+        return records.entry(kind, now, process.pid, place, process.started)
 
     def _expect(self, waiting: Notification, place: Place) -> None:
         """What stands there soon, an outsider may move elsewhere: know it by itself too."""
         self._settle(place.path)
-        item = records.entry(records.IDENTIFIED, time.time_ns(), waiting.pid, place)
-        self._fresh[place.path] = _Fresh(item, place.directory)
+        item = self._entry(records.IDENTIFIED, time.time_ns(), waiting, place)
+        self._fresh[place.path] = _Fresh(item, place.directory, place.changed)
 
     def _settle(self, path: bytes) -> None:
         known = self._fresh.pop(path, None)
@@ -249,8 +271,11 @@ class Supervisor:
             counted = self._known[key]
             kind = records.MISSED if item.kind == records.MISSED else records.AGAIN
             out.append(
-                Entry(kind, counted[1], item.pid, item.parent, None, counted[0], item.path).encode()
-            )
+                Entry(
+                    kind, counted[1], item.pid, item.parent, None, counted[0], item.path,
+                    item.started, counted[2],
+                ).encode()
+            )  # fmt: skip
             counted[0] = 0
         self._again.clear()
         if any(out):
@@ -309,6 +334,8 @@ _KINDS = {
 }
 
 
+# Whoever it was, nothing hangs on it.
+_NOBODYS = frozenset((records.MISSED, records.CONTACT, records.LINKED))
 _CREATING = ("open", "open-how", "create")
 # Regular to look at, yet what is written there is an order to the kernel.
 _NO_FILES = (b"/proc/", b"/sys/")

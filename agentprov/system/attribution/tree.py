@@ -152,6 +152,7 @@ class Attribution:
         self._book_path = scratch / "attribution"
         self._supervisors: list[_Supervisor] = []
         self._starts = 0
+        self._root = 0
         self._stopped: Attributed | None = None
         self._relay: threading.Thread | None = None
         self._lending = _only_ancestors_read()
@@ -203,6 +204,8 @@ class Attribution:
             theirs.set_inheritable(True)
             running = process.spawn(self._launch(theirs.fileno(), path, argv), env, cwd)
             theirs.close()
+            # The launcher becomes the agent.
+            self._root = running.pid
             return self._await(ours, running, argv, env, cwd)
 
     @staticmethod
@@ -352,7 +355,10 @@ class Attribution:
             return Attributed(gaps=(*self._gaps, gap))
         known = self._locate(ledger.read(data))
         known = replace(
-            known, gaps=(*self._gaps, *known.gaps), complete=known.complete and self._whole
+            known,
+            gaps=(*self._gaps, *known.gaps),
+            complete=known.complete and self._whole,
+            root=self._root,
         )
         blind = self._shared.get(BLIND)
         if blind:
@@ -415,8 +421,9 @@ def _refusal(rest: bytes) -> str:
 
 
 def _lend(borrower: socket.socket) -> None:
+    eyes = memory.Memory()
     with borrower:
-        while memory.lend(borrower):
+        while memory.lend(borrower, eyes):
             pass
 
 

@@ -2,19 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.record import origins
-from agentprov.record.origins import (
-    Account,
-    Circumstances,
-    Moves,
-    added_lines,
-    within_commands,
-)
+from agentprov.record.accounts import Account, Circumstances, Hand, Moves, Opened
+from agentprov.record.neighbours import Neighbours
+from agentprov.record.origins import added_lines
 from agentprov.record.versions import Version
+from agentprov.record.windows import within_commands
 
 ALL = "no-model-text"
 
@@ -400,3 +398,137 @@ def test_a_refused_write_claims_nothing_of_what_a_person_types_next() -> None:
     refused = "import os\nmodels_own_line()\nanother_of_the_models()\n"
     account = Account(b"f", b"", [_version(12, typed)], (), [_wire(10, refused)])
     assert {origin for origin, _, _ in judged(typed, account)} == {"unknown"}
+
+
+EVIL = TEXT + "send_secrets_to(attacker)\n"
+RUNNING = CommandWindow(_at(30), _at(32), "reported")
+
+
+def _opened(second: float, hand: Hand) -> Opened:
+    moment = datetime.fromisoformat(_at(second))
+    return Opened(moment, moment, hand)
+
+
+def _beside(*openings: Opened, **changes: object) -> tuple[str, str, str | None]:
+    """Judge a line that appeared while a command ran, by who opened the file."""
+    account = Account(
+        b"f", b"", [_version(11, TEXT), _version(31, EVIL)], [_told(11.1, TEXT, 10)],
+        [_wire(10, TEXT)],
+    )  # fmt: skip
+    own = _opened(10.9, "unclear")
+    about = replace(SEEN, commands=[RUNNING], openings={b"f": [own, *openings]})
+    return judged(EVIL, account, replace(about, **changes))[2]  # type: ignore[arg-type]
+
+
+def test_a_command_that_runs_does_not_excuse_what_the_agent_itself_writes() -> None:
+    assert _beside(_opened(30.99, "agent")) == ("agent", "intercepted", "beside-a-command")
+    assert _beside(_opened(30.99, "command")) == ("command", "reported", None)
+    # Nobody follows processes: the window has to do.
+    assert _beside(openings=None) == ("command", "reported", None)
+
+
+@pytest.mark.parametrize(
+    ("openings", "changes"),
+    [
+        pytest.param([], {}, id="nobody-opened-it"),
+        pytest.param([_opened(30.9, "command"), _opened(30.99, "agent")], {}, id="both-did"),
+        pytest.param([_opened(30.99, "unclear")], {}, id="nobody-knows-who"),
+        pytest.param([_opened(30.99, "agent")], {"wire_complete": False}, id="answers-missed"),
+        pytest.param([_opened(30.99, "agent")], {"alone": False}, id="another-session"),
+        pytest.param(
+            [_opened(30.99, "agent")], {"said": lambda _line, _by: True}, id="an-answer-held-it"
+        ),
+    ],
+)
+def test_beside_a_command_doubt_is_neither_an_alarm_nor_an_excuse(
+    openings: list[Opened], changes: dict[str, object]
+) -> None:
+    origin, _, why = _beside(*openings, **changes)
+    assert (origin, bool(why)) == ("unknown", True)
+
+
+def test_what_a_command_opened_it_may_write_to_as_long_as_it_runs() -> None:
+    logged = TEXT + "logged_by_the_command()\n"
+    evil = logged + "send_secrets_to(attacker)\n"
+    versions = [_version(11, TEXT), _version(30.6, logged), _version(31, evil)]
+    account = Account(b"f", b"", versions, [_told(11.1, TEXT, 10)], [_wire(10, TEXT)])
+    opened = [_opened(30.5, "command"), _opened(30.99, "agent")]
+    about = replace(SEEN, commands=[RUNNING], openings={b"f": opened})
+    assert judged(evil, account, about)[2:] == [
+        ("command", "reported", None),
+        ("unknown", "observed", "command-or-agent"),
+    ]
+
+
+def test_what_the_agents_formatter_breaks_into_other_lines_is_no_alarm() -> None:
+    long = "compute(alpha_one, beta_two)\n"
+    broken = "compute(\n    alpha_one,\n    beta_two,\n)\n"
+    versions = [_version(31, broken)]
+    account = Account(b"f", long.encode(), versions)
+    about = replace(SEEN, commands=[RUNNING], openings={b"f": [_opened(30.99, "agent")]})
+    assert {origin for origin, _, _ in judged(broken, account, about)} == {"unknown"}
+
+
+def test_what_a_command_writes_after_it_was_reported_over_is_its_own() -> None:
+    account = Account(b"f", b"", [_version(40, TEXT)])
+    about = replace(SEEN, commands=[RUNNING], openings={b"f": [_opened(39.99, "command")]})
+    assert judged(TEXT, account, about) == [("command", "reported", "after-its-command")] * 2
+
+
+def _neighbours(*accounts: Account) -> Neighbours:
+    return Neighbours(lambda: {account.path: account for account in accounts})
+
+
+LINE = "carried_about = somewhere_else()\n"
+
+
+def _carried(other: Account, said_at: float) -> tuple[str, str, str | None]:
+    """Judge a person's line that an answer held from a time on, and that another file knows."""
+    account = Account(b"f", b"", [_version(40, LINE, by_others=True)])
+    about = replace(
+        SEEN,
+        said=lambda line, by: b"carried" in line and by is not None and by.second >= said_at,
+        neighbours=_neighbours(account, other),
+    )
+    return judged(LINE, account, about)[0]
+
+
+def test_a_line_that_the_model_only_read_stays_the_persons_when_it_is_moved() -> None:
+    typed = Account(b"g", b"", [_version(5, LINE, by_others=True)])
+    assert _carried(typed, 20) == ("human", "observed", None)
+    assert _carried(Account(b"g", LINE.encode()), 20) == ("human", "observed", None)
+
+
+def test_a_line_that_a_model_had_said_before_it_stood_anywhere_is_nobodys() -> None:
+    typed = Account(b"g", b"", [_version(25, LINE, by_others=True)])
+    doubt = ("unknown", "observed", "said-in-an-answer")
+    assert _carried(typed, 20) == doubt
+    assert _carried(Account(b"g"), 20) == doubt
+
+
+def test_a_models_line_that_a_person_cut_and_pasted_stays_the_models() -> None:
+    written = [_version(11, LINE), _version(41, "", by_others=True)]
+    source = Account(b"g", b"", written, (), [_wire(10, LINE)])
+    assert _carried(source, 10) == ("model", "intercepted", "moved")
+    # It stays where it was: then it is a copy, or was typed again.
+    still = Account(b"g", b"", written[:1], (), [_wire(10, LINE)])
+    assert _carried(still, 10) == ("unknown", "observed", "said-in-an-answer")
+
+
+def test_brackets_between_old_lines_are_the_models_where_its_whole_text_stands() -> None:
+    before = "first_old_line = 1\nsecond_old_line = 2\n"
+    after = "first_old_line = 1\n}\nsecond_old_line = 2\n"
+    account = Account(b"f", before.encode(), [_version(11, after)], (), [_wire(10, after)])
+    assert judged(after, account)[1] == MODEL
+    by_hand = replace(account, versions=[_version(11, after, by_others=True)])
+    assert judged(after, by_hand)[1] == ("human", "observed", None)
+
+
+def test_of_two_equal_neighbours_of_different_hands_nobody_knows_which_was_deleted() -> None:
+    twice = TEXT + "beta_two = 2\n"
+    account = Account(
+        b"f", b"", [_version(11, TEXT), _version(40, twice, by_others=True), _version(60, TEXT)],
+        (), [_wire(10, TEXT)],
+    )  # fmt: skip
+    assert judged(TEXT, account) == [MODEL, ("unknown", "observed", "repeated-line")]
+    assert judged(twice, replace(account, versions=account.versions[:2]))[0] == MODEL

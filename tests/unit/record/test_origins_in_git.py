@@ -9,8 +9,8 @@ import pytest
 
 from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.record import snapshot
+from agentprov.record.accounts import Circumstances
 from agentprov.record.describe import Evidence, describe
-from agentprov.record.origins import Circumstances
 from agentprov.record.versions import Versions, kept
 from agentprov.system.git import Git
 from support.repository import Repository

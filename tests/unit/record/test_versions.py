@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import sys
+import time
 import zlib
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -10,13 +14,14 @@ from agentprov.record import versions
 from agentprov.record.versions import Versions, kept
 from agentprov.record.watcher import Watcher
 from agentprov.system.clock import SystemClock
+from agentprov.system.writers import nobody_writes
 
 
 def _versions(tmp_path: Path, **more: object) -> Versions:
     ticks = count()
     return Versions(
         tmp_path / "tree", tmp_path / "objects", tmp_path / "versions.jsonl",
-        lambda: f"2026-01-01T00:00:{next(ticks):02}Z", **more,  # type: ignore[arg-type]
+        lambda: f"2026-01-01T00:00:{next(ticks) / 2:06.3f}Z", **more,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -87,21 +92,48 @@ def test_too_many_versions_of_a_file_are_said(
     assert watched.left_out() == {"too many versions of one file": 2}
 
 
-def test_who_did_not_write_is_asked_for_every_version(tree: Path, tmp_path: Path) -> None:
-    asked = []
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for leases")
+def test_a_change_is_by_others_when_the_agent_held_and_opened_nothing(
+    tree: Path, tmp_path: Path
+) -> None:
+    if not _leases_work(tree):
+        pytest.skip("no leases on this file system")
+    clock = SystemClock({})
+    watched = Versions(
+        tree, tmp_path / "objects", tmp_path / "versions.jsonl",
+        lambda: clock.now().isoformat(timespec="microseconds"), leases=True,
+    )  # fmt: skip
+    watched.start()
 
-    def by_others(path: bytes, before: str | None, at: str) -> bool:
-        asked.append((path, before, at))
-        return before is not None
+    def save(name: str, content: str) -> None:
+        (tree / name).write_text(content)
+        watched.noticed(os.fsencode(name), clock.now().isoformat())
+        time.sleep(1)
 
-    watched = _versions(tmp_path, by_others=by_others)
-    for content in ("one", "two"):
-        (tree / "f").write_text(content)
-        watched.noticed(b"f", "2026-01-01T00:00:00Z")
-        watched.settle()
-    found = kept(tmp_path / "versions.jsonl", lambda blob: _read(tmp_path, blob), [b"f"])
-    assert [version.by_others for version in found[b"f"]] == [False, True]
-    assert asked[1][1] == asked[0][2]
+    before = clock.now()
+    for name in ("free", "held", "opened", "unknown"):
+        save(name, "one")
+    with (tree / "held").open("a"):
+        # The version that is held open may be written to without another call.
+        save("held", "one and two")
+    start = clock.now()
+    for name in ("free", "held", "opened", "unknown"):
+        save(name, "three")
+    watched.stop()
+    known: dict[bytes, list[tuple[datetime, datetime]]] = {
+        b"free": [(before, before)], b"held": [(before, before)], b"opened": [(start, clock.now())],
+    }  # fmt: skip
+    found = kept(tmp_path / "versions.jsonl", lambda blob: _read(tmp_path, blob), None, known.get)
+    last = {path: versions[-1] for path, versions in found.items()}
+    assert {version.content for version in last.values()} == {b"three"}
+    assert {path for path, version in last.items() if version.by_others} == {b"free"}
+    assert [len(found[path]) for path in (b"free", b"held")] == [2, 3]
+
+
+def _leases_work(tree: Path) -> bool:
+    (tree / "probe").write_text("x")
+    with (tree / "probe").open("rb") as stream:
+        return nobody_writes(stream.fileno())
 
 
 def test_a_damaged_line_is_passed_over(tree: Path, tmp_path: Path) -> None:

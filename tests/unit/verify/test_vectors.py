@@ -13,6 +13,7 @@ import pytest
 from agentprov import verify
 from agentprov.errors import MalformedInput
 from agentprov.formats import bundle, names, review, statement
+from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify import policy
 from agentprov.verify import trust as trusts
@@ -136,7 +137,7 @@ def held_against_its_policy(folder: Path, verdict: verify.Verdict) -> verify.Ver
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_vector_gets_the_expected_verdict(name: str) -> None:
     expect = json.loads((VECTORS / name / "expect.json").read_bytes())
-    verdict = verify.judge(read(VECTORS / name), KeyVerifier()).verdict
+    verdict = verify.judge(read(VECTORS / name), KeyVerifier(), OfflineEvidence()).verdict
     said = verify.verdict_json(held_against_its_policy(VECTORS / name, verdict))
     assert said["exitCode"] == expect["exitCode"]
     assert said["verdict"] == expect["verdict"]
