@@ -263,6 +263,20 @@ def test_an_approval_is_placed_by_its_trusted_time() -> None:
     assert {"approval-before-work", "time-contradicted"} <= {f.code for f in forged.findings}
 
 
+@pytest.mark.parametrize(("yes", "no"), [("11:04", None), (None, "11:30"), ("11:04", "11:30")])
+def test_a_stamp_that_somebody_adds_later_does_not_silence_a_rejection(
+    yes: str | None, no: str | None
+) -> None:
+    """Anybody can have a signature stamped: it proves that it is no younger, not how old it is."""
+    rejected = seal(TOLD.approval(decision="REJECTED", decided_at=at("11:01")), JANE)
+    rejected = stamped(rejected, at(no)) if no else rejected
+    verdict = reviewed({**approved(stamp=yes), "no": rejected})
+    assert [(ref.decision, ref.valid) for ref in verdict.commits[0].approvals] == [
+        ("rejected", True),
+        ("approved", False),
+    ]
+
+
 @pytest.mark.parametrize(
     ("timed", "bundles", "missed"),
     [
