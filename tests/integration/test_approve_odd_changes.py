@@ -149,3 +149,29 @@ def test_deleted_notes_approve_nothing(desk: Desk) -> None:
     desk.repository.git("update-ref", "-d", "refs/notes/agentprov")
     assert desk.verdict(oid).approvals == ()
     assert desk.verdict(oid).coverage == "uncovered"
+
+
+def test_a_clone_without_contents_finds_the_approval_and_says_it_was_not_made_again(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.repository.write("a.py", "two\n")
+    desk.repository.commit("x")
+    desk.approve()
+    desk.repository.git("config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "clone"
+    origin = f"file://{desk.repository.top}"
+    desk.repository.git("clone", "-q", "--no-checkout", "--filter=blob:none", origin, str(clone))
+    git = Git.discover(clone)
+    git.run("fetch", "-q", "--no-filter", "origin", "refs/notes/agentprov:refs/notes/agentprov")
+    with git.cat_file() as reader:
+        blob = git.text("rev-parse", "HEAD:a.py")
+        assert [reader.get(name) is None for name in (blob, "HEAD", blob, "HEAD")] == [
+            True,
+            False,
+            True,
+            False,
+        ]
+    judgement = verifying.verify(World(git, desk.world.home, desk.world.clock), ["HEAD"])
+    assert judgement.verdict.commits[0].coverage == "human"
+    whys = " | ".join(item.why for item in judgement.verdict.not_proven)
+    assert "what was shown was not made again here" in whys
