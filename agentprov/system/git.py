@@ -342,7 +342,7 @@ class CatFile:
         return None
 
     def _begin_again(self) -> None:
-        """Replace a process that an object which was not fetched has ended; else raise GitFailed."""
+        """Replace a process that an unfetched object has ended; raise GitFailed for any other."""
         self.close()
         promised = ("config", "--get-regexp", r"^remote\..*\.promisor$")
         if self._process.returncode != 128 or not self._git.text(*promised, check=False):
