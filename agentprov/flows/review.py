@@ -33,6 +33,12 @@ def surroundings(git: Git, reader: CatFile, target_ref: str | None = None) -> Su
 
     @cache
     def between(base: str | None, commit: str) -> frozenset[str] | None:
+        found = reader.get(commit)
+        if found is None or found[0] != "commit":
+            return None
+        # Most approvals are of one commit; where thousands are, one process for each takes long.
+        if parse_commit(commit, found[1]).parents == (base,):
+            return frozenset({commit})
         words = [commit] if base is None else [commit, f"^{base}"]
         try:
             walk = ("rev-list", "--end-of-options", *words, "--")
