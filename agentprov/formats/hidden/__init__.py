@@ -16,7 +16,7 @@ from agentprov.formats.hidden.finding import Finding, Places, Severity, Spot, se
 Syntax = Literal["markdown", "plain"]
 
 # Characters that are searched, and places that are reported; all of it takes less than a second.
-MAX_SEARCHED = 512 * 1024
+MAX_SEARCHED = 256 * 1024
 MAX_SPOTS = 2000
 
 

@@ -11,7 +11,7 @@ FAR_RIGHT = 80
 FAR_DOWN = 30
 # Blanks of any width; a tab counts for eight.
 _BLANK = " \t\x0b\x0c\xa0\u1680\u2000-\u200b\u202f\u205f\u2800\u3000\u3164\u115f\u1160\ufeff"
-_RUN = re.compile(rf"[{_BLANK}]{{10,}}(?=[^\s{_BLANK}])")
+_RUN = re.compile(rf"(?<![{_BLANK}])[{_BLANK}]{{10,}}+(?=[^\s{_BLANK}])")
 _WRITTEN = re.compile(
     r"(?:[ \t]?&(?:nbsp|emsp|ensp|#160|#8195|#xa0);){20,}+(?=[ \t]?[^\s&])", re.IGNORECASE
 )

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from agentprov.formats.hidden.finding import Severity, Spot
 
 _TOKEN = re.compile(r"\w(?:[\w./@:+#~\u00ad\u200b-\u200d\u2060-]{0,254}\w)?")
+_PART = re.compile(r"[^/:@]+")
+_FOLDS = re.compile("[01IlOm]|rn")
 _WORD = re.compile(r"[^\W\d_]+")
 _PUNYCODE = re.compile(r"(?<![A-Za-z0-9])xn--([a-z0-9-]{1,59})", re.IGNORECASE)
 # Look-alikes of ``! | ; : / .`` behind Latin letters, as code would have them.
@@ -34,17 +36,21 @@ def lookalike_spots(text: str, known: Iterable[str] = ()) -> Iterator[Spot]:
     names = _Known(known)
     taken: set[tuple[int, int]] = set()
     if names:
+        answers: dict[str, tuple[int, int, str] | None] = {}
         for match in _TOKEN.finditer(text):
-            for start, end in _parts(match):
-                name = names.resembled(text[start:end])
-                if name is not None:
-                    taken.add((start, end))
-                    yield Spot(
-                        "hidden-text/lookalike",
-                        _severity(text[start:end], name),
-                        start, end, name, f"a name that looks like {name} and is another",
-                    )  # fmt: skip
-                    break
+            token = match[0]
+            if token not in answers:
+                answers[token] = names.inside(token)
+            answer = answers[token]
+            if answer is None:
+                continue
+            start, end = match.start() + answer[0], match.start() + answer[1]
+            name = answer[2]
+            taken.add((start, end))
+            yield Spot(
+                "hidden-text/lookalike", _severity(text[start:end], name), start, end, name,
+                f"a name that looks like {name} and is another",
+            )  # fmt: skip
     if not text.isascii():
         yield from _mixed(text, taken)
         yield from _marks(text)
@@ -81,13 +87,6 @@ def _severity(token: str, name: str) -> Severity:
     return "note" if token.replace("rn", "m") == name.replace("rn", "m") else "warning"
 
 
-def _parts(match: re.Match[str]) -> Iterator[tuple[int, int]]:
-    yield match.span()
-    for part in re.finditer(r"[^/:@]+", match[0]):
-        if part.end() - part.start() < len(match[0]):
-            yield match.start() + part.start(), match.start() + part.end()
-
-
 class _Known:
     def __init__(self, names: Iterable[str]) -> None:
         self._names: set[str] = set()
@@ -101,7 +100,21 @@ class _Known:
     def __bool__(self) -> bool:
         return bool(self._names)
 
-    def resembled(self, token: str) -> str | None:
+    def inside(self, token: str) -> tuple[int, int, str] | None:
+        """Give the part of a token that passes for a known name, and that name."""
+        # What folds in ASCII holds one of these; anything else can only be equal.
+        if token.isascii() and not _FOLDS.search(token):
+            return None
+        name = self._resembled(token)
+        if name is not None:
+            return 0, len(token), name
+        for part in _PART.finditer(token):
+            name = self._resembled(part[0]) if len(part[0]) < len(token) else None
+            if name is not None:
+                return part.start(), part.end(), name
+        return None
+
+    def _resembled(self, token: str) -> str | None:
         if len(token) < _SHORTEST - 1 or token in self._names:
             return None
         return self._skeletons.get(skeleton(token))

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-# Characters on which the parser works; each costs it up to 20 microseconds.
-_ACTIVE = re.compile(r"[\[\]!*_<`|\\&~\n]")
+# Characters at which the parser stops; each costs it up to 20 microseconds.
+_ACTIVE = re.compile(r"[\n!#$%&*+:<=>@\[\\\]^_`{}~|-]")
 MAX_ACTIVE = 40_000
 
 _FRONT_MATTER = re.compile(

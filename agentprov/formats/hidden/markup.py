@@ -82,7 +82,9 @@ def _comments(text: str, dropped: list[tuple[int, int]]) -> Iterator[Spot]:
         place = end
         if raw in ("<!-->", "<!--->") or not inner or inner.lower() == "doctype html":
             continue
-        severity: Severity = "note" if is_marker(inner) and found >= 0 else "error"
+        severity: Severity = "error"
+        if opener[0] == "<!--" and found >= 0 and is_marker(inner):
+            severity = "note"
         what = "an HTML comment" if kind.endswith("comment") else "an HTML declaration"
         yield Spot(
             kind, severity, start, end, inner, f"{what}: a renderer drops it, a model reads it"
