@@ -216,7 +216,6 @@ def test_what_version_1_showed_can_be_made_again() -> None:
         shown_sha256("agentprov-source/1", BACKDOOR.encode())
         == "4d1863a22d78919dbe3432d1c5b36685a404ff47d0c64022098cc8ccda7bf7a8"
     )
-    )
     assert shown_sha256(RENDERER, BACKDOOR.encode()) == present(BACKDOOR.encode()).sha256
     assert shown_sha256("somebody-else/1", BACKDOOR.encode()) is None
 
