@@ -13,6 +13,7 @@ VERSION.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +25,7 @@ from agentprov.formats.unseen import escape_unseen
 VERSION = 2
 RENDERER = f"agentprov-source/{VERSION}"
 MAX_PLAN_BYTES = 4 * 1024 * 1024
+_ESCAPES = re.compile(r"(?:<U\+[0-9A-F]{4,6}>)+\u2026?")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ def _remarks(findings: tuple[Finding, ...]) -> Iterator[str]:
     yield f"findings: {len(findings)}"
     for finding in findings:
         yield f"! {finding.id} ({finding.severity}, {finding.where}): {_safe(finding.message)}"
-        for line in _lines(finding.text):
+        # Characters that carry nothing are written as escapes already.
+        whole = _ESCAPES.fullmatch(finding.text) is not None
+        for line in [finding.text] if whole else _lines(finding.text):
             yield f"       > {line}"
 
 
