@@ -92,7 +92,7 @@ _NOTATIONS = (
         _hex,
     ),
     _Notation("binary", re.compile(r"(?:[01]{8}[ ,_]{0,2}){8,}+"), _binary),
-    _Notation("decimal", re.compile(r"(?:\d{2,3}[ ,;]{1,2}){11,}+\d{2,3}"), _decimal),
+    _Notation("decimal", re.compile(r"(?<!\d)(?:\d{2,3}(?:[ ,;]{1,2}|(?!\d))){12,}+"), _decimal),
     _Notation(
         "escapes",
         re.compile(r"(?:\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\u\{[0-9A-Fa-f]{4,6}\}){6,}+"),

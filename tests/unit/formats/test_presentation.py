@@ -241,7 +241,25 @@ def test_a_plan_that_is_too_large_is_malformed() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["<a ", '<a "', "<b hidden>", "[a]: # ", "\u200b\n", "<!--", "[", "`", "<a '\"", '[x]: y "\n'],
+    [
+        "<a ",
+        '<a "',
+        "<b hidden>",
+        "[a]: # ",
+        "\u200b\n",
+        "<!--",
+        "[",
+        "`",
+        "<a '\"",
+        '[x]: y "\n',
+        "65, ",
+        "%41",
+        " ",
+        "&#8203;",
+        "\\color{white}",
+        "A/",
+        "~",
+    ],
 )
 def test_hostile_repetition_is_read_in_bounded_time(unit: str) -> None:
     started = time.process_time()
