@@ -63,12 +63,14 @@ def _grade(
     if kind == "private-use":
         return "note", kind
     if kind == "bidi-mark":
-        return ("note" if RTL.search(text, start, end) else "error"), "bidi"
+        # The Arabic letter mark lies among the letters that it would excuse.
+        letters = text[start:end].replace("\u061c", "")
+        return ("note" if RTL.search(letters) else "error"), "bidi"
     if kind == "bidi":
         honest = (
             prose is not None
             and all(prose[place] == text[place] for place in found)
-            and RTL.search(text, start, end)
+            and RTL.search(text[start:end].replace("\u061c", ""))
             and _balanced(text[place] for place in found)
         )
         return ("note" if honest else "error"), kind

@@ -81,7 +81,9 @@ _NOTATIONS = (
     ),
     _Notation(
         "base32",
-        re.compile(rf"(?<![A-Za-z0-9])[A-Z2-7]{{16,}}(?:{_GAP}[A-Z2-7]{{8,}})*+={{0,6}}"),
+        re.compile(
+            rf"(?<![A-Za-z0-9])(?:[A-Z2-7]{{16,}}(?:{_GAP}[A-Z2-7]{{8,}})*+|[a-z2-7]{{16,}}+)={{0,6}}"
+        ),
         _base32,
     ),
     _Notation(

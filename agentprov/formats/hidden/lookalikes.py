@@ -16,7 +16,7 @@ from agentprov.formats.hidden.finding import Severity, Spot
 _TOKEN = re.compile(r"\w(?:[\w./@:+#~\u00ad\u200b-\u200d\u2060-]{0,254}\w)?")
 _PART = re.compile(r"[^/:@]+")
 _FOLDS = re.compile("[01IlOm]|rn")
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile("(?:[^\\W\\d_]|[\u24b6-\u24e9\U0001f130-\U0001f149])+")
 _PUNYCODE = re.compile(r"(?<![A-Za-z0-9])xn--([a-z0-9-]{1,59})", re.IGNORECASE)
 # Look-alikes of ``! | ; : / .`` behind Latin letters, as code would have them.
 _MARKS = re.compile(

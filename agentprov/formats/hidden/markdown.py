@@ -166,7 +166,7 @@ class _Reader:
 
     def _code(self, token: Token, lines: Sequence[int]) -> None:
         start, end = self._span(lines)
-        self.visible.append(token.content)
+        self.visible.append(re.sub(r"(?m)^\s*%%.*$", "", token.content))
         if token.type == "code_block":
             self.masks.append((start, end))
             return

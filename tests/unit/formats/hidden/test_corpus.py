@@ -17,7 +17,7 @@ BENIGN: dict[str, dict[str, Any]] = json.loads((CORPUS / "benign.json").read_tex
 
 def searched(folder: str, name: str, known: list[str]) -> list[Finding]:
     (path,) = (CORPUS / folder).glob(f"{name}.*")
-    syntax = "markdown" if path.suffix == ".md" else "plain"
+    syntax = "markdown" if path.suffix == ".markdown" else "plain"
     return scan(path.read_bytes().decode(), syntax=syntax, known=known)
 
 
