@@ -60,6 +60,9 @@ def _grade(
 ) -> tuple[Severity, str]:
     if kind == "bom-at-start":
         return "note", "bom"
+    if kind == "control" and not text[start:end].strip("\x0c\r\n"):
+        # A page break alone on its line, as old sources have it.
+        return "note", kind
     if kind == "private-use":
         return "note", kind
     if kind == "bidi-mark":

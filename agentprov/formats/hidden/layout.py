@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agentprov.formats.hidden.finding import Places, Spot
 
-FAR_RIGHT = 80
+FAR_RIGHT = 120
 FAR_DOWN = 30
 # Blanks of any width; a tab counts for eight.
 _BLANK = " \t\x0b\x0c\xa0\u1680\u2000-\u200b\u202f\u205f\u2800\u3000\u3164\u115f\u1160\ufeff"
