@@ -69,13 +69,14 @@ def above(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity != "note"]
 
 
+@settings(deadline=None)
 @given(BLOCKS)
 def test_an_honest_text_has_nothing_above_a_note(blocks: list[str]) -> None:
     assert above(scan("\n\n".join(blocks) + "\n")) == []
 
 
 @pytest.mark.parametrize("kind", HIDING)
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(before=BLOCKS, after=BLOCKS, said=SAID)
 def test_a_payload_is_found_wherever_it_stands(
     kind: str, before: list[str], after: list[str], said: str
@@ -88,6 +89,7 @@ def test_a_payload_is_found_wherever_it_stands(
     assert any(first <= f.line <= last and said in f.text for f in found)
 
 
+@settings(deadline=None)
 @given(st.lists(LATIN, min_size=1, max_size=8), st.data())
 def test_an_unseen_character_is_found_at_its_line_and_column(
     words: list[str], data: st.DataObject
@@ -99,6 +101,7 @@ def test_an_unseen_character_is_found_at_its_line_and_column(
     assert (3, place + 1) in [(f.line, f.column) for f in above(scan(text))]
 
 
+@settings(deadline=None)
 @given(BLOCKS, BLOCKS, SAID)
 def test_an_id_survives_what_is_written_elsewhere(
     before: list[str], other: list[str], said: str
@@ -110,6 +113,7 @@ def test_an_id_survives_what_is_written_elsewhere(
     assert ids(before) == ids(other)
 
 
+@settings(deadline=None)
 @given(SAID, st.sampled_from(["claude-sonnet-4", "src/auth/login.py", "jane.doe@example.com"]))
 def test_a_known_name_in_other_letters_is_found(said: str, name: str) -> None:
     swapped = name.translate({ord("a"): "\u0430", ord("o"): "\u043e", ord("e"): "\u0435"})
@@ -128,7 +132,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_nothing_raises_and_every_place_lies_in_the_text(text: str) -> None:
     for syntax in ("markdown", "plain"):
@@ -140,6 +144,7 @@ def test_nothing_raises_and_every_place_lies_in_the_text(text: str) -> None:
             assert 1 <= finding.column <= len(lines[finding.line - 1]) + 1
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_what_is_shown_holds_nothing_unseen(text: str) -> None:
     shown = present(text.encode("utf-8", "replace"))
