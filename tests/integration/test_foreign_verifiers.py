@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from agentprov.formats.statement import Kind
 from support import foreign_verifiers as foreign
 from support.command_line import agentprov, statement
 from support.foreign_verifiers import answers
@@ -153,10 +156,36 @@ def edwards_pem(public: Path) -> bytes:
 def test_every_kind_of_statement_is_there_under_both_kinds_of_key(
     recorded: dict[str, Recorded],
 ) -> None:
+    assert set(KINDS) == set(get_args(Kind))
     for story in recorded.values():
         assert sorted(story.bundles) == sorted(KINDS)
         assert story.others
-        story.does("verify", "HEAD", "--trust", ".agentprov/trust.yaml")
+        files = map(str, story.bundles.values())
+        story.does("verify", "HEAD", *files, "--trust", ".agentprov/trust.yaml")
+
+
+def test_bundles_and_subjects_have_the_shape_that_all_of_them_take(
+    recorded: dict[str, Recorded],
+) -> None:
+    for story in recorded.values():
+        for key, path in story.pairs():
+            bundle = json.loads(path.read_text())
+            (signature,) = bundle["dsseEnvelope"]["signatures"]
+            assert set(signature) == {"sig"}
+            spki = base64.b64decode("".join(key.read_text().splitlines()[1:-1]))
+            hint = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+            assert bundle["verificationMaterial"] == {
+                "publicKey": {"hint": hint},
+                "tlogEntries": [],
+                "timestampVerificationData": {"rfc3161Timestamps": []},
+            }
+            said = statement(path.read_text())
+            assert said["predicate"]
+            for subject in said["subject"]:
+                assert subject["name"]
+                assert subject["digest"]
+                for value in subject["digest"].values():
+                    assert re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value)
 
 
 def altered(story: Recorded, folder: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -304,6 +333,16 @@ def test_cosign(recorded: dict[str, Recorded], cosign: Cosign, tmp_path: Path) -
     reasons = put_to(cosign.check, recorded, tmp_path)
     assert all("failed to verify" in why for why in reasons), reasons
     assert list(cosign.home.iterdir()) == []
+    # Without the option it goes out for a trust root: that it stayed in would have been noticed.
+    story = recorded["P-256"]
+    done = subprocess.run(
+        [cosign.program, "verify-blob-attestation", "--key", story.keys["human"],
+         "--bundle", story.bundles["plan"], "--type", "https://agentprov.github.io/plan/v0.1",
+         story.repository.top / "PLAN.md"],
+        env=cosign.environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert "127.0.0.1:9" in done.stderr
+    assert list(cosign.home.iterdir()) != []
 
 
 def test_cosign_holds_a_statement_to_its_type_and_its_subjects(
@@ -401,6 +440,9 @@ def test_in_toto_attestation(recorded: dict[str, Recorded], programs: Path, tmp_
         "Predicate type required": lambda s: s.pop("predicateType"),
         'no field named "extra"': lambda s: s["subject"][0].update(extra=1),
     }
+    # It says nothing of signatures, and the page says so.
+    unsigned = [path for _, _, path in altered(recorded["P-256"], tmp_path)]
+    assert check(unsigned) == dict.fromkeys(unsigned)
     forged = {}
     for words, edit in edits.items():
         for path in recorded["P-256"].bundles.values():

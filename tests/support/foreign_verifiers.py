@@ -168,7 +168,15 @@ def sigstore_js() -> Path:
             private_directory(prefix)
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(NPM_LOCK / name, prefix)
-            done = _attempt(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], prefix)
+            # A cache of its own: not every user that runs tests has a home that can be written.
+            options = [
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--cache",
+                str(prefix / "npm"),
+            ]
+            done = _attempt(["npm", "ci", *options], prefix)
             if done.returncode != 0:
                 give_up(f"npm has no sigstore-js: {done.stderr.decode(errors='replace')[-400:]}")
             (prefix / "installed").touch()
