@@ -2,12 +2,15 @@
 
 A scripted host in a process of its own answers on loopback; the client asks it directly and
 through the relay in turn. `read` means that the answer's dialect is parsed and an exchange
-dropped; `unread` that the relay only finds the answer's end. Prints a table; ends with 0.
+dropped; `unread` that the relay only finds the answer's end. `small pieces` are answers as models
+stream them, a few characters an event and each event a chunk; `read up` counts the time until
+the exchange lies in the spool. Prints a table; ends with 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import multiprocessing
 import os
@@ -20,6 +23,8 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import wire_streams
 
 from agentprov.ports import Upstream
 from agentprov.record.gateway.launch import Gateway
@@ -93,12 +98,24 @@ def _answer(connection: socket.socket) -> None:
             missing -= len(connection.recv(1 << 18))
         held = b""
         play, _, size = fields[b"x-play"].partition(b" ")
+        if play.startswith(b"small-"):
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+            )
+            connection.sendall(_small(play.decode().partition("-")[2], int(size)))
+            continue
         connection.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n" + _chunk(_START)
         )
         _PLAYS[play](connection, int(size))
         connection.sendall(_chunk(_END) + b"0\r\n\r\n")
+
+
+@functools.cache
+def _small(dialect: str, size: int) -> bytes:
+    return b"".join(map(_chunk, wire_streams.stream(dialect, size))) + b"0\r\n\r\n"
 
 
 def _bulk(connection: socket.socket, size: int) -> None:
@@ -239,6 +256,35 @@ def _rates(direct: str, relayed: str, path: str, play: str, rounds: int) -> tupl
     return statistics.median(best[direct]), statistics.median(best[relayed])
 
 
+def _small_pieces(direct: str, gateway: Gateway, spool: Path, rounds: int, size: int) -> None:
+    for dialect, path in wire_streams.PATHS.items():
+        play = f"small-{dialect} {size}"
+        Client(direct).ask(path, play, _SMALL)
+        plain, passed, read = [], [], []
+        for _ in range(rounds):
+            for url in (direct, gateway.base_url):
+                client, before = Client(url), len(list(spool.iterdir()))
+                began = time.perf_counter()
+                _, seconds, total = client.ask(path, play, _SMALL)
+                client.close()
+                if url == direct:
+                    plain.append(total / seconds / _MB)
+                    continue
+                while len(list(spool.iterdir())) == before:
+                    time.sleep(0.001)
+                passed.append(total / seconds / _MB)
+                read.append(total / (time.perf_counter() - began) / _MB)
+        print(
+            f"{f'{size // _MB} MB of small pieces, {dialect}':34} "
+            f"direct {statistics.median(plain):.0f} MB/s, "
+            f"relayed {_range(passed)} MB/s, read up {_range(read)} MB/s (target 100)"
+        )
+
+
+def _range(values: list[float]) -> str:
+    return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})"
+
+
 def _resident(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
@@ -250,7 +296,9 @@ def main() -> None:
     """Run all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    quick = parser.parse_args().quick
+    parser.add_argument("--small", action="store_true", help="only the answers in small pieces")
+    chosen = parser.parse_args()
+    quick, only = chosen.quick, chosen.small
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     host = multiprocessing.get_context("fork").Process(target=_serve, args=(listener,), daemon=True)
     host.start()
@@ -262,7 +310,9 @@ def main() -> None:
             [Upstream(direct, "anthropic")], spool, Path(place), environment=dict(os.environ)
         )
         try:
-            _run(direct, gateway, quick)
+            if not only:
+                _run(direct, gateway, quick)
+            _small_pieces(direct, gateway, spool, 3 if quick else 9, (10 if quick else 30) * _MB)
         finally:
             gateway.stop()
         print(f"{'drops written':34} {len(list(spool.iterdir()))}, lost {len(gateway.check())}")

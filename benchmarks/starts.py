@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +25,10 @@ app()
 """
 _PAYLOAD = b'{"hook_event_name":"PostToolUse","tool_input":{"content":"' + b"x" * 1500 + b'"}}'
 
+_QUICK = Target(
+    "p95 <= 10 ms wall, 5 ms cpu", lambda row: row.wall_p95 <= 10 and (row.cpu_p95 or 0) <= 5
+)
+
 
 def nothing_app(ground: Ground) -> Path:
     """Write a typer app of two commands that do nothing; the floor of a command line."""
@@ -41,6 +46,8 @@ def hook_start(ground: Ground, table: Table) -> None:
     spool = ground.place / "spool.sh"
     spool.write_bytes(files("agentprov_hooks").joinpath("spool.sh").read_bytes())
     env = {**ground.env, "AGENTPROV_SPOOL": str(box)}
+    # What the settings of a run hold, for an agent that runs hooks through a shell of its own.
+    command = f"/bin/sh {shlex.quote(str(spool))} codex PostToolUse >/dev/null 2>&1 || :"
     hook = str(top / ".git/agentprov/hook.sh")
     run_cases(
         table,
@@ -51,16 +58,15 @@ def hook_start(ground: Ground, table: Table) -> None:
             "agent event, spool.sh": lambda: process(
                 ("sh", str(spool), "claude", "PostToolUse"), cwd=top, env=env, input=_PAYLOAD
             ),
+            "agent event, as agents run it": lambda: process(
+                ("/bin/sh", "-c", command), cwd=top, env=env, input=_PAYLOAD
+            ),
             "git hook, nothing waits": lambda: process(
                 ("sh", hook, "post-commit"), cwd=top, env=env
             ),
         },
         ground.rounds(80, 15),
-        {
-            "agent event, spool.sh": Target(
-                "p95 <= 10 ms, cpu <= 5 ms", lambda row: row.wall_p95 <= 10 and row.cpu_p50 <= 5
-            )
-        },
+        {"agent event, spool.sh": _QUICK, "agent event, as agents run it": _QUICK},
     )
 
 

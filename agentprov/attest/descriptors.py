@@ -161,6 +161,7 @@ def mcp_seen(facts: McpSeen) -> dict[str, Any]:
                 on=call.at,
                 outcome=call.outcome,
                 call=call.call_id,
+                callByName=call.by_name or None,
                 unlisted=None if call.listed else True,
             )
             for call in facts.calls

@@ -320,7 +320,12 @@ class Live:
             pinning.keep_texts(drops, self.recording.directory.path, secrets)
         except OSError as error:
             self._gap("mcp-changes-not-kept", str(error))
-        return pinning.seen(drops)
+        found = pinning.seen(drops)
+        if self.wire is None or not any(server.calls for server in found.servers):
+            return found
+        from agentprov.record.mcp.binding import bind
+
+        return replace(found, servers=bind(found.servers, self.wire.exchanges(drops)))
 
     def _keep_transcript(self) -> None:
         request = self.setup.request

@@ -226,6 +226,23 @@ class Wire:
             return report
         from agentprov.record.witness import merge
 
+        exchanges, gaps = self._read(drops)
+        seen = merge(
+            report,
+            exchanges,
+            self._adapter.edits_of,
+            str(self._context.cwd),
+            key=self.key,
+            gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
+            relayed=True,
+        )
+        return replace(seen, models=self._weighing.put(seen.models)) if self._weighing else seen
+
+    def exchanges(self, drops: Iterable[Drop]) -> list[exchange.Exchange]:
+        """Give the exchanges among the drops that this run's gateway sealed."""
+        return self._read(drops)[0] if self._gateway is not None else []
+
+    def _read(self, drops: Iterable[Drop]) -> tuple[list[exchange.Exchange], list[Gap]]:
         exchanges: list[exchange.Exchange] = []
         gaps = list(self._gaps)
         for drop in drops:
@@ -243,16 +260,7 @@ class Wire:
             except MalformedInput as error:
                 now = self._context.started
                 gaps.append(Gap("wire-drop-unreadable", now, now, error.message))
-        seen = merge(
-            report,
-            exchanges,
-            self._adapter.edits_of,
-            str(self._context.cwd),
-            key=self.key,
-            gateway_gaps=[gap for gap in gaps if gap.why != _OTHER_HOSTS],
-            relayed=True,
-        )
-        return replace(seen, models=self._weighing.put(seen.models)) if self._weighing else seen
+        return exchanges, gaps
 
 
 class Processes:

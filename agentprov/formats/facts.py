@@ -114,13 +114,18 @@ class McpToolChange:
 
 @dataclass(frozen=True)
 class McpCall:
-    """A call of a tool as it passed; `call_id` is the model's id of the call, where it is sent."""
+    """A call of a tool as it passed; `call_id` is the model's id of the call.
+
+    `by_name` says that the agent did not send that id: it is that of the one open call of this
+    tool on the wire.
+    """
 
     tool: str
     at: str
     outcome: Literal["answered", "failed", "refused", "cancelled", "unanswered"]
     call_id: str | None = None
     listed: bool = True
+    by_name: bool = False
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ LOADED = {
 }
 CHANNELS = {
     "claude-code": ("hooks", "transcript"),
-    "codex": ("transcript",),
+    "codex": ("hooks", "transcript"),
     "gemini-cli": ("transcript",),
     "opencode": ("transcript",),
     "pi": ("hooks", "transcript"),
@@ -372,14 +372,14 @@ def waiting_codex(repo: Path) -> Iterator[tuple[Run, subprocess.Popen[bytes]]]:
 
 @pytest.mark.agents
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are seen in /proc")
-def test_two_codex_runs_in_one_tree_are_told_apart_by_the_files_that_they_hold(
+def test_two_codex_runs_in_one_tree_are_told_apart_by_files_held_open_and_by_hooks(
     repo: Path, waiting_codex: tuple[Run, subprocess.Popen[bytes]]
 ) -> None:
     run, process = waiting_codex
     adapter = adapter_for("codex")
 
     blind = adapter.report(run.context, [], None)
-    assert [gap.why for gap in blind.gaps] == ["transcript-ambiguous"]
+    assert [gap.why for gap in blind.gaps] == ["hooks-silent", "transcript-ambiguous"]
     assert blind.edits == ()
 
     during = adapter.report(run.context, [], process.pid)
@@ -388,6 +388,8 @@ def test_two_codex_runs_in_one_tree_are_told_apart_by_the_files_that_they_hold(
     assert [Path(edit.path).name for edit in afterwards.edits] == ["second.py"]
     elsewhere = replace(run.context, scratch=repo.parent / "other")
     assert adapter.report(elsewhere, [], None).edits == ()
+    told = adapter.report(elsewhere, run.drops, None)
+    assert [Path(edit.path).name for edit in told.edits] == ["first.py"]
 
 
 def test_the_endpoint_refuses_a_websocket_so_that_the_agent_falls_back(tmp_path: Path) -> None:

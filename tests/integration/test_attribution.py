@@ -624,7 +624,7 @@ def test_where_only_ancestors_may_read_the_recorder_lends_its_eyes(
     monkeypatch.setattr(tree, "_only_ancestors_read", lambda: True)
     lent: list[bool] = []
     lend = tree.memory.lend
-    monkeypatch.setattr(tree.memory, "lend", lambda end: lent.append(lend(end)) or lent[-1])
+    monkeypatch.setattr(tree.memory, "lend", lambda *given: lent.append(lend(*given)) or lent[-1])
     ran = attribute(writer, "burst", 500, top=top, scratch=scratch)
     assert ran.named() == {f"f{i:05d}" for i in range(500)}
     assert ran.attributed.complete

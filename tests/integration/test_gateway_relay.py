@@ -734,6 +734,137 @@ def test_a_parser_that_dies_in_mid_stream_costs_a_gap_and_not_a_byte(tmp_path: P
         assert drops(tmp_path, "exchange") == []
 
 
+def _packed(coding: str) -> bytes:
+    whole = b"".join(_ANSWER)
+    if coding == "gzip":
+        return gzip.compress(whole, mtime=0)
+    module = pytest.importorskip("brotli" if coding == "br" else "zstandard")
+    return bytes(module.compress(whole))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_a_compressed_answer_passes_as_it_is_and_is_read(coding: str, tmp_path: Path) -> None:
+    packed = _packed(coding)
+    answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        % coding.encode()
+        + b"".join(_chunk(packed[at : at + 40]) for at in range(0, len(packed), 40))
+        + b"0\r\n\r\n"
+    )
+    with WireHost(_plays(answer)) as host:
+        with gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+            port, prefix = port_and_path(gateway.base_url)
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                assert read_exactly(client, len(answer)) == answer
+            gateway.stop()
+        (exchange,) = drops(tmp_path, "exchange")
+    assert (exchange["complete"], exchange["texts"]) == (True, ["hello"])
+
+
+def test_a_busy_host_a_cut_and_the_retries_are_an_exchange_each(tmp_path: Path) -> None:
+    turns = iter(["busy", "cut", "whole"])
+
+    def play(line: Line) -> None:
+        turn = next(turns)
+        if turn == "busy":
+            line.read_request()
+            line.send(BUSY)
+            turn = next(turns)
+        if turn == "cut":
+            line.read_request()
+            line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            line.send(b"".join(map(_chunk, _ANSWER[:3])))
+            return
+        _model(line, lambda _: None)
+
+    with WireHost(play) as host:
+        with gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+            port, prefix = port_and_path(gateway.base_url)
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                read_exactly(client, len(BUSY))
+                _ask_model(client, port, prefix)
+                assert read_all(client).endswith(_chunk(_ANSWER[2]))
+            with connect(port) as client:
+                _ask_model(client, port, prefix)
+                assert read_until(client, b"0\r\n\r\n").startswith(b"HTTP/1.1 200")
+            gateway.stop()
+        told = sorted(drops(tmp_path, "exchange"), key=lambda exchange: exchange["number"])
+    assert [(one["status"], one["complete"]) for one in told] == [
+        (529, False),
+        (200, False),
+        (200, True),
+    ]
+    assert told[1]["why"] == "cut off"
+    assert drops(tmp_path, "gap") == []
+
+
+def _flood(line: Line, size: int) -> None:
+    line.read_request()
+    line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for event in _ANSWER[:2]:
+        line.send(_chunk(event))
+    piece = _chunk(_ANSWER[2] * 500)
+    for _ in range(size // len(piece)):
+        line.send(piece)
+    for event in _ANSWER[3:]:
+        line.send(_chunk(event))
+    line.send(b"0\r\n\r\n")
+
+
+def _take(client: socket.socket, quiet: float) -> bytes:
+    """Read until nothing came for a while after the first bytes, or the answer has ended."""
+    client.settimeout(30)
+    taken = bytearray(client.recv(1 << 20))
+    client.settimeout(quiet)
+    with suppress(TimeoutError):
+        while not taken.endswith(b"0\r\n\r\n") and (data := client.recv(1 << 20)):
+            taken += data
+    return bytes(taken)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_parser_that_lags_holds_the_wire_back_and_one_that_stands_still_is_given_up(
+    comes_back: bool, tmp_path: Path
+) -> None:
+    size = 30_000_000
+    whole: list[int] = []
+
+    def play(line: Line) -> None:
+        _flood(line, size)
+        whole.append(1)
+
+    with WireHost(play) as host, gateway_to(tmp_path, f"http://127.0.0.1:{host.port}") as gateway:
+        port, prefix = port_and_path(gateway.base_url)
+        assert gateway.pid is not None
+        (reader,) = _children_of(gateway.pid)
+        os.kill(reader, signal.SIGSTOP)
+        with connect(port) as client:
+            _ask_model(client, port, prefix)
+            first = _take(client, 2.0)
+            # What may wait for the parser, and what the kernel holds for us; not the answer.
+            assert 8_000_000 < len(first) < 24_000_000
+            assert not whole
+            if comes_back:
+                os.kill(reader, signal.SIGCONT)
+            rest = _take(client, 10.0)
+        answer = first + rest
+        assert answer.endswith(b"0\r\n\r\n")
+        assert answer.count(_ANSWER[2]) == size // len(_chunk(_ANSWER[2] * 500)) * 500
+        gateway.stop()
+    gaps = [gap["why"] for gap in drops(tmp_path, "gap")]
+    exchanges = drops(tmp_path, "exchange")
+    if comes_back:
+        assert gaps == []
+        (exchange,) = exchanges
+        assert exchange["complete"]
+        assert exchange["texts"] == ["hello" * answer.count(_ANSWER[2])]
+    else:
+        assert gaps == ["gateway-parser-hung"]
+        assert exchanges == []
+
+
 def test_what_was_under_way_when_the_relay_was_killed_is_never_taken_for_whole(
     tmp_path: Path,
 ) -> None:

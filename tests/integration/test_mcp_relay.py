@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,12 @@ from agentprov.formats.facts import McpSeen
 from agentprov.ports import LaunchContext
 from agentprov.record.agents.registry import adapter_named
 from agentprov.record.mcp import pinning
-from agentprov.record.mcp.injection import inject
+from agentprov.record.mcp.around import gemini_cli
+from agentprov.record.mcp.injection import AROUND, inject
 from agentprov.record.spool import Spool
 from support import odd_mcp_server
 from support.model_endpoint import McpCall, ModelEndpoint, Say, Turn
-from support.real_agents import PACKAGES, AgentMissing, configure
+from support.real_agents import AgentMissing, configure
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 ODD = [sys.executable, str(SUPPORT / "odd_mcp_server.py")]
@@ -175,19 +176,27 @@ def test_another_list_after_a_restart_is_a_change_with_both_texts(tmp_path: Path
 # Real agents
 
 
-@pytest.fixture(params=sorted(PACKAGES.keys() & {"claude-code", "codex"}))
+@pytest.fixture(params=sorted(AROUND))
 def agent(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 def session(
-    agent: str, base: Path, servers: Mapping[str, list[str]], script: list[Turn]
+    agent: str,
+    base: Path,
+    servers: Mapping[str, list[str]],
+    script: list[Turn],
+    *,
+    hurt: Callable[[Path], object] | None = None,
 ) -> tuple[dict[str, McpSeen], pinning.Seen]:
-    """Run an agent whose servers are wrapped; give what was seen of each, and all of it."""
+    """Run an agent whose servers are wrapped; give what was seen of each, and all of it.
+
+    `hurt` gets the run's folder before the agent starts.
+    """
     repository = base / "repo"
     repository.mkdir()
     subprocess.run(["git", "init", "-q", str(repository)], check=True)
-    spool, scratch = base / "spool", base / "scratch"
+    spool, scratch = base / "spool", base / 'the "scratch" folder'
     for folder in (spool, scratch):
         folder.mkdir(mode=0o700)
     with ModelEndpoint(script, root=repository) as endpoint:
@@ -208,6 +217,8 @@ def session(
         adapter = adapter_named(agent)
         launch = inject(agent, context, adapter.prepare(context), adapter.mcp_servers(context))
         assert launch.gaps == ()
+        if hurt is not None:
+            hurt(scratch)
         done = subprocess.run(
             launch.argv,
             cwd=repository,
@@ -224,24 +235,29 @@ def session(
 
 
 @pytest.mark.agents
-def test_an_agents_servers_tools_and_calls_are_seen_and_bound_to_the_models_calls(
-    agent: str, tmp_path: Path
-) -> None:
+def test_an_agents_servers_tools_and_calls_are_seen(agent: str, tmp_path: Path) -> None:
     servers = {"labnotes": LABNOTES, "odd": [*ODD, "steady"]}
     script: list[Turn] = [McpCall("labnotes", "add", {"a": 2, "b": 3}), Say("Done.")]
     by_name, found = session(agent, tmp_path, servers, script)
     labnotes, odd = by_name["labnotes"], by_name["odd"]
     assert (labnotes.stage, odd.stage) == ("called", "listed")
     assert (labnotes.server_name, odd.server_name) == ("labnotes", "odd")
-    newest = {"claude-code": "2026-07-28", "codex": "2025-06-18"}
+    newest = {
+        "claude-code": "2026-07-28",
+        "codex": "2025-06-18",
+        "gemini-cli": "2025-06-18",
+        "opencode": "2025-11-25",
+        "qwen-code": "2025-11-25",
+    }
     assert labnotes.protocol == newest[agent]
     assert {tool.name for tool in labnotes.tools} == {"add", "save_note"}
     add = next(tool for tool in labnotes.tools if tool.name == "add")
     assert add.description_sha256 == hashlib.sha256(b"Add two numbers.").hexdigest()
     (call,) = labnotes.calls
     assert (call.tool, call.outcome, call.listed) == ("add", "answered", True)
-    assert call.call_id
-    assert call.call_id.startswith({"claude-code": "toolu_", "codex": "call_"}[agent])
+    own = {"claude-code": "toolu_", "codex": "call_"}
+    # The others send no id: test_mcp_sessions.py has theirs, from the wire.
+    assert (call.call_id or "")[:5] == own.get(agent, "")[:5]
     shadowed = [gap.detail for gap in found.gaps if gap.why == pinning.SHADOWED]
     assert shadowed == ["add: labnotes, odd", "save_note: labnotes, odd"]
 
@@ -253,8 +269,8 @@ def test_a_description_that_changes_in_the_middle_of_a_session_is_an_alarm(
     script: list[Turn] = [McpCall("odd", "add", {"a": number, "b": 1}) for number in range(4)]
     by_name, found = session(agent, tmp_path, {"odd": [*ODD, "changing"]}, [*script, Say("Done.")])
     assert len(by_name["odd"].calls) == 4
-    if agent == "codex":
-        # It does not ask again within a session: the model never sees the new text.
+    if agent in ("codex", "qwen-code"):
+        # They do not ask again within a session: the model never sees the new text.
         assert by_name["odd"].changes == ()
         return
     (change,) = by_name["odd"].changes
@@ -265,3 +281,16 @@ def test_a_description_that_changes_in_the_middle_of_a_session_is_an_alarm(
     assert [gap.detail for gap in found.gaps if gap.why == pinning.CHANGED] == [
         "odd: add changed its description"
     ]
+
+
+@pytest.mark.agents
+def test_gemini_cli_goes_on_with_its_server_where_our_script_finds_nothing(tmp_path: Path) -> None:
+    def hurt(scratch: Path) -> None:
+        (scratch / gemini_cli.SERVERS).write_text("{")
+
+    called = tmp_path / "called"
+    server = ["sh", "-c", f"touch {called}; exec {sys.executable} {ODD[1]} steady"]
+    script: list[Turn] = [McpCall("odd", "add", {"a": 2, "b": 3}), Say("Done.")]
+    by_name, _ = session("gemini-cli", tmp_path, {"odd": server}, script, hurt=hurt)
+    assert called.exists()
+    assert by_name == {}

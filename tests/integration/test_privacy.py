@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.command_line import agentprov, bundles
+from support.model_endpoint import ModelEndpoint, Say, Write
 from support.repository import Repository
 
 VALUE = "Zx9-planted-value-7Qk2mN4p"
@@ -122,3 +123,83 @@ def test_without_being_asked_nothing_is_kept(repository: Repository, agent: Path
     assert not list(place.glob("transcript*"))
     assert os.listdir(place / "spool") == []
     assert agentprov("transcript", place.name, cwd=repository.top).status == 1
+
+
+TALKER = """#!{python}
+import base64, json, os, pathlib, urllib.request
+value, half = os.environ["SOME_API_KEY"], len(os.environ["SOME_API_KEY"]) // 2
+told = ["my key is " + value, value[:half] + "\\n" + value[half:], "{token}",
+        base64.b64encode(value.encode()).decode()]
+contents = [{{"role": "user", "parts": [{{"text": text}} for text in told]}}]
+base = os.environ["GOOGLE_GEMINI_BASE_URL"]
+texts = {{name: {{"type": "string"}} for name in ("file_path", "content")}}
+schema = {{"type": "object", "properties": texts, "required": list(texts)}}
+tools = [{{"functionDeclarations": [{{"name": "write_file", "parametersJsonSchema": schema}}]}}]
+where = "/v1beta/models/gemini-3.1-pro-preview:streamGenerateContent?alt=sse&key=" + value
+headers = {{"Content-Type": "application/json", "x-goog-api-key": value, "Cookie": "s=" + value,
+           "Authorization": "Bearer " + value, "X-Request-Id": value}}
+for _ in range(3):
+    asked = {{"contents": contents, "tools": tools}}
+    request = urllib.request.Request(base + where, json.dumps(asked).encode(), headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+    for line in opener.open(request).read().decode().splitlines():
+        if line.startswith("data: "):
+            for candidate in json.loads(line[6:])["candidates"]:
+                contents.append(candidate["content"])
+    answers = [{{"functionResponse": {{"name": part["functionCall"]["name"],
+                "id": part["functionCall"].get("id"), "response": {{"output": value}}}}}}
+               for part in contents[-1]["parts"] if "functionCall" in part]
+    contents.append({{"role": "user", "parts": answers or [{{"text": value}}]}})
+pathlib.Path("name-{token}.txt").write_text("nothing secret\\n")
+pathlib.Path("clean.txt").write_text("nothing secret\\n")
+os.system("git add clean.txt; git commit -qm clean")
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--keep", "transcript")])
+def test_planted_secrets_that_pass_the_gateway_are_in_nothing_that_is_stored(
+    repository: Repository, tmp_path: Path, home: Path, options: tuple[str, ...]
+) -> None:
+    place = tmp_path / "bin" / "gemini"
+    place.parent.mkdir()
+    place.write_text(TALKER.format(python=sys.executable, token=TOKEN))
+    place.chmod(0o755)
+    settings = tmp_path / "gemini-home" / ".gemini" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"security": {"auth": {"selectedType": "gemini-api-key"}}}')
+    script = [
+        Write(f"notes-{VALUE}.txt", f"key = {VALUE}\ntoken {TOKEN}\n"),
+        Say(f"It is {VALUE}."),
+    ]
+    with ModelEndpoint(script, root=repository.top) as endpoint:
+        env = {
+            "SOME_API_KEY": VALUE,
+            "GEMINI_API_KEY": VALUE,
+            "GOOGLE_GEMINI_BASE_URL": endpoint.url,
+            "GEMINI_CLI_HOME": str(settings.parents[1]),
+            # What variables say of the model counts for nothing.
+            **dict.fromkeys(("GEMINI_MODEL", "ANTHROPIC_MODEL", "AGENTPROV_MODEL"), "liar-9"),
+        }
+        answer = agentprov(
+            "run", "--gateway", "on", *options, "--", str(place), "-p", VALUE,
+            cwd=repository.top, env=env,
+        )  # fmt: skip
+    assert answer.status == 0, answer.err
+    # It did pass: otherwise the rest would hold of anything.
+    assert any(VALUE in json.dumps(request.body) for request in endpoint.requests)
+    assert all(request.headers["x-goog-api-key"] == VALUE for request in endpoint.requests)
+    assert any(VALUE in call.arguments for call in endpoint.tool_calls)
+    (session,) = agentprov("show", "HEAD", "--json", cwd=repository.top).json()["sessions"]
+    told = {(model["served"], model["basis"]) for model in session["models"]}
+    assert told == {("gemini-3.1-pro-preview", "intercepted")}
+    kept = stored(repository, home)
+    assert b"liar-9" not in kept
+    assert [form for form in spellings() if form in kept and form != TOKEN.encode()] == []
+    # What lists the work tree on this machine names a file as it is; nothing else does.
+    places = [repository.top / ".git" / "agentprov", home / "agentprov"]
+    naming = [p for place in places for p in place.rglob("*") if p.is_file()]
+    naming = [p for p in naming if TOKEN.encode() in p.read_bytes()]
+    assert {p.parent.name if p.parent.name == "pending" else p.name for p in naming} <= {
+        "pending", "versions.jsonl",
+    }  # fmt: skip
+    assert TOKEN not in json.dumps(bundles(repository))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentprov.record.gateway.dialects.sse import EventStream
-from support.wire_bodies import body, observe, pieces, stream
+from support.wire_bodies import body, events_of, observe, pieces, stream
 
 SAMPLES = [
     ("anthropic", "anthropic.sse"),
@@ -200,8 +200,8 @@ def test_any_event_stream_reads_as_the_standard_says(
         elif field == "event":
             name = value
     reader = EventStream()
-    found = [event for piece in pieces(raw.encode(), cuts) for event in reader.feed(piece)]
+    found = [event for piece in pieces(raw.encode(), cuts) for event in events_of(reader, piece)]
     # A carriage return at the very end may be half of an end of line; nothing follows to tell.
     if raw.endswith("\r"):
-        found += reader.feed(b":")
+        found += events_of(reader, b":")
     assert [tuple(event) for event in found] == expected

@@ -1,6 +1,7 @@
 """An MCP server of the older generation, with the manners that its first argument names.
 
-``steady``; ``changing`` (another description for `add` after the second call, and says so);
+``steady``; ``changed`` (another description for `add`); ``changing`` (the other one after the
+second call, and says so);
 ``silent`` (answers nothing); ``dying`` (ends with status 3 in its first call); ``noisy`` (prints
 what is no JSON first). Without any library, so that it starts at once.
 """
@@ -46,7 +47,7 @@ def main(manner: str) -> None:
                 }
             }
         elif method == "tools/list":
-            changed = manner == "changing" and calls >= 2
+            changed = manner == "changed" or (manner == "changing" and calls >= 2)
             answer = {"result": {"tools": tools(AFTER if changed else BEFORE)}}
         elif method == "tools/call":
             calls += 1

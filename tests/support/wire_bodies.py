@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprov.formats.exchange import Exchange, decode, encode
+from agentprov.record.gateway.dialects.sse import Event, EventStream, event_at
 from agentprov.record.gateway.tap import TapContext, tap_for
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "wire"
@@ -36,6 +37,16 @@ def stream(*events: dict[str, Any], named: bool = True) -> bytes:
         head = f"event: {event['type']}\n" if named and "type" in event else ""
         lines.append(f"{head}data: {json.dumps(event)}\n\n")
     return "".join(lines).encode()
+
+
+def events_of(stream: EventStream, piece: bytes) -> list[Event]:
+    """Feed a piece of a stream; give the events that it completes."""
+    block, at, found = stream.feed(piece), 0, []
+    while at < len(block):
+        event, at = event_at(block, at)
+        if event is not None:
+            found.append(event)
+    return found
 
 
 def pieces(data: bytes, cuts: Iterable[int]) -> list[bytes]:

@@ -114,7 +114,11 @@ MCP_SEEN = schema.members(
                         ("answered", "failed", "refused", "cancelled", "unanswered")
                     ),
                 },
-                {"call": schema.text(most=256), "unlisted": schema.boolean},
+                {
+                    "call": schema.text(most=256),
+                    "callByName": schema.boolean,
+                    "unlisted": schema.boolean,
+                },
                 unknown="ignore",
             ),
             most=10_000,

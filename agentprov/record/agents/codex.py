@@ -1,12 +1,10 @@
-"""Codex: its rollout files. Hooks need the user's trust, so there are none here.
+"""Codex: its rollout files, and hooks of this run.
 
 Measured with Codex 0.169.0. A running Codex keeps the rollouts of its threads open: on Linux
-that tells ours from those of another Codex in the same work tree. Elsewhere, and afterwards, a
-rollout is ours if it is the only session of this work tree since the start.
+that tells ours from those of another Codex in the same work tree, and so do the hooks everywhere.
+Without either, a rollout is ours if it is the only session of this work tree since the start.
 """
 
-# The port gives every adapter the same arguments.
-# ruff: noqa: ARG002
 from __future__ import annotations
 
 import contextlib
@@ -23,7 +21,7 @@ from agentprov.formats.dropbox import Drop
 from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, Edit, Gap
 from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext, Upstream
-from agentprov.record.agents import codex_calls, codex_redirection, codex_settings
+from agentprov.record.agents import codex_calls, codex_hooks, codex_redirection, codex_settings
 from agentprov.record.agents.codex_rollout import Rollouts
 from agentprov.record.agents.command_line import options_of, program_name, start_of_agent
 from agentprov.record.agents.reading import (
@@ -71,12 +69,18 @@ class Codex:
         return program_name(command) in ("codex", "codex.js")
 
     def prepare(self, context: LaunchContext) -> Launch:
-        """Leave the command line as it is; name the transcript channel if it is a session."""
+        """Add ``-c`` with this run's hooks if it is a session and the line sets none itself."""
         words = _words(context)
         if not _is_session(words):
             return Launch(context.argv)
-        gaps = ("transcript-off: --ephemeral",) if "--ephemeral" in options_of(words) else ()
-        return Launch(context.argv, channels=("transcript",), gaps=gaps)
+        gaps = ["transcript-off: --ephemeral"] if "--ephemeral" in options_of(words) else []
+        ours = codex_hooks.options(words, context.spool_script)
+        if not ours:
+            gaps.append("hooks-off: the command line sets hooks")
+        end = context.argv.index("--") if "--" in context.argv else len(context.argv)
+        argv = (*context.argv[:end], *ours, *context.argv[end:])
+        channels = (*["hooks"] * bool(ours), "transcript")
+        return Launch(argv, channels=channels, gaps=tuple(gaps))
 
     def upstream(self, context: LaunchContext) -> Upstream:
         """Give the effective base URL; none for a ChatGPT login and for built-in local models."""
@@ -113,29 +117,38 @@ class Codex:
         started = moment(context.started)
         if not _is_session(_words(context)) or started is None:
             return AgentReport()
+        told = codex_hooks.read(drops)
         sessions = codex_settings.user_folder(context) / "sessions"
         held = _remember(context, _held_open(pid, sessions) if pid else [])
         recent = _recent(sessions, context, started)
-        owners = {rollout.session for rollout in recent if str(rollout.path) in held}
+        if told.sessions:
+            recent = [rollout for rollout in recent if rollout.session in told.sessions]
+        known = held | told.rollouts.keys()
+        owners = {rollout.session for rollout in recent if str(rollout.path) in known}
         ours = [rollout for rollout in recent if rollout.session in owners]
-        why = None
+        gaps: list[Gap] = []
+        if not told.sessions and codex_hooks.options(_words(context), context.spool_script):
+            gaps.append(Gap("hooks-silent", context.started, context.started))
         if not owners:
             groups = {rollout.session for rollout in recent}
             ours = recent if len(groups) == 1 else []
             if len(groups) != 1:
                 why = "transcript-ambiguous" if groups else "transcript-missing"
+                gaps.append(Gap(why, context.started, context.started))
         rollouts = Rollouts(started)
         for rollout in sorted(ours, key=lambda one: (one.is_child, one.path.name)):
             rollouts.read(rollout.path)
+        rollouts.add_done(told.done)
+        found = [*told.sessions, *(rollout.session for rollout in ours)]
         return AgentReport(
-            channels=("transcript",) if rollouts.lines else (),
-            agent_sessions=tuple(dict.fromkeys(rollout.session for rollout in ours)),
+            channels=(*["hooks"] * bool(told.sessions), *["transcript"] * bool(rollouts.lines)),
+            agent_sessions=tuple(dict.fromkeys(found)),
             models=rollouts.models(),
             edits=rollouts.edits(),
             commands=rollouts.commands(),
             instructions=tuple(codex_settings.loaded(context, rollouts.instructions)),
             read_paths=tuple(rollouts.reads),
-            gaps=(Gap(why, context.started, context.started),) if why else (),
+            gaps=tuple(gaps),
             mcp_connected=tuple(rollouts.servers),
         )
 

@@ -9,7 +9,7 @@ the requested model only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -77,6 +77,23 @@ class Rollouts:
             at = moment(line.get("timestamp"))
             if at is not None:
                 thread.line(str(line.get("type")), mapping(line.get("payload")), at)
+
+    def add_done(self, done: Iterable[Mapping[str, Any]]) -> None:
+        """Take in what hooks said of tools that were done, after all rollouts.
+
+        They see every patch and every server's tool, also those that a script calls, of which
+        the rollout may say nothing. What a rollout said too stays as it said it.
+        """
+        for payload in done:
+            call, tool = text(payload.get("tool_use_id")), text(payload.get("tool_name")) or ""
+            body = text(mapping(payload.get("tool_input")).get("command"))
+            shown = text(payload.get("tool_response")) or ""
+            parts = tool.split("__")
+            if call and tool == "apply_patch" and body and shown.startswith("Exit code: 0\n"):
+                folder = absolute(payload.get("cwd"), None)
+                self._patches.setdefault(call, _Patch(body, folder, good=True))
+            elif len(parts) >= 3 and parts[0] == "mcp" and parts[1]:
+                self.servers.setdefault(parts[1])
 
     def models(self) -> tuple[ModelUse, ...]:
         """Give the uses of each requested model; what was served Codex does not keep."""

@@ -5,6 +5,7 @@ The places were seen with strace (Codex 0.169.0).
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,13 +124,25 @@ def effective(context: LaunchContext, words: Sequence[str]) -> dict[str, Any]:
         if path.parent.name == ".codex" and path.parent != user_folder(context) and not trusted:
             continue
         lay_over(merged, _toml(path))
-    given: dict[str, Any] = {}
-    for value in _overrides(words):
-        lay_over(given, _override(value))
+    given_here = given(words)
     profile = values_of(words, "-p", "--profile") or [text(merged.get("profile")) or ""]
     lay_over(merged, mapping(mapping(merged.get("profiles")).get(profile[-1])))
-    lay_over(merged, given)
+    lay_over(merged, given_here)
     return merged
+
+
+def given(words: Sequence[str]) -> dict[str, Any]:
+    """Give the settings on the command line; `words` are the agent's own."""
+    merged: dict[str, Any] = {}
+    for value in _overrides(words):
+        lay_over(merged, _override(value))
+    return merged
+
+
+def quoted(value: str | list[str]) -> str:
+    """Write text, or a list of texts, as TOML on a command line."""
+    # JSON is TOML too, but for DEL, and for escaped pairs of surrogates.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def managed(context: LaunchContext) -> dict[str, Any]:

@@ -47,6 +47,7 @@ FAMILY = Family(
     home_variable="GEMINI_CLI_HOME",
     moves_folder=False,
     system_variable="GEMINI_CLI_SYSTEM_SETTINGS_PATH",
+    sandbox_variable="GEMINI_SANDBOX",
     system_folder="/etc/gemini-cli",
     mac_folder="GeminiCli",
     instructions=("GEMINI.md",),
@@ -145,12 +146,17 @@ class GeminiCli:
         )
 
 
-def _is_session(context: LaunchContext) -> bool:
+def words_of(context: LaunchContext) -> tuple[str, ...]:
+    """Give the agent's own words of the command line."""
     package = re.compile(r"(^|/)@google/gemini-cli(@|/|$)")
     start = start_of_agent(
         context.argv, lambda word: program_name(word) == "gemini" or bool(package.search(word))
     )
-    words = context.argv[start:]
+    return context.argv[start:]
+
+
+def _is_session(context: LaunchContext) -> bool:
+    words = words_of(context)
     return not (words and words[0] in _NO_SESSION) and not options_of(words) & _QUICK
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentprov.ports import ConfiguredMcpServer, LaunchContext
 from agentprov.record.agents import folders
+from agentprov.record.agents.command_line import options_of
 from agentprov.record.agents.imports import imports_of
 from agentprov.record.agents.places import (
+    MAX_SERVERS,
     configured_servers,
     existing,
     first_of_each_name,
@@ -43,6 +45,7 @@ class Family:
     home_variable: str
     moves_folder: bool
     system_variable: str
+    sandbox_variable: str
     system_folder: str
     mac_folder: str
     instructions: tuple[str, ...]
@@ -142,16 +145,29 @@ class Family:
             if name.is_dir():
                 yield name
 
+    def mcp_entries(self, context: LaunchContext) -> dict[str, tuple[Mapping[str, Any], Path]]:
+        """Give the entry of settings that wins under each name, as it stands there, and its file.
+
+        Values of variables are among them: they belong into no record. The repository's settings
+        are those of the working folder; whether they are trusted is not looked at.
+        """
+        found: dict[str, tuple[Mapping[str, Any], Path]] = {}
+        for path in self.settings_files(context):
+            if path.parent == context.top / self.folder and context.top != context.cwd:
+                continue
+            for name, entry in mapping(read(path).get("mcpServers")).items():
+                if mapping(entry):
+                    found[name] = (mapping(entry), path)
+        return found
+
     def mcp_servers(self, context: LaunchContext) -> list[ConfiguredMcpServer]:
         """Give the configured MCP servers, the winner of each name."""
+        found = servers_of(self.mcp_entries(context), context)
+        return first_of_each_name((*found, *self.extension_servers(context)))
+
+    def extension_servers(self, context: LaunchContext) -> list[ConfiguredMcpServer]:
+        """Give the MCP servers that installed extensions bring; whether they are on is not seen."""
         found: list[ConfiguredMcpServer] = []
-        for path in reversed(self.settings_files(context)):
-            entries = {
-                name: {**mapping(entry), "url": entry.get("url") or entry.get("httpUrl")}
-                for name, entry in mapping(read(path).get("mcpServers")).items()
-                if mapping(entry)
-            }
-            found += configured_servers(entries, label(path, context))
         for extension in self._extensions(self.user_folder(context)):
             path = extension / f"{self.manifest}.json"
             entries = {
@@ -159,7 +175,26 @@ class Family:
                 for name, entry in mapping(read(path).get("mcpServers")).items()
             }
             found += configured_servers(entries, label(path, context))
-        return first_of_each_name(found)
+        return found
+
+
+def servers_of(
+    entries: Mapping[str, tuple[Mapping[str, Any], Path]], context: LaunchContext
+) -> list[ConfiguredMcpServer]:
+    """Give what may be recorded of entries."""
+    found: list[ConfiguredMcpServer] = []
+    for name, (entry, path) in list(entries.items())[:MAX_SERVERS]:
+        fields = {**entry, "url": entry.get("url") or entry.get("httpUrl")}
+        found += configured_servers({name: fields}, label(path, context))
+    return found
+
+
+def is_sandboxed(family: Family, context: LaunchContext, words: Sequence[str]) -> bool:
+    """Say whether the agent starts itself again inside a sandbox; `words` are its own."""
+    chosen = family.environment(context).get(family.sandbox_variable, "")
+    if options_of(words) & {"-s", "--sandbox"} or chosen not in ("", "0", "false"):
+        return True
+    return bool(mapping(family.effective(context).get("tools")).get("sandbox"))
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from agentprov.record.agents.reading import items, json_file, mapping, small_fil
 from agentprov.record.agents.settings_text import lay_over, read_commented
 
 CONTENT = "OPENCODE_CONFIG_CONTENT"
-_NAMES = ("opencode.json", "opencode.jsonc", "config.json")
+NAMES = ("opencode.json", "opencode.jsonc", "config.json")
 CODE = ("plugin", "plugins", "tool", "tools")
 KINDS = (
     "skill", "skills", "agent", "agents", "command", "commands", "mode", "modes",
@@ -43,17 +43,17 @@ def data_folder(context: LaunchContext) -> Path:
 
 def settings_files(context: LaunchContext) -> list[Path]:
     """Give the configuration files, the one of least rank first; not all of them need exist."""
-    found = [user_folder(context) / name for name in reversed(_NAMES)]
+    found = [user_folder(context) / name for name in reversed(NAMES)]
     named = context.environment.get("OPENCODE_CONFIG")
     if named:
         found.append(context.cwd / named)
     if not context.environment.get("OPENCODE_DISABLE_PROJECT_CONFIG"):
         folders = list(reversed(list(upwards(context.cwd, context.top))))
-        found += [folder / name for folder in folders for name in _NAMES[:2]]
-        found += [folder / ".opencode" / name for folder in folders for name in _NAMES[:2]]
+        found += [folder / name for folder in folders for name in NAMES[:2]]
+        found += [folder / ".opencode" / name for folder in folders for name in NAMES[:2]]
     moved = context.environment.get("OPENCODE_CONFIG_DIR")
     if moved:
-        found += [context.cwd / moved / name for name in _NAMES[:2]]
+        found += [context.cwd / moved / name for name in NAMES[:2]]
     return found
 
 

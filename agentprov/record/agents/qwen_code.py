@@ -31,8 +31,10 @@ from agentprov.record.agents.command_line import (
     values_of,
     without_option,
 )
-from agentprov.record.agents.gemini_settings import Family, read
+from agentprov.record.agents.gemini_settings import read, servers_of
+from agentprov.record.agents.places import first_of_each_name
 from agentprov.record.agents.qwen_chat import SERVED_MISSING, TOOLS, Chat, unwrapped
+from agentprov.record.agents.qwen_settings import FAMILY, sources
 from agentprov.record.agents.reading import (
     absolute,
     items,
@@ -53,18 +55,6 @@ from agentprov.record.agents.redirection import (
     with_environment,
 )
 
-FAMILY = Family(
-    folder=".qwen",
-    home_variable="QWEN_HOME",
-    moves_folder=True,
-    system_variable="QWEN_CODE_SYSTEM_SETTINGS_PATH",
-    system_folder="/etc/qwen-code",
-    mac_folder="QwenCode",
-    instructions=("QWEN.md", "AGENTS.md"),
-    manifest="qwen-extension",
-    kinds=("skills", "agents", "commands", "output-styles", "workflows"),
-    rules="rules",
-)
 EVENTS = (
     "SessionStart",
     "InstructionsLoaded",
@@ -145,7 +135,7 @@ class QwenCode:
 
     def redirect(self, context: LaunchContext, launch: Launch, base_url: str) -> Launch:
         """Set the base URL by option and by variable."""
-        start = _start(context)
+        start = start_of(context)
         argv = [
             *launch.argv[:start],
             OPTION,
@@ -170,8 +160,9 @@ class QwenCode:
         return FAMILY.materials(context)
 
     def mcp_servers(self, context: LaunchContext) -> Sequence[ConfiguredMcpServer]:
-        """Give the MCP servers that settings name for this run."""
-        return FAMILY.mcp_servers(context)
+        """Give the MCP servers that settings, ``.mcp.json`` and command line name for this run."""
+        found = servers_of(sources(context, _words(context)).all, context)
+        return first_of_each_name((*found, *FAMILY.extension_servers(context)))
 
     def report(self, context: LaunchContext, drops: Iterable[Drop], pid: int | None) -> AgentReport:
         """Read hooks and chat files; `pid` plays no part, the hooks name the session."""
@@ -213,7 +204,8 @@ class QwenCode:
         )
 
 
-def _start(context: LaunchContext) -> int:
+def start_of(context: LaunchContext) -> int:
+    """Give the index of the word behind the agent's own name."""
     package = re.compile(r"(^|/)@qwen-code/qwen-code(@|/|$)")
     return start_of_agent(
         context.argv, lambda word: program_name(word) == "qwen" or bool(package.search(word))
@@ -221,7 +213,7 @@ def _start(context: LaunchContext) -> int:
 
 
 def _words(context: LaunchContext) -> tuple[str, ...]:
-    return context.argv[_start(context) :]
+    return context.argv[start_of(context) :]
 
 
 def _is_session(context: LaunchContext) -> bool:

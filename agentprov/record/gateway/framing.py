@@ -19,6 +19,8 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) (H
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([0-9]{3})(?: [^\r\n]*)?\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+# From one chunk to the next where nobody adds anything: nearly always.
+_NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})\r\n")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 Headers = list[tuple[bytes, bytes]]
@@ -158,12 +160,7 @@ class Body:
         at, size = 0, len(data)
         while at < size and not self.done:
             if self._state == "data":
-                piece = data[at : at + self._left]
-                pieces.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
-                if self._left == 0:
-                    self._state = "data-end"
+                at = self._whole_chunks(data, at, pieces)
                 continue
             newline = data.find(b"\n", at)
             end = size if newline < 0 else newline + 1
@@ -175,6 +172,24 @@ class Body:
                 line, self._line = self._line, b""
                 self._read_line(line)
         return at, pieces
+
+    def _whole_chunks(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """Take this chunk's bytes, and those of chunks that follow it plainly."""
+        left, size = self._left, len(data)
+        while left:
+            end = at + left
+            if end > size:
+                pieces.append(data[at:])
+                self._left = end - size
+                return size
+            pieces.append(data[at:end])
+            plain = _NEXT_CHUNK.match(data, end)
+            if plain is None:
+                self._left, self._state = 0, "data-end"
+                return end
+            at, left = plain.end(), int(plain[1], 16)
+        self._left, self._state = 0, "trailer"
+        return at
 
     def _read_line(self, line: bytes) -> None:
         empty = line in (b"\r\n", b"\n")

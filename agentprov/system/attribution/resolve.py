@@ -23,8 +23,8 @@ _O_PATH = 0o10000000
 _NO_MAGICLINKS, _BENEATH, _IN_ROOT = 0x02, 0x08, 0x10
 _NOFOLLOW, _EMPTY_PATH = 0x100, 0x1000
 _STATX_MASK, _STATX_BTIME = 0x7FF | 0x800, 0x800
-_STATX = struct.Struct("=IIQIIIHxxQQQQ")
-_BIRTH_AT, _DEVICE_AT = 80, 136
+# Mask, links, mode, inode; birth; device.
+_STATX = struct.Struct("=I12xI8xH2xQ40xqI44xII")
 _MAX_LINKS = 40
 _PROC_MAGIC = 0x9FA0
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -55,7 +55,8 @@ class Place(NamedTuple):
     `path` is absolute as this process sees it, without symbolic links. `parent` is (device,
     inode) of the directory, None when it does not exist. `file` and `mode` (st_mode) are those
     of what stands there, None and 0 when nothing does; `links` counts its names. `directory` is
-    a descriptor of the directory where `find` was to hold it, else -1.
+    a descriptor of the directory where `find` was to hold it, else -1; `changed` is when that
+    directory last changed (ns since the epoch).
     """
 
     path: bytes
@@ -64,6 +65,7 @@ class Place(NamedTuple):
     mode: int = 0
     links: int = 1
     directory: int = -1
+    changed: int = 0
 
 
 class _OpenHow(ctypes.Structure):
@@ -118,11 +120,9 @@ def identify(
         if code in _ABSENT:
             return None
         raise OSError(code, os.strerror(code))
-    fields = _STATX.unpack_from(kernel.room)
-    seconds, nanoseconds = struct.unpack_from("=qI", kernel.room, _BIRTH_AT)
-    major, minor = struct.unpack_from("=II", kernel.room, _DEVICE_AT)
-    birth = seconds * 10**9 + nanoseconds if fields[0] & _STATX_BTIME else 0
-    return FileId(os.makedev(major, minor), fields[7], birth), fields[6], fields[3]
+    mask, links, mode, inode, seconds, nanoseconds, major, minor = _STATX.unpack_from(kernel.room)
+    birth = seconds * 10**9 + nanoseconds if mask & _STATX_BTIME else 0
+    return FileId(os.makedev(major, minor), inode, birth), mode, links
 
 
 def _openat2(directory: int, path: bytes, resolve: int) -> int:
@@ -214,39 +214,40 @@ def _pair(found: tuple[FileId, int, int] | None) -> tuple[int, int] | None:
     return None if found is None else (found[0].device, found[0].inode)
 
 
-def _inode(opened: int) -> tuple[int, int]:
-    status = os.fstat(opened)
-    return status.st_dev, status.st_ino
-
-
 def _walk(process: bytes, base: int, path: bytes, follow: bool, hold: bool) -> Place:
     current, opened = base, False
     try:
         for _ in range(_MAX_LINKS):
-            head, name = os.path.split(path.rstrip(b"/"))
+            head, slash, name = path.rstrip(b"/").rpartition(b"/")
             if name in (b"", b".", b".."):
                 return _directory(process, current, path)
-            try:
-                parent = _open_directory(process, current, path, head)
-            except OSError as error:
-                if error.errno in _ABSENT:
-                    return Place(os.path.normpath(os.path.join(_name_of(current), path)), None)
-                raise Unresolved(os.strerror(error.errno or 0)) from error
-            if opened:
-                os.close(current)
-            current, opened = parent, True
-            found = identify(parent, name)
-            where = Place(
-                os.path.join(_name_of(parent), name),
-                _inode(parent),
-                *(found or (None, 0, 1)),
-            )
-            if not (follow and stat.S_ISLNK(where.mode)):
-                held = hold and found is None
-                return where._replace(directory=os.dup(parent)) if held else where
-            if _on_proc(parent):
+            if slash:
+                try:
+                    parent = _open_directory(process, current, path, head)
+                except OSError as error:
+                    if error.errno in _ABSENT:
+                        return _nowhere(current, path)
+                    raise Unresolved(os.strerror(error.errno or 0)) from error
+                if opened:
+                    os.close(current)
+                current, opened = parent, True
+            status = os.fstat(current)
+            if not stat.S_ISDIR(status.st_mode):
+                return _nowhere(current, path)
+            file, mode, links = identify(current, name) or (None, 0, 1)
+            if not (follow and stat.S_ISLNK(mode)):
+                held = -1
+                if hold and file is None:
+                    # Whoever asked for it closes it.
+                    held, opened = (current, False) if opened else (os.dup(current), False)
+                return Place(
+                    b"%b/%b" % (_name_of(current).rstrip(b"/"), name),
+                    (status.st_dev, status.st_ino),
+                    file, mode, links, held, status.st_mtime_ns,
+                )  # fmt: skip
+            if _on_proc(current):
                 raise Unresolved("a name under /proc, behind a link")
-            path = os.readlink(name, dir_fd=parent)
+            path = os.readlink(name, dir_fd=current)
             if path.startswith(b"/"):
                 own = _OWN.fullmatch(path)
                 if own is not None:
@@ -261,12 +262,16 @@ def _walk(process: bytes, base: int, path: bytes, follow: bool, hold: bool) -> P
             os.close(current)
 
 
+def _nowhere(base: int, path: bytes) -> Place:
+    return Place(os.path.normpath(os.path.join(_name_of(base), path)), None)
+
+
 def _directory(process: bytes, base: int, path: bytes) -> Place:
     try:
         inner = _open_directory(process, base, path, path or b".")
     except OSError as error:
         if error.errno in _ABSENT:
-            return Place(os.path.normpath(os.path.join(_name_of(base), path)), None)
+            return _nowhere(base, path)
         raise
     try:
         return _opened(inner)

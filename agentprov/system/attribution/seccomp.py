@@ -166,8 +166,9 @@ class Listener:
 
     def receive(self) -> Notification | None:
         """Take the next waiting call; None when it went away. Blocks unless poll said ready."""
-        ctypes.memset(self._room_at, 0, NOTIFICATION_ROOM)
+        # The kernel wants an empty room; `let_through` left it so.
         if self._ioctl(self.descriptor, _IOC_RECV, self._room_at) != 0:
+            self.forget()
             return None
         return self.pending()
 

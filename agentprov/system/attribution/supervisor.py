@@ -35,12 +35,15 @@ _MAX_TRIES = 2
 
 
 class _Fresh:
-    """A file that is about to be created: its record, its directory, when that last changed."""
+    """A file that is about to be created: its record, its directory, when that last changed.
 
-    def __init__(self, item: Entry, directory: int) -> None:
+    The directory's descriptor is its own from now on.
+    """
+
+    def __init__(self, item: Entry, directory: int, changed: int) -> None:
         self.item = item
-        self.directory = os.dup(directory)
-        self.changed = os.fstat(directory).st_mtime_ns
+        self.directory = directory
+        self.changed = changed
         self.tries = 0
 
 
@@ -173,21 +176,23 @@ class Supervisor:
         place = self._place(call, waiting, 0, follow=kind in (records.OPENED, records.MODE))
         if place is None:
             return
+        kept = False
         try:
-            self._judge(kind, call, waiting, place)
+            kept = self._judge(kind, call, waiting, place)
         finally:
-            if place.directory >= 0:
+            if place.directory >= 0 and not kept:
                 os.close(place.directory)
 
-    def _judge(self, kind: str, call: Call, waiting: Notification, place: Place) -> None:
+    def _judge(self, kind: str, call: Call, waiting: Notification, place: Place) -> bool:
+        """Note what a call means; True when the directory's descriptor is kept."""
         other = place.mode and not (
             stat.S_ISREG(place.mode) or stat.S_ISLNK(place.mode) or kind == records.REMOVED
         )
         if other:
             # Devices, pipes and directories hold no lines.
-            return
+            return False
         if place.path.startswith(_NO_FILES):
-            return
+            return False
         if (
             kind == records.OPENED
             and place.file is None
@@ -199,6 +204,8 @@ class Supervisor:
             self._note(records.LINKED, waiting, place)
         if kind == records.CREATED and place.directory >= 0:
             self._expect(waiting, place)
+            return True
+        return False
 
     def _flags(self, call: Call, waiting: Notification) -> int:
         if call.flags is None:
@@ -229,7 +236,7 @@ class Supervisor:
         """What stands there soon, an outsider may move elsewhere: know it by itself too."""
         self._settle(place.path)
         item = records.entry(records.IDENTIFIED, time.time_ns(), waiting.pid, place)
-        self._fresh[place.path] = _Fresh(item, place.directory)
+        self._fresh[place.path] = _Fresh(item, place.directory, place.changed)
 
     def _settle(self, path: bytes) -> None:
         known = self._fresh.pop(path, None)

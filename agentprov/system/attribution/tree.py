@@ -415,8 +415,9 @@ def _refusal(rest: bytes) -> str:
 
 
 def _lend(borrower: socket.socket) -> None:
+    eyes = memory.Memory()
     with borrower:
-        while memory.lend(borrower):
+        while memory.lend(borrower, eyes):
             pass
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agentprov.formats.dropbox import Drop
+from agentprov.record.agents import codex_hooks, codex_settings
 from agentprov.record.agents.codex import Codex
 from agentprov.record.agents.codex_rollout import REQUESTED_ONLY, patch_additions
 from support import agent_samples as samples
@@ -45,13 +47,92 @@ def test_it_is_known_by_its_program_or_its_package(
         (("npx", "@openai/codex@0.169.0", "doctor"), False),
     ],
 )
-def test_the_command_line_stays_and_only_a_session_has_a_channel(
+def test_the_users_words_stay_and_only_a_session_has_hooks_and_channels(
     argv: tuple[str, ...], is_session: bool, tmp_path: Path
 ) -> None:
     launch = CODEX.prepare(samples.context(tmp_path, *argv))
-    assert launch.argv == argv
+    assert launch.argv[: len(argv)] == argv
+    assert (len(launch.argv) > len(argv)) is is_session
     assert launch.environment == {}
-    assert launch.channels == (("transcript",) if is_session else ())
+    assert launch.channels == (("hooks", "transcript") if is_session else ())
+
+
+def test_hooks_are_set_and_trusted_in_front_of_operands(tmp_path: Path) -> None:
+    launch = CODEX.prepare(samples.context(tmp_path, "codex", "exec", "--", "x"))
+    assert launch.argv[-2:] == ("--", "x")
+    hooks = codex_settings.given(launch.argv[1:])["hooks"]
+    assert {*hooks} == {*codex_hooks.EVENTS, "state"}
+    for event, key in codex_hooks.EVENTS.items():
+        ((hook,),) = [group["hooks"] for group in hooks[event]]
+        script = tmp_path / "spool.sh"
+        assert hook["command"] == f"/bin/sh {script} codex {event} >/dev/null 2>&1 || :"
+        trusted = hooks["state"][f"/<session-flags>/config.toml:{key}:0:0"]["trusted_hash"]
+        assert trusted.startswith("sha256:")
+
+
+def test_hooks_on_the_users_own_line_stay_as_they_are(tmp_path: Path) -> None:
+    argv = ("codex", "exec", "-c", 'hooks.Stop=[{hooks=[{type="command",command="x"}]}]', "y")
+    launch = CODEX.prepare(samples.context(tmp_path, *argv))
+    assert (launch.argv, launch.channels) == (argv, ("transcript",))
+    assert launch.gaps == ("hooks-off: the command line sets hooks",)
+    report = CODEX.report(samples.context(tmp_path, *argv), [], None)
+    assert [gap.why for gap in report.gaps] == ["transcript-missing"]
+
+
+def told(path: Path, event: str = "SessionStart", **fields: object) -> Drop:
+    meta = json.loads(path.read_text().splitlines()[0])["payload"]
+    session = meta.get("session_id") or meta["id"]
+    payload = {"session_id": session, "transcript_path": str(path), **fields}
+    return Drop("codex", event, json.dumps(payload).encode())
+
+
+def test_hooks_tell_our_session_from_another_in_the_same_tree(tmp_path: Path) -> None:
+    context = samples.context(tmp_path, "codex", "exec", "x")
+    direct, code = samples.put_codex(tmp_path, "codex-direct", "codex-code")
+    ours = CODEX.report(context, [told(code)], None)
+    assert (ours.gaps, ours.channels) == ((), ("hooks", "transcript"))
+    assert [use.requested for use in ours.models] == ["gpt-6.1-sol"]
+    direct.unlink()
+    elsewhere = Drop("codex", "SessionStart", b'{"session_id": "a-third-one"}')
+    report = CODEX.report(context, [elsewhere], None)
+    assert [gap.why for gap in report.gaps] == ["transcript-missing"]
+    assert report.models == ()
+
+
+def test_a_hook_tells_a_patch_and_a_server_that_the_rollout_lost(tmp_path: Path) -> None:
+    context = samples.context(tmp_path, "codex", "exec", "x")
+    (path,) = samples.put_codex(tmp_path, "codex-code")
+    whole = CODEX.report(context, [told(path)], None)
+    body = "*** Begin Patch\n*** Add File: lost.py\n+one\n+two\n*** End Patch\n"
+    fields = {
+        "tool_name": "apply_patch",
+        "tool_input": {"command": body},
+        "tool_use_id": "exec-lost",
+        "cwd": str(tmp_path / "repo"),
+    }
+    good = told(path, "PostToolUse", **fields, tool_response="Exit code: 0\nOutput:\nSuccess.")
+    failed = told(
+        path, "PostToolUse", **{**fields, "tool_use_id": "no"}, tool_response="Exit code: 1"
+    )
+    server = told(path, "PostToolUse", tool_name="mcp__far__add", tool_use_id="exec-2")
+    report = CODEX.report(context, [good, failed, server], None)
+    (new,) = [edit for edit in report.edits if edit not in whole.edits]
+    assert (new.path, new.text) == (str(tmp_path / "repo" / "lost.py"), "one\ntwo\n")
+    assert set(report.mcp_connected) - set(whole.mcp_connected) == {"far"}
+    known = next(edit for edit in whole.edits)
+    assert known in report.edits
+
+
+def test_what_hooks_say_oddly_is_skipped(tmp_path: Path) -> None:
+    context = samples.context(tmp_path, "codex", "exec", "x")
+    (path,) = samples.put_codex(tmp_path, "codex-code")
+    whole = CODEX.report(context, [told(path)], None)
+    odd = [Drop("codex", "PostToolUse", data) for data in (b"", b"[]", b"{}", b"\xff", b"[" * 9000)]
+    odd += [
+        told(path, "PostToolUse", tool_name=value, tool_input=value, tool_use_id=value, cwd=value)
+        for value in (None, 7, [], {}, "apply_patch")
+    ]
+    assert CODEX.report(context, [told(path), *odd], None) == whole
 
 
 def test_a_session_that_keeps_no_rollout_says_so_before_the_start(tmp_path: Path) -> None:
@@ -66,7 +147,7 @@ def test_a_rollout_tells_the_whole_session(tmp_path: Path) -> None:
     report = CODEX.report(context, [], None)
 
     assert report.channels == ("transcript",)
-    assert report.gaps == ()
+    assert [gap.why for gap in report.gaps] == ["hooks-silent"]
     (use,) = report.models
     assert (use.provider, use.requested, use.served, use.why) == (
         "scripted",
@@ -148,7 +229,7 @@ def test_two_sessions_in_one_tree_are_a_gap_and_no_guess(tmp_path: Path) -> None
     context = samples.context(tmp_path, "codex", "exec", "x")
     samples.put_codex(tmp_path, "codex-direct", "codex-code")
     report = CODEX.report(context, [], None)
-    assert [gap.why for gap in report.gaps] == ["transcript-ambiguous"]
+    assert [gap.why for gap in report.gaps] == ["hooks-silent", "transcript-ambiguous"]
     assert report.models == report.edits == report.channels == ()
 
 
@@ -173,7 +254,7 @@ def test_a_rollout_of_another_tree_or_another_time_is_not_ours(why: str, tmp_pat
         objects[0]["payload"]["cwd"] = str(tmp_path / "repository-with-a-longer-name")
         samples.put(path, objects)
     report = CODEX.report(context, [], None)
-    assert [gap.why for gap in report.gaps] == ["transcript-missing"]
+    assert [gap.why for gap in report.gaps] == ["hooks-silent", "transcript-missing"]
     assert report.edits == ()
 
 

@@ -284,18 +284,10 @@ class TestCodex:
     @pytest.mark.parametrize(
         ("words", "expected"),
         [
-            (("exec", "x"), ("exec", "x", "-c", f'openai_base_url="{RELAY}"')),
+            (("exec", "x"), ("-c", f'openai_base_url="{RELAY}"')),
             (
                 ("exec", "-c", 'openai_base_url="http://own"', "--", "-c"),
-                (
-                    "exec",
-                    "-c",
-                    'openai_base_url="http://own"',
-                    "-c",
-                    f'openai_base_url="{RELAY}"',
-                    "--",
-                    "-c",
-                ),
+                ("-c", f'openai_base_url="{RELAY}"', "--", "-c"),
             ),
         ],
     )
@@ -303,7 +295,8 @@ class TestCodex:
         self, words: tuple[str, ...], expected: tuple[str, ...], tmp_path: Path
     ) -> None:
         launch = redirected("codex", samples.context(tmp_path, "codex", *words, **KEYS))
-        assert launch.argv == ("codex", *expected)
+        assert launch.argv[1:3] == words[:2]
+        assert launch.argv[-len(expected) :] == expected
         assert "OPENAI_BASE_URL" not in launch.environment
 
 

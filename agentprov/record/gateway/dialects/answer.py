@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.exchange import ToolCall
@@ -48,6 +48,10 @@ class Budget:
         if self._left < 0:
             raise MalformedInput("more text than is kept")
 
+    def holds(self, characters: int) -> bool:
+        """Say whether there is room for more text."""
+        return characters <= self._left
+
 
 class Part:
     """Text that arrives in pieces."""
@@ -63,9 +67,17 @@ class Part:
         """Add a piece; an empty one is none."""
         if not piece:
             return
-        self._budget.take(len(piece))
-        self._text.write(piece)
-        self.pieces += 1
+        self.add_run(piece, 1)
+
+    def add_run(self, text: str, pieces: int) -> None:
+        """Add what came in several pieces, already put together."""
+        self._budget.take(len(text))
+        self._text.write(text)
+        self.pieces += pieces
+
+    def holds(self, characters: int) -> bool:
+        """Say whether so much more may be added."""
+        return self._budget.holds(characters)
 
     @property
     def text(self) -> str:
@@ -73,16 +85,32 @@ class Part:
         return wire_json.whole_characters(self._text.getvalue())
 
 
+class Repeatable(NamedTuple):
+    """What may come again: an event that only brought text to a part.
+
+    `path` says where in the event the text stands. `part` is None for text that is passed over.
+    """
+
+    path: tuple[str | int, ...]
+    part: Part | None
+
+
 class AnswerReader(ABC):
     """Reads one answer: `event` for each event of a stream, or `whole` for a plain JSON body.
 
     `event` and `whole` raise MalformedInput; the caller turns that into a fault by `fault` and
     may go on. `result` can be asked for at any time.
+
+    `event` sets `repeatable` where an event that differs from this one in that text, and in
+    members named in `passing`, would have no other effect than to bring its text. `passing` names
+    members that are not read, or of which the last word counts.
     """
 
     needs_clean_end = False
+    passing: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
+        self.repeatable: Repeatable | None = None
         self.answer = Answer()
         self.budget = Budget(MAX_CHARACTERS)
 
@@ -91,6 +119,10 @@ class AnswerReader(ABC):
         faults = self.answer.faults
         if reason not in faults and len(faults) < _MAX_FAULTS:
             faults.append(reason)
+
+    def forget(self) -> None:
+        """Begin another event: what the last one was may not be repeated any more."""
+        self.repeatable = None
 
     def data(self, name: str | None, data: str) -> None:
         """Take the data of one server-sent event."""

@@ -11,6 +11,7 @@ from agentprov.record.gateway.dialects.answer import (
     Answer,
     AnswerReader,
     Part,
+    Repeatable,
     error_code,
 )
 
@@ -27,6 +28,9 @@ PARAMETERS = (
     "speed",
     "stream",
 )
+_TEXT = ("delta", "text")
+_INPUT = ("delta", "partial_json")
+_THINKING = ("delta", "thinking")
 _INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
@@ -103,10 +107,14 @@ class MessagesAnswer(AnswerReader):
         kind = delta.get("type")
         if kind == "text_delta" and block.kind == "text":
             block.part.add(wire_json.text(delta.get("text")))
+            self.repeatable = Repeatable(_TEXT, block.part)
         elif kind == "input_json_delta" and block.kind == "tool_use":
             block.part.add(wire_json.text(delta.get("partial_json")))
+            self.repeatable = Repeatable(_INPUT, block.part)
         elif kind in ("text_delta", "input_json_delta") and block.kind in ("text", "tool_use"):
             raise MalformedInput("a piece of another kind than its part")
+        elif kind == "thinking_delta":
+            self.repeatable = Repeatable(_THINKING, None)
 
     def _block(self, value: dict[str, Any]) -> _Block:
         block = self._blocks.get(wire_json.index(value.get("index")))

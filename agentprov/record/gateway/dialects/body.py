@@ -5,7 +5,8 @@ from __future__ import annotations
 from agentprov.errors import MalformedInput
 from agentprov.record.gateway.dialects import decoding, wire_json
 from agentprov.record.gateway.dialects.answer import Answer, AnswerReader, error_code
-from agentprov.record.gateway.dialects.sse import EventStream
+from agentprov.record.gateway.dialects.runs import Runs
+from agentprov.record.gateway.dialects.sse import EventStream, event_at
 
 MAX_PLAIN_BYTES = 32 * 1024 * 1024
 _BLANK = b" \t\r\n"
@@ -23,6 +24,7 @@ class AnswerBody:
         self._reader = reader
         self._status = status
         self._events: EventStream | None = None
+        self._runs = Runs(reader.passing)
         self._plain: bytearray | None = None
         self._head = b""
         self._blind = False
@@ -85,12 +87,22 @@ class AnswerBody:
     def _stream(self, data: bytes) -> None:
         assert self._events is not None
         reader = self._reader
-        for name, text in self._events.feed(data):
+        block, at = self._events.feed(data), 0
+        while at < len(block):
+            begun = at
+            event, at = event_at(block, at)
+            if event is None:
+                continue
             self._count += 1
+            reader.forget()
             try:
-                reader.data(name, text)
+                reader.data(*event)
             except MalformedInput as error:
                 reader.fault(error.message)
+                continue
+            again = reader.repeatable
+            if again is not None and at < len(block):
+                at = self._runs.pass_over(block, begun, at, again)
 
     def end(self, cut: bool) -> Answer:
         """Learn that the body is over; give the answer."""

@@ -12,9 +12,11 @@ from agentprov.record.gateway.dialects.answer import (
     Answer,
     AnswerReader,
     Part,
+    Repeatable,
     error_code,
 )
 
+_TEXT = ("candidates", 0, "content", "parts", 0, "text")
 PARAMETERS = tuple(
     f"generationConfig.{name}"
     for name in (
@@ -41,6 +43,7 @@ class GeminiAnswer(AnswerReader):
     """
 
     needs_clean_end = True
+    passing = frozenset(("usageMetadata", "createTime"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +54,8 @@ class GeminiAnswer(AnswerReader):
     def event(self, name: str | None, value: dict[str, Any]) -> None:
         """Take one piece of the answer."""
         inner = value.get("response")
-        if isinstance(inner, dict) and "candidates" not in value:
+        wrapped = isinstance(inner, dict) and "candidates" not in value
+        if isinstance(inner, dict) and wrapped:
             value = inner
         if value.get("error") is not None or name == "error":
             self.fault(f"error event: {error_code(value)}")
@@ -67,9 +71,12 @@ class GeminiAnswer(AnswerReader):
         blocked = wire_json.member(value, "promptFeedback", "blockReason")
         if blocked is not None:
             self.fault(f"blocked: {wire_json.code(blocked) or 'no reason'}")
-        for candidate in wire_json.objects(value.get("candidates")):
+        candidates = wire_json.objects(value.get("candidates"))
+        for candidate in candidates:
             self._candidate(candidate)
         self.answer.ended = bool(self._finished) and all(self._finished.values())
+        if len(candidates) == 1:
+            self.repeatable = self._repeatable(candidates[0], ("response",) if wrapped else ())
 
     def _candidate(self, candidate: dict[str, Any]) -> None:
         place = wire_json.index(candidate.get("index", 0))
@@ -87,6 +94,19 @@ class GeminiAnswer(AnswerReader):
                 self._texts.setdefault(place, Part(self.budget)).add(part["text"])
         if wire_json.text(candidate.get("finishReason")):
             self._finished[place] = True
+
+    def _repeatable(self, candidate: dict[str, Any], inside: tuple[str, ...]) -> Repeatable | None:
+        place = candidate.get("index", 0)
+        parts = wire_json.member(candidate, "content", "parts")
+        if self._finished.get(place) or not isinstance(parts, list) or len(parts) != 1:
+            return None
+        part = parts[0]
+        if not isinstance(part, dict) or "functionCall" in part or not part.get("text"):
+            return None
+        into = None if part.get("thought") is True else self._texts.get(place)
+        if into is None and part.get("thought") is not True:
+            return None
+        return Repeatable((*inside, *_TEXT), into)
 
     def _function_call(self, call: dict[str, Any]) -> None:
         if call.get("partialArgs") is not None or call.get("willContinue"):

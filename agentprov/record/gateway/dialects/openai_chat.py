@@ -11,6 +11,7 @@ from agentprov.record.gateway.dialects.answer import (
     Answer,
     AnswerReader,
     Part,
+    Repeatable,
     error_code,
 )
 
@@ -37,6 +38,10 @@ PARAMETERS = (
     "stream",
 )
 _END = "[DONE]"
+_DELTA = ("choices", 0, "delta")
+# What a chunk may hold beside its text and yet bring nothing else.
+_SILENT = frozenset(("role", "reasoning", "reasoning_content"))
+_NUMBERED = frozenset(("index", "id", "type"))
 
 
 class _Call:
@@ -66,6 +71,8 @@ class ChatAnswer(AnswerReader):
     cut, the call that was being written is left out.
     """
 
+    passing = frozenset(("created", "obfuscation", "usage"))
+
     def __init__(self) -> None:
         super().__init__()
         self._choices: dict[int, _Choice] = {}
@@ -87,13 +94,39 @@ class ChatAnswer(AnswerReader):
             return
         self.after_end()
         self._head(value)
-        for given in wire_json.objects(value.get("choices")):
+        choices = wire_json.objects(value.get("choices"))
+        for given in choices:
             choice = self._choice(given.get("index", 0))
             delta = given.get("delta")
             if isinstance(delta, dict):
                 self._message(choice, delta)
+                if len(choices) == 1:
+                    self.repeatable = self._repeatable(choice, delta)
             if isinstance(given.get("finish_reason"), str):
                 choice.finished = True
+
+    def _repeatable(self, choice: _Choice, delta: dict[str, Any]) -> Repeatable | None:
+        given = {name for name, value in delta.items() if value is not None}
+        brought = given - _SILENT
+        if brought == {"content"} and isinstance(delta["content"], str):
+            return Repeatable((*_DELTA, "content"), choice.text)
+        if brought == {"tool_calls"} and isinstance(delta["tool_calls"], list):
+            pieces = delta["tool_calls"]
+            return self._repeatable_call(choice, pieces[0]) if len(pieces) == 1 else None
+        if not brought:
+            for name in sorted(given - {"role"}):
+                return Repeatable((*_DELTA, name), None)
+        return None
+
+    def _repeatable_call(self, choice: _Choice, piece: Any) -> Repeatable | None:
+        if not isinstance(piece, dict) or not isinstance(piece.get("function"), dict):
+            return None
+        body = piece["function"]
+        known = choice.places.get(piece.get("index", -1))
+        silent = piece.keys() <= _NUMBERED | {"function"} and body.keys() <= {"name", "arguments"}
+        if known is None or not silent or not isinstance(body.get("arguments"), str):
+            return None
+        return Repeatable((*_DELTA, "tool_calls", 0, "function", "arguments"), known.arguments)
 
     def _head(self, value: dict[str, Any]) -> None:
         self.serve(value.get("model"))

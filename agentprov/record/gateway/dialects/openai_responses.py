@@ -12,6 +12,7 @@ from agentprov.record.gateway.dialects.answer import (
     Answer,
     AnswerReader,
     Part,
+    Repeatable,
     error_code,
 )
 
@@ -42,6 +43,7 @@ _WHOLES = {
     "response.function_call_arguments.done": "arguments",
     "response.custom_tool_call_input.done": "input",
 }
+_TEXT = ("delta",)
 _DIFFER = "pieces and whole of an item differ"
 
 
@@ -62,6 +64,8 @@ class ResponsesAnswer(AnswerReader):
     that the provider runs itself are passed over.
     """
 
+    passing = frozenset(("sequence_number", "obfuscation"))
+
     def __init__(self) -> None:
         super().__init__()
         self._items: dict[int, _Item] = {}
@@ -75,7 +79,9 @@ class ResponsesAnswer(AnswerReader):
             return
         if kind in _PIECES:
             self.after_end()
-            self._item(value).pieces.add(wire_json.text(value.get("delta")))
+            pieces = self._item(value).pieces
+            pieces.add(wire_json.text(value.get("delta")))
+            self.repeatable = Repeatable(_TEXT, pieces)
         elif kind in _WHOLES:
             self.after_end()
             item = self._item(value)
@@ -101,6 +107,9 @@ class ResponsesAnswer(AnswerReader):
             self.fault(f"{kind.partition('.')[2]}: {said}")
         elif kind == "error":
             self.fault(f"error event: {error_code(value)}")
+        elif kind.endswith(".delta"):
+            # Reasoning and the like, which nobody reads here.
+            self.repeatable = Repeatable(_TEXT, None)
 
     def _add(self, value: dict[str, Any], place: int) -> _Item:
         self.after_end()

@@ -1,6 +1,8 @@
 """Server-sent events: bytes in, events out, split anywhere (HTML standard, "Event stream").
 
-Holds at most one unfinished event. An event that the end of the stream cuts off is no event.
+Two steps, so that a run of events can be read at once: `EventStream` gives the text of whole
+events, `event_at` reads one of them. Holds at most one unfinished event. An event that the end of
+the stream cuts off is no event.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ class Event(NamedTuple):
 
 
 class EventStream:
-    """Parses one stream; `oversized` counts events that were too large and left out.
+    """Splits one stream; `oversized` counts events that were too large and left out.
 
     Bytes that are not UTF-8 become U+FFFD, as every client reads them.
     """
@@ -32,16 +34,19 @@ class EventStream:
         self._skipping = False
         self.oversized = 0
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the stream; give the events that it completes."""
+    def feed(self, data: bytes) -> str:
+        """Take a piece of the stream; give the text that it completes, with plain newlines.
+
+        That is empty or whole events, each ended by an empty line.
+        """
         data = self._with_plain_newlines(data)
         if not data:
-            return []
+            return ""
         joint = self._last + data
         end = joint.rfind(b"\n\n")
         if end < 0:
             self._hold(data)
-            return []
+            return ""
         end += 2 - len(self._last)
         complete, rest = data[:end], data[end:]
         if self._skipping:
@@ -56,7 +61,7 @@ class EventStream:
         self._last = b""
         if rest:
             self._hold(rest)
-        return self._events(complete)
+        return complete.decode("utf-8", "replace")
 
     def _with_plain_newlines(self, data: bytes) -> bytes:
         if self._carriage_return:
@@ -82,24 +87,26 @@ class EventStream:
         else:
             self._pieces.append(data)
 
-    def _events(self, block: bytes) -> list[Event]:
-        found: list[Event] = []
-        for chunk in block.decode("utf-8", "replace").split("\n\n"):
-            # The two shapes that providers send; everything else takes the long way.
-            if chunk.startswith("data: "):
-                if "\n" not in chunk:
-                    found.append(Event(None, chunk[6:]))
-                    continue
-            elif chunk.startswith("event: "):
-                line = chunk.find("\n")
-                if chunk.startswith("data: ", line + 1) and chunk.find("\n", line + 7) < 0:
-                    found.append(Event(chunk[7:line], chunk[line + 7 :]))
-                    continue
-            if chunk:
-                event = _event(chunk)
-                if event is not None:
-                    found.append(event)
-        return found
+
+def event_at(block: str, at: int) -> tuple[Event | None, int]:
+    """Read the event at a place of a block from `feed`; give it and where the next one begins.
+
+    None for one that has no data: a comment, say.
+    """
+    end = block.find("\n\n", at)
+    if end < 0:
+        # An odd number of newlines: the last one is a line of nothing.
+        end = len(block)
+    # The two shapes that providers send; everything else takes the long way.
+    if block.startswith("data: ", at):
+        if block.find("\n", at, end) < 0:
+            return Event(None, block[at + 6 : end]), end + 2
+    elif block.startswith("event: ", at):
+        line = block.find("\n", at, end)
+        single = line >= 0 and block.startswith("data: ", line + 1)
+        if single and block.find("\n", line + 7, end) < 0:
+            return Event(block[at + 7 : line] or None, block[line + 7 : end]), end + 2
+    return _event(block[at:end]), end + 2
 
 
 def _event(chunk: str) -> Event | None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from agentprov.record.gateway.dialects.sse import Event, EventStream
+from support.wire_bodies import events_of
 
 
 def parse(*pieces: bytes) -> list[Event]:
     stream = EventStream()
-    return [event for piece in pieces for event in stream.feed(piece)]
+    return [event for piece in pieces for event in events_of(stream, piece)]
 
 
 def test_an_event_has_its_name_and_its_data() -> None:
@@ -47,6 +48,6 @@ def test_an_oversized_event_is_left_out_and_counted_and_the_next_is_read() -> No
     stream = EventStream(max_event_bytes=100)
     found = []
     for piece in (b"data: 1\n\n", b"data: " + b"x" * 90, b"x" * 90, b"x\n", b"\ndata: 2\n\n"):
-        found += stream.feed(piece)
+        found += events_of(stream, piece)
     assert found == [Event(None, "1"), Event(None, "2")]
     assert stream.oversized == 1

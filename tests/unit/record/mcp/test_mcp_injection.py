@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentprov.ports import Launch, LaunchContext
-from agentprov.record.agents import claude_settings, codex_settings
+from agentprov.ports import ConfiguredMcpServer, Launch, LaunchContext
+from agentprov.record.agents import claude_settings, codex_settings, opencode_settings
 from agentprov.record.agents.registry import adapter_named
-from agentprov.record.mcp.injection import FILE, inject
+from agentprov.record.mcp.around import gemini_cli, opencode
+from agentprov.record.mcp.injection import inject
+from agentprov.record.mcp.wrapping import FILE
 from support import agent_samples as samples
 
 SECRET = "planted-token-0000"
@@ -148,8 +151,162 @@ def test_codexs_servers_are_left_alone_where_an_administrator_fixes_them(
     write(tmp_path / "home/.codex/config.toml", '[mcp_servers.notes]\ncommand = "serve"\n')
     write(managed / "codex/requirements.toml", "")
     launch = injected("codex", context(tmp_path, "codex", "exec", "go on"))
-    assert launch.argv == ("codex", "exec", "go on")
+    assert not any("mcp_servers" in word for word in launch.argv)
     assert len(launch.gaps) == 1
+
+
+def test_opencode_gets_commands_over_what_its_variable_holds_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    local = {"type": "local", "command": ["serve", "{env:PLACE}"], "environment": {"K": SECRET}}
+    filed = {"type": "local", "command": ["serve", "{file:./key}"]}
+    off = {"type": "local", "command": ["serve"], "enabled": False}
+    far = {"type": "remote", "url": "https://far.example/mcp"}
+    theirs = {"notes": local, "filed": filed, "off": off, "far": far}
+    write(tmp_path / "repo/opencode.json", {"mcp": theirs})
+    held = json.dumps({"theme": "plain", "mcp": {"notes": {"timeout": 5}}})
+    found = context(tmp_path, "opencode", "run", "go on")
+    found = replace(found, environment={**found.environment, opencode_settings.CONTENT: held})
+    launch = injected("opencode", found)
+    given = json.loads(launch.environment[opencode_settings.CONTENT])
+    assert given["theme"] == "plain"
+    assert list(given["mcp"]) == ["notes"]
+    assert given["mcp"]["notes"]["timeout"] == 5
+    assert given["mcp"]["notes"]["command"][0] == sys.executable
+    assert given["mcp"]["notes"]["command"][-3:] == ["--", "serve", "{env:PLACE}"]
+    assert SECRET not in str(launch)
+    assert set(launch.gaps) == {
+        "mcp-not-watched: filed: the command is read from a file",
+        "mcp-not-watched: far: reached over the network",
+    }
+
+
+def test_opencodes_redirection_and_relay_stand_in_one_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "repo/opencode.json", {"mcp": {"notes": {"command": ["serve"]}}})
+    found = context(tmp_path, "opencode", "run", "--model", "scripted/m", "go on")
+    adapter = adapter_named("opencode")
+    launch = adapter.redirect(found, adapter.prepare(found), "http://127.0.0.1:1/v1")
+    servers = adapter.mcp_servers(found)
+    given = json.loads(
+        inject("opencode", found, launch, servers).environment[opencode_settings.CONTENT]
+    )
+    assert given["provider"]["scripted"]["options"]["baseURL"] == "http://127.0.0.1:1/v1"
+    assert given["mcp"]["notes"]["command"][-1] == "serve"
+    monkeypatch.setattr(opencode, "MANAGED", tmp_path / "etc")
+    write(tmp_path / "etc/opencode.json", {})
+    left = inject("opencode", found, launch, servers)
+    assert left.environment == launch.environment
+    assert left.gaps[-1] == "mcp-not-watched: notes: managed settings outrank the run's own"
+
+
+def qwen(base: Path, *words: str) -> tuple[Launch, dict[str, Any], dict[str, Any]]:
+    """Give the launch, and what stands in the two places that Qwen Code is given."""
+    launch = injected("qwen-code", context(base, "qwen", *words, "-p", "go on"))
+    held = json.loads((base / "scratch/qwen/settings.json").read_text()).get("mcpServers", {})
+    option = f"--mcp-config={base / 'scratch' / FILE}"
+    return launch, held, wrapped(base) if option in launch.argv else {}
+
+
+def test_qwens_servers_go_where_their_variables_mean_what_they_meant(tmp_path: Path) -> None:
+    write(tmp_path / "home/.qwen/settings.json", entry("user", env={"TOKEN": SECRET}, trust=True))
+    write(tmp_path / "repo/.mcp.json", {"mcpServers": {"theirs": {"command": "project"}}})
+    write(tmp_path / "repo/mine.json", {"mcpServers": {"mine": {"command": "option"}, "far": {}}})
+    launch, held, given = qwen(tmp_path, "--yolo", "--mcp-config", "mine.json")
+    assert held["notes"]["args"][-2:] == ["--", "user"]
+    assert (held["notes"]["env"], held["notes"]["trust"]) == ({"TOKEN": SECRET}, True)
+    assert held.keys() == {"notes"}
+    assert {name: one["args"][-1] for name, one in given.items() if one} == {
+        "theirs": "project",
+        "mine": "option",
+    }
+    assert "mine.json" not in launch.argv
+    assert launch.gaps == ()
+    assert (tmp_path / "scratch/qwen/settings.json").stat().st_mode & 0o777 == 0o600
+    assert SECRET not in str(launch)
+
+
+def test_qwen_starts_no_server_of_the_repository_that_it_would_have_asked_about(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "repo/.mcp.json", {"mcpServers": {"theirs": {"command": "project"}}})
+    write(tmp_path / "repo/.qwen/settings.json", entry("workspace"))
+    asks = "mcp-not-watched: notes, theirs: Qwen Code asks for approval first"
+    launch, held, given = qwen(tmp_path, "--approval-mode", "auto-edit")
+    assert (launch.gaps, held, given) == ((asks,), {}, {})
+    write(
+        tmp_path / "home/.qwen/settings.json",
+        {"security": {"folderTrust": {"enabled": True}}},
+    )
+    launch, held, given = qwen(tmp_path, "--yolo")
+    assert (launch.gaps, held, given) == ((asks,), {}, {})
+
+
+def test_a_server_that_an_extension_brings_is_named_for_qwen_and_watched_for_gemini(
+    tmp_path: Path,
+) -> None:
+    brought = {"name": "e", **entry("serve", args=["${extensionPath}/x"])}
+    folder = tmp_path / "home/.qwen/extensions/e"
+    write(folder / "qwen-extension.json", brought)
+    launch, held, given = qwen(tmp_path, "-y")
+    assert launch.gaps == ("mcp-not-watched: notes: an extension brings them",)
+    assert (held, given) == ({}, {})
+    folder = tmp_path / "home/.gemini/extensions/e"
+    write(folder / "gemini-extension.json", brought)
+    assert injected("gemini-cli", context(tmp_path, "gemini", "-p", "go on")).gaps == ()
+    known = json.loads((tmp_path / "scratch" / gemini_cli.SERVERS).read_text())["servers"]
+    assert [one["command"] for one in known] == [["serve", f"{folder}/x"]]
+
+
+def test_the_entry_that_qwen_would_start_is_the_one_that_is_wrapped(tmp_path: Path) -> None:
+    write(tmp_path / "home/.qwen/settings.json", entry("user"))
+    assert qwen(tmp_path, "-y")[1]["notes"]["args"][-1] == "user"
+    write(tmp_path / "repo/.mcp.json", entry("project"))
+    _, held, given = qwen(tmp_path, "-y")
+    assert (held, given["notes"]["args"][-1]) == ({}, "project")
+    write(tmp_path / "repo/.qwen/settings.json", entry("workspace"))
+    _, held, given = qwen(tmp_path, "-y")
+    assert (held["notes"]["args"][-1], given) == ("workspace", {})
+    inline = json.dumps(entry("option"))
+    _, held, given = qwen(tmp_path, "-y", "--mcp-config", inline)
+    assert (held, given["notes"]["args"][-1]) == ({}, "option")
+    _, held, given = qwen(tmp_path, "-y", "--bare")
+    assert (held, given) == ({}, {})
+
+
+@pytest.mark.parametrize(("agent", "place"), [("qwen-code", ".qwen"), ("gemini-cli", ".gemini")])
+def test_servers_in_a_sandbox_are_left_alone(tmp_path: Path, agent: str, place: str) -> None:
+    write(tmp_path / f"home/{place}/settings.json", entry("user"))
+    program = agent.partition("-")[0]
+    launch = injected(agent, context(tmp_path, program, "-s", "-p", "go on"))
+    assert launch.gaps == ("mcp-not-watched: notes: a sandbox starts them",)
+    assert "NODE_OPTIONS" not in launch.environment
+
+
+def test_gemini_gets_a_script_beside_what_its_variable_holds(tmp_path: Path) -> None:
+    write(
+        tmp_path / "home/.gemini/settings.json", entry("serve", args=["$PLACE"], env={"K": SECRET})
+    )
+    found = context(tmp_path, "gemini", "-p", "go on")
+    found = replace(found, environment={**found.environment, "NODE_OPTIONS": "--no-warnings"})
+    launch = injected("gemini-cli", found)
+    script = tmp_path / "scratch" / gemini_cli.SCRIPT
+    assert launch.environment["NODE_OPTIONS"] == f'--no-warnings --require "{script}"'
+    assert script.read_text().startswith("// Loaded by node")
+    held = (tmp_path / "scratch" / gemini_cli.SERVERS).read_text()
+    (server,) = json.loads(held)["servers"]
+    assert server["command"] == ["serve", "$PLACE"]
+    assert server["relay"][0] == sys.executable
+    assert SECRET not in held
+    assert launch.argv == found.argv
+
+
+def test_agents_without_a_way_around_their_servers_say_so(tmp_path: Path) -> None:
+    found = context(tmp_path, "pi")
+    known = ConfiguredMcpServer("notes", "serve", (), None, (), "somewhere")
+    launch = inject("pi", found, Launch(found.argv, channels=("hooks",)), [known])
+    assert launch.gaps == ("mcp-not-watched: notes: this agent's servers cannot be wrapped",)
 
 
 @pytest.mark.parametrize(("agent", "argv"), [("claude-code", ["mcp", "list"]), ("codex", ["mcp"])])

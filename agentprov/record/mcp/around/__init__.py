@@ -1,0 +1,1 @@
+"""One file for each agent: how its own configuration puts our relay around its stdio servers."""
