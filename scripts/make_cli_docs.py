@@ -28,7 +28,10 @@ SEE_ALSO = {
     "plan": ["[plans](../howto/plans.md)", "[presentation](../spec/presentation.md)"],
     "run": ["[agents](../howto/agents.md)", "[plans](../howto/plans.md)"],
     "log": ["[verification](../spec/verification.md)"],
-    "show": ["[verification](../spec/verification.md)"],
+    "show": [
+        "[verification](../spec/verification.md)",
+        "[verify with other tools](../howto/verify-elsewhere.md)",
+    ],
     "verify": [
         "[verification](../spec/verification.md)",
         "[findings](../spec/findings.md)",

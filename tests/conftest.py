@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from pathlib import Path
 
 import pytest
 
-_FOREIGN = ("GIT_", "AGENTPROV_", "CLAUDE", "CODEX", "ANTHROPIC", "OPENAI", "XDG_", "SSH_")
+from support.homes import private_home
+
 _REAL_CONNECT = socket.socket.connect
 
 
@@ -26,22 +26,7 @@ def pytest_configure() -> None:
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test its own HOME, git configuration and AGENTPROV_HOME."""
     base = tmp_path_factory.mktemp("home")
-    for name in list(os.environ):
-        if name.startswith(_FOREIGN) and name != "AGENTPROV_TEST_AGENTS":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(base))
-    monkeypatch.setenv("USERPROFILE", str(base))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(base / ".config"))
-    monkeypatch.setenv("AGENTPROV_HOME", str(base / "agentprov"))
-    config = base / "gitconfig"
-    config.write_text(
-        "[user]\n\tname = Ada Tester\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n"
-        '[commit]\n\tgpgsign = false\n[protocol "file"]\n\tallow = always\n'
-    )
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    monkeypatch.setenv("NO_COLOR", "1")
+    private_home(base, monkeypatch)
     return base
 
 

@@ -139,6 +139,9 @@ def _say(prepared: Prepared) -> None:
     for finding in prepared.verdict.findings:
         word = output.paint(finding.severity, _COLOURS[finding.severity])
         output.note(f"{word}: {finding.code}: {safe(finding.message)}")
+    for hidden in prepared.hidden:
+        word = output.paint(hidden.severity, _COLOURS[hidden.severity])
+        output.note(f"{word}: {safe(hidden.kind)}: {safe(hidden.message)}")
     review = prepared.review
     if len(review.presented) < review.whole:
         output.note(f"partial: {len(review.presented)} of {review.whole} changed paths are shown")

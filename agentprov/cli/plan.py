@@ -14,7 +14,7 @@ from agentprov.cli.output import safe
 
 if TYPE_CHECKING:
     from agentprov.flows.plan_records import PlanRecord
-    from agentprov.formats.hidden_text import Finding
+    from agentprov.formats.hidden import Finding
     from agentprov.formats.presentation import Presentation
 
 app = typer.Typer(
@@ -112,51 +112,71 @@ def sign(
 
 def _show_on_stderr(presentation: Presentation) -> Literal["terminal", "pager", "none"]:
     """Put what is signed before the signer's eyes; only a terminal counts as shown."""
-    sys.stderr.write(presentation.text)
+    sys.stderr.write(presentation.text + presentation.remarks)
     return "terminal" if sys.stderr.isatty() else "none"
 
 
 def _print_finding(finding: Finding) -> None:
-    where = f"line {finding.start}"
-    if finding.end != finding.start:
-        where += f"-{finding.end}"
-    output.note(f"{finding.severity}: {finding.kind} at {where}: {safe(finding.message)}")
+    output.note(f"{finding.severity}: {finding.kind} at {finding.where}: {safe(finding.message)}")
     output.note(f"    hidden text: {safe(finding.text)}")
     output.note(f"    id: {safe(finding.id)}")
 
 
-@app.command(epilog=examples("agentprov plan lint PLAN.md --json"))
+@app.command(
+    epilog=examples(
+        "agentprov plan lint PLAN.md CLAUDE.md", "agentprov plan lint --code src/app.py"
+    )
+)
 def lint(
-    plan: Path = typer.Argument(..., metavar="PLAN", help="The file to look at."),
+    paths: list[Path] = typer.Argument(..., metavar="PATH...", help="The files to look at."),
+    code: bool = typer.Option(False, "--code", help="They are code, in which markup is no markup."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
-    """Look for hidden text in a plan; exits 13 when a signature would be refused."""
-    from agentprov.flows import plan as flow
+    """Look for hidden text in plans, instruction files or code.
 
-    presentation = flow.lint(plan)
+    Exits 13 when a signature would be refused.
+    """
+    from agentprov.flows import plan as flow
+    from agentprov.flows.known_names import known_names_here
+
+    known = known_names_here()
+    found = [
+        (path, flow.lint(path, syntax="plain" if code else "markdown", known=known))
+        for path in paths
+    ]
+    refused = any(presentation.refusals for _, presentation in found)
     if as_json:
         output.document(
             {
-                "schema": "agentprov-plan-lint/1",
-                "ok": not presentation.refusals,
-                "presentation": {
-                    "renderer": presentation.renderer,
-                    "digest": {"sha256": presentation.sha256},
-                },
-                "findings": [_finding(finding) for finding in presentation.findings],
+                "schema": "agentprov-plan-lint/2",
+                "ok": not refused,
+                "files": [_linted(path, presentation) for path, presentation in found],
             }
         )
-    else:
+        return HIDDEN if refused else 0
+    for path, presentation in found:
         for finding in presentation.findings:
             output.line(
-                f"{safe(str(plan))}:{finding.start}: {finding.severity}: {finding.kind}: "
-                f"{safe(finding.message)}"
+                f"{safe(str(path))}:{finding.line}:{finding.column}: {finding.severity}: "
+                f"{finding.kind}: {safe(finding.message)}"
             )
             output.line(f"    hidden text: {safe(finding.text)}")
             output.line(f"    id: {safe(finding.id)}")
         if not presentation.findings:
-            output.line(f"{safe(str(plan))}: nothing hidden")
-    return HIDDEN if presentation.refusals else 0
+            output.line(f"{safe(str(path))}: nothing hidden")
+    return HIDDEN if refused else 0
+
+
+def _linted(path: Path, presentation: Presentation) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "ok": not presentation.refusals,
+        "presentation": {
+            "renderer": presentation.renderer,
+            "digest": {"sha256": presentation.sha256},
+        },
+        "findings": [_finding(finding) for finding in presentation.findings],
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -164,8 +184,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "id": finding.id,
         "kind": finding.kind,
         "severity": finding.severity,
-        "start": finding.start,
-        "end": finding.end,
+        "line": finding.line,
+        "column": finding.column,
+        "endLine": finding.end_line,
+        "endColumn": finding.end_column,
         "text": finding.text,
         "message": finding.message,
     }
@@ -194,7 +216,7 @@ def show(
     _print_record(found.record)
     if found.presentation is not None:
         output.line()
-        output.line(found.presentation.text.rstrip("\n"))
+        output.line((found.presentation.text + found.presentation.remarks).rstrip("\n"))
     else:
         output.line("  its bytes are not in this repository")
     if found.same_presentation is False:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,14 +13,29 @@ from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
 from agentprov.cli.reading import taking_in
 
+if TYPE_CHECKING:
+    from agentprov.flows.world import World
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog=examples("agentprov show", "agentprov show HEAD~2 --json"))
+@app.command(
+    epilog=examples(
+        "agentprov show",
+        "agentprov show HEAD~2 --json",
+        "agentprov show HEAD --bundles records",
+    )
+)
 def show(
     revision: str = typer.Argument("HEAD", metavar="[REV]", help="The commit."),
     trust: Path | None = typer.Option(
         None, "--trust", metavar="FILE", help="A trust file from outside the change."
+    ),
+    bundles: Path | None = typer.Option(
+        None,
+        "--bundles",
+        metavar="DIR",
+        help="Write the signed bundles to files, unverified, for other tools; show nothing else.",
     ),
     as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> int:
@@ -35,11 +50,27 @@ def show(
 
     world = World.here()
     taking_in(world)
+    if bundles is not None:
+        return _export(world, revision, bundles, as_json)
     found = look(world, revision, trust_for(world, trust))
     if as_json:
         output.document(found)
     else:
         _print(found)
+    return 0
+
+
+def _export(world: World, revision: str, folder: Path, as_json: bool) -> int:
+    from agentprov.flows.export import document, export
+
+    exported = export(world, revision, folder)
+    if as_json:
+        output.document(document(exported))
+        return 0
+    for item in exported.files:
+        output.line(f"{item.kind:13} sha256:{item.payload_sha256}  {safe(str(item.file))}")
+    if not exported.files:
+        output.note("nothing is recorded of this commit here")
     return 0
 
 

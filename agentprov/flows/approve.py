@@ -19,13 +19,14 @@ from agentprov.errors import MalformedInput, UserError
 from agentprov.flows import log_append, stamping
 from agentprov.flows import verify as verifying
 from agentprov.flows.human_key import human_signer
+from agentprov.flows.known_names import known_names
 from agentprov.flows.plan import ShownOn
 from agentprov.flows.review import address, gather
 from agentprov.flows.trust import person
 from agentprov.flows.world import World, seal
 from agentprov.formats import digest
 from agentprov.formats import review as reviews
-from agentprov.formats.hidden_text import Finding as Hidden
+from agentprov.formats.hidden import Finding as Hidden
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.review import Review
 from agentprov.formats.statement import Statement
@@ -52,7 +53,8 @@ class Prepared:
 
     `target` is what the user typed, `base` the commit that the change starts from, `commits` all
     that it brings, newest last. `verdict` is what `verify` says of them; `statements` are those
-    whose content is part of `review`, by payload digest; `blobs` are of the plans.
+    whose content is part of `review`, by payload digest; `hidden` is what was found hidden in
+    what the change adds; `blobs` are of the plans.
     """
 
     target: str
@@ -61,11 +63,17 @@ class Prepared:
     tree: str
     commits: tuple[str, ...]
     review: Review
+    hidden: tuple[Hidden, ...]
     verdict: Verdict
     statements: Mapping[str, Statement]
     plans: tuple[tuple[str, str], ...]
     blobs: tuple[str, ...]
     trust: TrustRoot
+
+    @property
+    def refusals(self) -> tuple[Hidden, ...]:
+        """Give what stands in the way of an approval until it is accepted by its id."""
+        return tuple(finding for finding in self.hidden if finding.severity != "note")
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,7 @@ def prepare(
     except MalformedInput as error:
         raise UserError(error.message) from error
     only = _only(paths, [path.label for path in change.paths])
+    shown = reviews.render(change, only)
     plans = tuple((name, digest.sha256(content)) for name, content in change.plans)
     return Prepared(
         target=target,
@@ -122,7 +131,8 @@ def prepare(
         commit=commit,
         tree=change.tree,
         commits=commits,
-        review=reviews.render(change, only),
+        review=shown,
+        hidden=reviews.search(change, shown.presented, known_names(world.git, world.home)),
         verdict=judgement.verdict,
         statements=statements,
         plans=plans,
@@ -187,7 +197,7 @@ def decide(
                 shown_on=shown_on,
                 paths_in_change=review.whole,
                 paths=None if whole else review.presented,
-                hidden_segments=len(review.refusals),
+                hidden_segments=len(prepared.refusals),
                 accepted=tuple(dict.fromkeys(accept)),
                 findings=dict(sorted(counts.items())),
             ),
@@ -278,11 +288,11 @@ def _refuse_inside_a_run(environment: Mapping[str, str]) -> None:
 
 
 def _require_accepted(prepared: Prepared, accept: Sequence[str]) -> None:
-    known = {finding.id for finding in prepared.review.findings}
+    known = {finding.id for finding in prepared.hidden}
     strangers = [item for item in accept if item not in known]
     if strangers:
         raise UserError(f"no finding {strangers[0]!r} in this change")
-    open_ = [finding for finding in prepared.review.refusals if finding.id not in accept]
+    open_ = [finding for finding in prepared.refusals if finding.id not in accept]
     if not open_:
         return
     ids = dict.fromkeys([*accept, *(finding.id for finding in open_)])

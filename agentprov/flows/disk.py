@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from agentprov.flows.world import World
+from agentprov.formats.redaction import SecretNames, secret_values
 from agentprov.record.session import SessionDirectory
 from agentprov.record.snapshot import private_git
 from agentprov.record.versions import Versions
@@ -29,6 +32,7 @@ class Disk:
             lambda: world.clock.now().isoformat(timespec="microseconds"),
             world.git.object_format,
             leases=attributed,
+            unnamed=SecretNames(secret_values(os.environ)),
         )
         self._watcher = Watcher(
             world.git.top, world.clock, ignore=(world.git.home,), noticed=self._versions.noticed

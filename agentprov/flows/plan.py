@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,14 +17,15 @@ from agentprov import attest
 from agentprov.errors import CannotStart, MalformedInput, UserError
 from agentprov.flows import log_append, stamping
 from agentprov.flows.human_key import human_signer
+from agentprov.flows.known_names import known_names
 from agentprov.flows.plan_records import PlanRecord, find, records_of, signed_plans
 from agentprov.flows.repository import identity
 from agentprov.flows.world import World, seal
 from agentprov.formats import bundle as bundles
 from agentprov.formats import digest, names, schema
 from agentprov.formats.facts import PlanRef
-from agentprov.formats.hidden_text import Finding
-from agentprov.formats.presentation import MAX_PLAN_BYTES, Presentation, present
+from agentprov.formats.hidden import Finding, Syntax
+from agentprov.formats.presentation import MAX_PLAN_BYTES, Presentation, present, shown_sha256
 from agentprov.formats.statement import Statement
 from agentprov.sign.key_use import Ask, Say
 from agentprov.store.plans import PlanShelf
@@ -107,12 +108,12 @@ class ShownPlan:
     same_presentation: bool | None
 
 
-def lint(path: Path) -> Presentation:
-    """Look for hidden text in a file, which need not stand in a repository.
+def lint(path: Path, *, syntax: Syntax = "markdown", known: Collection[str] = ()) -> Presentation:
+    """Look for hidden text in a plan, an instruction file or code; needs no repository.
 
-    Raises UserError for what cannot be a plan.
+    `known` are names with which look-alikes are compared. Raises UserError for what is no text.
     """
-    return _present(path, _read(path))
+    return _present(path, _read(path), syntax, known)
 
 
 def read(git: Git, path: Path) -> Source:
@@ -159,7 +160,7 @@ def sign(
     """
     _refuse_inside_a_run(os.environ if environment is None else environment)
     source = read(world.git, path)
-    presentation = _present(path, source.content)
+    presentation = _present(path, source.content, known=known_names(world.git, world.home))
     shown_on = show(presentation) if show is not None else "none"
     _require_accepted(path, presentation, accept)
     signer = human_signer(world.home, key, f"to sign the plan {source.name}", ask=ask, say=say)
@@ -270,11 +271,8 @@ def show(world: World, name: str) -> ShownPlan:
         presentation = present(content)
     except MalformedInput:
         return ShownPlan(record, content, None, None)
-    same = (
-        presentation.sha256 == record.rendered_sha256
-        if presentation.renderer == record.renderer
-        else None
-    )
+    again = shown_sha256(record.renderer, content)
+    same = None if again is None else again == record.rendered_sha256
     return ShownPlan(record, content, presentation, same)
 
 
@@ -297,9 +295,11 @@ def _read(path: Path, said: Path | None = None) -> bytes:
     return content
 
 
-def _present(path: Path, content: bytes) -> Presentation:
+def _present(
+    path: Path, content: bytes, syntax: Syntax = "markdown", known: Collection[str] = ()
+) -> Presentation:
     try:
-        return present(content)
+        return present(content, syntax=syntax, known=known)
     except MalformedInput as error:
         raise UserError(
             f"{path}: {error.message}", hint="a plan is text in UTF-8; convert it first"
@@ -324,7 +324,7 @@ def _require_accepted(path: Path, presentation: Presentation, accept: Sequence[s
     first = open_[0]
     others = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
     raise HiddenContent(
-        f"{path}, line {first.start}: {first.message}{others}",
+        f"{path}, {first.where}: {first.message}{others}",
         open_,
         hint=f"take it out, or, if it shall stand: {command}",
     )

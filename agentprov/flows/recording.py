@@ -20,6 +20,7 @@ from agentprov.formats import digest, frozen
 from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
+from agentprov.formats.redaction import SecretNames, secret_values
 from agentprov.formats.statement import Statement
 from agentprov.record import commits, snapshot, windows
 from agentprov.record.accounts import Circumstances, Moves, Opened
@@ -104,6 +105,7 @@ class Recording:
         self._passed_over: set[str] = set()
         self._to_log: list[bytes] = []
         self._log_gaps: list[Gap] = []
+        self._holds_secret = SecretNames(secret_values(os.environ))
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
         """Journal a stretch, or a thing, to which we were blind."""
@@ -264,7 +266,10 @@ class Recording:
         """Sign the session-close statement and keep what is not committed yet as open ends."""
         self.open()
         assert self.state.open_sha256 is not None
-        uncommitted = self._uncommitted(end_tree)
+        uncommitted, unnamed = self._uncommitted(end_tree)
+        if unnamed:
+            detail = f"{unnamed} uncommitted paths; commits of them are not bound later"
+            gaps = (*gaps, self.gap("secret-in-a-name", detail))
         ending = Ending(
             finished=self.world.now(),
             outcome=outcome,
@@ -335,15 +340,21 @@ class Recording:
         self.directory.set_pending([quote(path) for path in sorted(left)])
         return bound
 
-    def _uncommitted(self, end_tree: str | None) -> list[bytes]:
+    def _uncommitted(self, end_tree: str | None) -> tuple[list[bytes], int]:
+        """Give the paths whose session content is not committed, and how many have no name here.
+
+        A name that holds a secret is not written down, and so cannot be found again.
+        """
         if end_tree is None or end_tree == self.state.baseline_tree:
-            return []
+            return [], 0
         head = self._git.text("rev-parse", "--verify", "--quiet", "HEAD^{tree}", check=False)
         since, open_ends = diff_pairs(
             self._git,
             [(self.state.baseline_tree, end_tree), (head or self._git.empty_tree, end_tree)],
         )
-        return sorted({change.path for change in since} & {change.path for change in open_ends})
+        paths = {change.path for change in since} & {change.path for change in open_ends}
+        unnamed = {path for path in paths if self._holds_secret(path)}
+        return sorted(paths - unnamed), len(unnamed)
 
     def _still_open(self, pending: frozenset[bytes], bound: Sequence[Commit]) -> set[bytes]:
         """Drop paths whose session content is committed as it was, or is gone from disk."""

@@ -226,6 +226,24 @@ def _records(world: World, targets: Targets, parents: Iterable[str]) -> list[Rec
     return _related(near, described, _as_records(dict(world.notes.everything())), targets)
 
 
+def lines_about(world: World, commit: str) -> list[bytes]:
+    """Give the stored lines about one commit: its own note, its sessions' and their plans.
+
+    Unverified. Of other notes, approvals and the generations of other commits are left out,
+    though these may belong to the same session.
+    """
+    targets = Targets(commit, (commit,), frozenset())
+    return [
+        record.data
+        for record in _records(world, targets, ())
+        if record.anchor == commit or _concerns(_described(record), commit)
+    ]
+
+
+def _concerns(described: _Described, commit: str) -> bool:
+    return not described.approves and described.commit in (None, commit)
+
+
 def _as_records(notes: Mapping[str, Iterable[bytes]]) -> list[Record]:
     return [
         Record(line, f"note of {anchor[:12]}", anchor=anchor)

@@ -4,19 +4,23 @@ The plan is shown as its signer saw it, then what the records say of session, ag
 then every changed path with its lines, old and new, each new line with its origin. What would not
 be seen is written out. The digest of the result goes into the approval with the name and version
 of this function (`RENDERER`), and a verifier that has the objects makes it again and compares.
-docs/spec/review.md is the page; any change of the outcome for any change is a new VERSION.
+
+What a search points out in what was added is no part of the text: the search learns, and what was
+signed must stay verifiable. docs/spec/review.md is the page; any change of the outcome for any
+change is a new VERSION.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from hashlib import sha256
 from typing import Any, Literal
 
 from agentprov.formats import presentation
-from agentprov.formats.hidden_text import Finding, escape_unseen, scan
+from agentprov.formats.hidden import Finding, scan
+from agentprov.formats.unseen import escape_unseen
 
 VERSION = 1
 RENDERER = f"agentprov-review/{VERSION}"
@@ -25,18 +29,6 @@ CONTEXT = 3
 _MAX_COMPARED = 2_000
 _SUBMODULE = "160000"
 _PROSE = (".md", ".mdc", ".markdown", ".txt", ".rst")
-_IN_CODE = frozenset(
-    f"hidden-text/{kind}"
-    for kind in (
-        "bidi",
-        "control",
-        "filler",
-        "invisible",
-        "tag",
-        "variation-selector",
-        "zero-width",
-    )
-)
 _GUTTER = {"model": "M", "command": "C", "human": "H", "agent": "A", "unknown": "?"}
 
 
@@ -74,7 +66,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Review:
-    """The shown text of a change, its digest, and what was found hidden in what was added.
+    """The shown text of a change, and its digest.
 
     `text` holds no control character but newline and tab. `presented` are the labels of the
     paths that were shown, out of `whole`; `unseen` are those that could not be, with the reason.
@@ -83,16 +75,10 @@ class Review:
     renderer: str
     text: str
     sha256: str
-    findings: tuple[Finding, ...]
     presented: tuple[str, ...]
     whole: int
     binaries: int
     unseen: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def refusals(self) -> tuple[Finding, ...]:
-        """Give the findings above note: those that need to be accepted by name."""
-        return tuple(finding for finding in self.findings if finding.severity != "note")
 
 
 def render(change: Change, only: Collection[str] | None = None) -> Review:
@@ -105,10 +91,9 @@ def render(change: Change, only: Collection[str] | None = None) -> Review:
     lines.append(f"base {change.base}" if change.base else "base none, all that the tree holds")
     for name, plan in sorted(change.plans):
         lines.append(f"plan {_one_line(name)}")
-        lines += [f"  {line}" for line in presentation.present(plan).text.splitlines()]
+        lines += [f"  {line}" for line in presentation.shown(plan).splitlines()]
     for digest, predicate in sorted(change.generations.items()):
         lines += _generation(digest, predicate)
-    findings: list[Finding] = []
     presented: list[str] = []
     binaries = 0
     for path in sorted(change.paths, key=lambda item: item.label.encode("utf-8")):
@@ -124,27 +109,52 @@ def render(change: Change, only: Collection[str] | None = None) -> Review:
             lines.append(f"  binary, {len(path.old)} bytes before, {len(path.new)} bytes after")
             lines.append(f"  sha256 {sha256(path.new).hexdigest()}")
             continue
-        added: set[int] = set()
-        lines += _difference(old, new, path.ranges, added)
-        findings += _hidden(path.label, new, added)
+        lines += _difference(old, new, path.ranges)
     lines.append(f"paths: {len(presented)} of {len(change.paths)} shown")
-    lines.append(f"findings: {len(findings)}")
-    lines += [
-        f"! {_one_line(finding.id)} ({finding.severity}): {_one_line(finding.message)}: "
-        f"{_one_line(finding.text)}"
-        for finding in findings
-    ]
     text = "".join(f"{line}\n" for line in lines)
     return Review(
         renderer=RENDERER,
         text=text,
         sha256=sha256(text.encode("utf-8")).hexdigest(),
-        findings=tuple(findings),
         presented=tuple(presented),
         whole=len(change.paths),
         binaries=binaries,
         unseen=tuple((path.label, path.unseen) for path in change.paths if path.unseen),
     )
+
+
+def search(
+    change: Change, presented: Collection[str], known: Iterable[str] = ()
+) -> tuple[Finding, ...]:
+    """Find hidden text in the lines that a change adds to the paths that are shown.
+
+    In prose, what a renderer would drop is hidden too. `known` are names with which look-alikes
+    are compared. The ids carry the path's label. What was there before is not looked at.
+    """
+    names = tuple(known)
+    found: list[Finding] = []
+    for path in sorted(change.paths, key=lambda item: item.label.encode("utf-8")):
+        old, new = _text(path.old), _text(path.new)
+        if path.unseen or path.label not in presented or old is None or not new:
+            continue
+        opcodes = _opcodes(_lines(old), _lines(new))
+        added = {
+            line + 1
+            for tag, _, _, start, end in opcodes
+            if tag != "equal"
+            for line in range(start, end)
+        }
+        prose = path.label.lower().endswith(_PROSE)
+        for finding in scan(new, syntax="markdown" if prose else "plain", known=names):
+            if added.intersection(range(finding.line, finding.end_line + 1)):
+                found.append(
+                    replace(
+                        finding,
+                        id=f"{path.label}:{finding.id}",
+                        message=f"{path.label}, {finding.where}: {finding.message}",
+                    )
+                )
+    return tuple(found)
 
 
 def _generation(digest: str, predicate: Mapping[str, Any]) -> Iterator[str]:
@@ -200,10 +210,8 @@ def _lines(text: str) -> list[str]:
     return lines
 
 
-def _difference(
-    old_text: str, new_text: str, ranges: Sequence[Mapping[str, Any]], added: set[int]
-) -> Iterator[str]:
-    """Give the changed lines with context; `added` receives the 1-based numbers of new lines."""
+def _difference(old_text: str, new_text: str, ranges: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Give the changed lines with context."""
     old, new = _lines(old_text), _lines(new_text)
     origins = _origins(ranges, len(new))
     for group in _groups(_opcodes(old, new)):
@@ -216,7 +224,6 @@ def _difference(
             for index in range(old_start, old_end):
                 yield f"- {index + 1:>6}     | {escape_unseen(old[index])}"
             for index in range(new_start, new_end):
-                added.add(index + 1)
                 origin = origins.get(index + 1, " ")
                 yield f"+ {index + 1:>6} {origin}   | {escape_unseen(new[index])}"
     if new and not new_text.endswith("\n"):
@@ -283,16 +290,3 @@ def _groups(opcodes: Sequence[Opcode]) -> Iterator[list[Opcode]]:
             group = [(tag, b - CONTEXT, b, d - CONTEXT, d)]
     if any(tag != "equal" for tag, *_ in group):
         yield group
-
-
-def _hidden(label: str, text: str, added: Collection[int]) -> Iterator[Finding]:
-    """Find hidden text in what was added; in prose also what a renderer would drop."""
-    prose = label.lower().endswith(_PROSE)
-    for finding in scan(text):
-        touched = any(line in added for line in range(finding.start, finding.end + 1))
-        if touched and (prose or finding.kind in _IN_CODE):
-            yield replace(
-                finding,
-                id=f"{label}:{finding.id}",
-                message=f"{label}, line {finding.start}: {finding.message}",
-            )

@@ -74,7 +74,8 @@ class Versions:
 
     Hand `noticed` to whatever hears of changes; it returns at once. `now` gives RFC 3339.
     `leases` says that it may be asked whether anybody has a file open for writing, which keeps
-    whoever opens it at that moment waiting for some microseconds.
+    whoever opens it at that moment waiting for some microseconds. `unnamed` says of which paths
+    nothing may be written down.
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class Versions:
         object_format: Literal["sha1", "sha256"] = "sha1",
         *,
         leases: bool = False,
+        unnamed: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
+        self._unnamed = unnamed
         self._top = os.fsencode(top)
         self._objects = objects
         self._place = place
@@ -148,6 +151,9 @@ class Versions:
 
     def _read_one(self, path: bytes, moment: str) -> None:
         if path == b".git" or path.startswith(b".git/") or b"/.git/" in path:
+            return
+        if self._unnamed(path):
+            self._miss("a secret in the name")
             return
         if self._counts.get(path, 0) >= MAX_VERSIONS_OF_PATH:
             self._miss("too many versions of one file")

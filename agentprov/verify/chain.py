@@ -19,7 +19,6 @@ from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
 from agentprov.verify import times
-from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry, View
 from agentprov.verify.times import CLOCK_SLACK
 
@@ -82,17 +81,15 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
     elif isinstance(view, ApprovalView):
         spoken = (view.decided_at,)
     if isinstance(view, OpenView | CloseView) and view.gaps:
-        _remark(entry, "session-gaps", f"the recorder was blind to something, {view.gaps} times")
+        entry.remark("session-gaps", f"the recorder was blind to something, {view.gaps} times")
     if isinstance(view, CloseView) and view.contradictions:
-        _remark(
-            entry,
+        entry.remark(
             "channels-contradict",
             f"wire, hooks and transcript contradict each other, {view.contradictions} times",
         )
     if isinstance(view, GenerationView):
         for path, count in view.agent_lines:
-            _remark(
-                entry,
+            entry.remark(
                 "agent-origin-lines",
                 f"{count} lines of {path!r} were put there by the agent; no model said them",
             )
@@ -191,19 +188,12 @@ def _judge_open(entry: Entry, index: Mapping[str, Entry], as_of: datetime) -> No
         if instant(plan.not_after) < instant(view.started):
             entry.blame("plan-expired", f"{plan.name!r} had expired when the session began")
         elif instant(plan.not_after) < as_of:
-            _remark(found, "plan-expired-since", f"{plan.name!r} expired at {plan.not_after}")
+            found.remark("plan-expired-since", f"{plan.name!r} expired at {plan.not_after}")
     if plan.hidden_segments:
-        _remark(
-            found,
+        found.remark(
             "hidden-plan-content",
             f"{plan.name!r} holds {plan.hidden_segments} parts that do not show when rendered",
         )
-
-
-def _remark(entry: Entry, code: str, message: str) -> None:
-    problem = Problem(code, message)
-    if problem not in entry.remarks:
-        entry.remarks.append(problem)
 
 
 def _judge_generation(entry: Entry, index: Mapping[str, Entry]) -> None:
@@ -285,9 +275,9 @@ def _judge_ends(session: _Session) -> None:
     views = [entry.view for entry in session.closes if isinstance(entry.view, CloseView)]
     for entry in session.opens:
         if not views:
-            _remark(entry, "session-incomplete", "the session was opened and never closed")
+            entry.remark("session-incomplete", "the session was opened and never closed")
         elif any(view.outcome == "incomplete" for view in views):
-            _remark(entry, "session-incomplete", "the recorder did not see the session's end")
+            entry.remark("session-incomplete", "the recorder did not see the session's end")
     if len(views) != 1:
         return
     listed = set(views[0].generations)

@@ -175,16 +175,24 @@ def _compare_plan(entry: Entry, content_of: Callable[[PlanView], bytes | None]) 
         return
     from agentprov.formats import presentation
 
-    if view.renderer != presentation.RENDERER:
-        return
     try:
-        shown = presentation.present(content).sha256
+        shown = presentation.shown_sha256(view.renderer, content)
     except MalformedInput as error:
         entry.blame("presentation-differs", error.message)
+        return
+    if shown is None:
         return
     if shown != view.rendered_sha256:
         entry.blame("presentation-differs", f"the signer of {view.name!r} was shown something else")
     entry.rendered = True
+    # Ids of other versions are other ids, and what a later search finds is no lie of the signer's.
+    if view.renderer == presentation.RENDERER:
+        for found in presentation.present(content).refusals:
+            if found.id not in view.accepted:
+                message = (
+                    f"{view.name!r}, {found.where}: {found.message}; its signer did not accept it"
+                )
+                entry.remark("hidden-plan-content", message)
 
 
 def _decides(entry: Entry, case: Case) -> bool:

@@ -79,6 +79,12 @@ class Entry:
         """Say whether neither it nor anything that it stands on has a problem."""
         return self.statement is not None and not any(entry.problems for entry in self.everything())
 
+    def remark(self, code: str, message: str) -> None:
+        """Add something to say that stops nothing, once."""
+        problem = Problem(code, message)
+        if problem not in self.remarks:
+            self.remarks.append(problem)
+
     def blame(self, code: str, message: str) -> None:
         """Add a problem, once."""
         problem = Problem(code, message)

@@ -74,7 +74,7 @@ def test_a_signed_plan_states_its_bytes_and_what_was_shown(world: World, path: P
     }
     shown = said(signed)["presentation"]
     assert shown == {
-        "renderer": "agentprov-source/1",
+        "renderer": "agentprov-source/2",
         "rendered": {"sha256": present(PLAN.encode()).sha256},
         "shownOn": "none",
         "hiddenSegments": 0,
@@ -428,4 +428,4 @@ def test_a_record_with_a_broken_signature_is_listed_as_such_and_starts_nothing(
 def test_lint_needs_no_repository(tmp_path: Path) -> None:
     place = tmp_path / "note.md"
     place.write_text(BACKDOOR)
-    assert [finding.start for finding in plan.lint(place).refusals] == [5]
+    assert [finding.line for finding in plan.lint(place).refusals] == [5]

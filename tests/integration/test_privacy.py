@@ -194,12 +194,5 @@ def test_planted_secrets_that_pass_the_gateway_are_in_nothing_that_is_stored(
     assert told == {("gemini-3.1-pro-preview", "intercepted")}
     kept = stored(repository, home)
     assert b"liar-9" not in kept
-    assert [form for form in spellings() if form in kept and form != TOKEN.encode()] == []
-    # What lists the work tree on this machine names a file as it is; nothing else does.
-    places = [repository.top / ".git" / "agentprov", home / "agentprov"]
-    naming = [p for place in places for p in place.rglob("*") if p.is_file()]
-    naming = [p for p in naming if TOKEN.encode() in p.read_bytes()]
-    assert {p.parent.name if p.parent.name == "pending" else p.name for p in naming} <= {
-        "pending", "versions.jsonl",
-    }  # fmt: skip
-    assert TOKEN not in json.dumps(bundles(repository))
+    assert [form for form in spellings() if form in kept] == []
+    assert "secret-in-a-name" in {gap["why"] for gap in session["gaps"]}

@@ -74,6 +74,7 @@ class PlanView(NamedTuple):
     rendered_sha256: str
     shown_on: str
     hidden_segments: int
+    accepted: tuple[str, ...]
 
 
 def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> PlanView:
@@ -96,6 +97,7 @@ def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> PlanView:
         rendered_sha256=presentation["rendered"]["sha256"],
         shown_on=presentation["shownOn"],
         hidden_segments=presentation["hiddenSegments"],
+        accepted=tuple(presentation.get("accepted", ())),
     )
 
 

@@ -44,6 +44,11 @@ def adapter_for(command: str, package: str | None = None) -> AgentAdapter:
     return UNKNOWN
 
 
+def names() -> tuple[str, ...]:
+    """Give the words by which agents are known; imports none of them."""
+    return tuple(word for word, _, _ in _ROWS)
+
+
 def adapters() -> tuple[AgentAdapter, ...]:
     """Give all adapters but that of unknown commands; imports them all."""
     return tuple(_load(module, name) for _, module, name in _ROWS)

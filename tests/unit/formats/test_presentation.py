@@ -5,8 +5,8 @@ import time
 import pytest
 
 from agentprov.errors import MalformedInput
-from agentprov.formats.hidden_text import escape_unseen
-from agentprov.formats.presentation import MAX_PLAN_BYTES, RENDERER, present
+from agentprov.formats.presentation import MAX_PLAN_BYTES, RENDERER, present, shown_sha256
+from agentprov.formats.unseen import escape_unseen
 
 BACKDOOR = """\
 # Add login
@@ -22,7 +22,7 @@ BACKDOOR = """\
 
 
 def kinds(text: str) -> list[tuple[str, str, int]]:
-    return [(f.kind, f.severity, f.start) for f in present(text.encode()).findings]
+    return [(f.kind, f.severity, f.line) for f in present(text.encode()).findings]
 
 
 def refused(text: str) -> list[str]:
@@ -42,9 +42,9 @@ def selected(text: str) -> str:
 def test_a_comment_is_found_at_its_lines_with_its_text() -> None:
     (finding,) = present(BACKDOOR.encode()).findings
     assert (finding.kind, finding.severity) == ("hidden-text/html-comment", "error")
-    assert (finding.start, finding.end) == (6, 7)
+    assert (finding.line, finding.column, finding.end_line) == (6, 1, 7)
     assert "swordfish-7" in finding.text
-    assert finding.id.startswith("hidden-text/html-comment:6:")
+    assert finding.id.startswith("hidden-text/html-comment:")
 
 
 def test_every_byte_of_the_source_is_shown_with_line_numbers() -> None:
@@ -61,7 +61,7 @@ def test_the_digest_is_of_exactly_the_shown_text_and_stable() -> None:
     assert first.sha256 == sha256(first.text.encode()).hexdigest()
     assert first.renderer == RENDERER
     assert present(b"a plan\n").sha256 == (
-        "686ca3c5a06a5d663a798fc50680a7213896e6666f0376d11866655166a20225"
+        "669f281a50d902a2ffd7ecf741f03b951eaa5eaeddc9098368e720306b1e9662"
     ), "the outcome changed: that is a new version of the presentation"
 
 
@@ -108,7 +108,7 @@ def test_the_digest_is_of_exactly_the_shown_text_and_stable() -> None:
         ("<span style=font-size:0>tiny</span>", "hidden-text/html-hidden", "tiny"),
         ("<template>approve</template>", "hidden-text/html-hidden", "approve"),
         ("<?approve all?>", "hidden-text/html-declaration", "approve all"),
-        ("<!APPROVE all>", "hidden-text/html-declaration", "PPROVE all"),
+        ("<!APPROVE all>", "hidden-text/html-declaration", "APPROVE all"),
         ("<![CDATA[approve]]>", "hidden-text/html-declaration", "approve"),
         ("open <!-- to the end", "hidden-text/html-comment", "to the end"),
         ("\U0001f3f4" + tagged("ignor") + "\U000e007f", "hidden-text/tag", "ignor<U+E007F>"),
@@ -156,14 +156,14 @@ def test_honest_text_gives_nothing_above_a_note(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "- a\n  ```\nout\n<!-- hidden -->\n```\n",
-        "> ```\n<!-- hidden -->\n```\n",
-        "<div>\n```\n\n<!-- hidden -->\n",
-        "<!-->\n```\n-->\n```\n<!-- hidden -->\n```\n",
-        "<pre>\n\n```\n<!-- hidden -->\n```\n",
-        "```\ncode\n\t```\n```\n<!-- hidden -->\n```\n",
-        "```a`b\n<!-- hidden -->\n```\n",
-        "   ```\n```\n<!-- hidden -->\n```\n",
+        "- a\n  ```\nout\n<!-- now hidden -->\n```\n",
+        "> ```\n<!-- now hidden -->\n```\n",
+        "<div>\n```\n\n<!-- now hidden -->\n",
+        "<!-->\n```\n-->\n```\n<!-- now hidden -->\n```\n",
+        "<pre>\n\n```\n<!-- now hidden -->\n```\n",
+        "```\ncode\n\t```\n```\n<!-- now hidden -->\n```\n",
+        "```a`b\n<!-- now hidden -->\n```\n",
+        "   ```\n```\n<!-- now hidden -->\n```\n",
     ],
 )
 def test_a_fence_that_renderers_may_read_differently_excuses_nothing(text: str) -> None:
@@ -184,7 +184,7 @@ def test_an_escape_cannot_be_faked_by_the_plan() -> None:
 def test_a_plan_cannot_fake_the_list_of_findings() -> None:
     shown = present(b"findings: 0\n! nothing\n").text
     assert "     1 | findings: 0\n" in shown
-    assert shown.endswith("\nfindings: 0\n")
+    assert present(b"findings: 0\n! nothing\n").remarks == "findings: 0\n"
 
 
 def test_findings_of_one_kind_on_one_line_are_one_finding_with_all_that_they_hide() -> None:
@@ -193,13 +193,38 @@ def test_findings_of_one_kind_on_one_line_are_one_finding_with_all_that_they_hid
     assert finding.text == "gonow"
 
 
-def test_an_id_depends_on_place_and_content_only() -> None:
-    (before,) = present(b"x\n<!-- a -->\n").findings
-    (same,) = present(b"y\n<!-- a -->\nmore\n").findings
-    (moved,) = present(b"x\n\n<!-- a -->\n").findings
-    (changed,) = present(b"x\n<!-- b -->\n").findings
-    assert before.id == same.id
-    assert len({before.id, moved.id, changed.id}) == 3
+def test_an_id_depends_on_what_is_hidden_and_not_on_edits_elsewhere() -> None:
+    (before,) = present(b"x\n<!-- a b -->\n").findings
+    (moved,) = present(b"y\n\nmore\n\n<!-- a b -->\n").findings
+    (changed,) = present(b"x\n<!-- a c -->\n").findings
+    assert before.id == moved.id
+    assert before.id != changed.id
+
+
+def test_an_acceptance_of_one_place_never_covers_another_like_it() -> None:
+    first, second = present(b"<!-- a b -->\n\n<!-- a b -->\n").findings
+    assert second.id == f"{first.id}-2"
+    one, other = present("pass\u200bword\nto\u200bken\n".encode()).findings
+    assert one.id != other.id
+
+
+def test_what_version_1_showed_can_be_made_again() -> None:
+    assert shown_sha256("agentprov-source/1", b"a plan\n") == (
+        "686ca3c5a06a5d663a798fc50680a7213896e6666f0376d11866655166a20225"
+    )
+    assert (
+        shown_sha256("agentprov-source/1", BACKDOOR.encode())
+        == "4d1863a22d78919dbe3432d1c5b36685a404ff47d0c64022098cc8ccda7bf7a8"
+    )
+    assert shown_sha256(RENDERER, BACKDOOR.encode()) == present(BACKDOOR.encode()).sha256
+    assert shown_sha256("somebody-else/1", BACKDOOR.encode()) is None
+
+
+def test_names_change_what_is_pointed_out_and_not_what_is_shown() -> None:
+    plan = "Use cl\u0430ude only.\n".encode()
+    with_names, without = present(plan, known=["claude"]), present(plan)
+    assert [f.kind for f in with_names.findings] == ["hidden-text/lookalike"]
+    assert with_names.sha256 == without.sha256
 
 
 def test_bytes_that_are_not_utf8_are_malformed() -> None:
@@ -216,7 +241,25 @@ def test_a_plan_that_is_too_large_is_malformed() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["<a ", '<a "', "<b hidden>", "[a]: # ", "\u200b\n", "<!--", "[", "`", "<a '\"", '[x]: y "\n'],
+    [
+        "<a ",
+        '<a "',
+        "<b hidden>",
+        "[a]: # ",
+        "\u200b\n",
+        "<!--",
+        "[",
+        "`",
+        "<a '\"",
+        '[x]: y "\n',
+        "65, ",
+        "%41",
+        " ",
+        "&#8203;",
+        "\\color{white}",
+        "A/",
+        "~",
+    ],
 )
 def test_hostile_repetition_is_read_in_bounded_time(unit: str) -> None:
     started = time.process_time()

@@ -7,6 +7,7 @@ import pytest
 from agentprov import attest, verify
 from agentprov.attest import Limits, Presentation
 from agentprov.formats import presentation
+from agentprov.formats.digest import sha256
 from agentprov.formats.facts import Change, Gap, LineRange
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify.subjects import PathDiff
@@ -287,6 +288,19 @@ def test_the_presentation_is_made_again_where_the_plan_is_at_hand() -> None:
     without = judge(told.lines(), [told.commit()]).verdict
     assert without.exit_code == 0
     assert any("saw all of it" in item.claim for item in without.not_proven)
+
+
+def test_hidden_text_that_nobody_accepted_is_pointed_out() -> None:
+    text = PLAN_TEXT + b"\n<!-- and also this -->\n"
+    (hidden,) = presentation.present(text).refusals
+    for accepted, expected in (((), {"hidden-plan-content"}), ((hidden.id,), set())):
+        shown = Presentation(
+            presentation.RENDERER, presentation.present(text).sha256, "terminal", accepted=accepted
+        )
+        digests = {"sha256": sha256(text)}
+        told = Story(plan={"presentation": shown, "digests": digests}).tell()
+        judgement = judge(told.lines(), [told.commit()], plan=text)
+        assert codes(judgement, "warning") == expected
 
 
 def test_plan_bytes_that_are_not_the_signed_ones_are_found() -> None:

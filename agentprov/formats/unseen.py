@@ -1,54 +1,24 @@
-"""Finds text that a model reads and a person does not; pure, standard library only.
+"""Which characters a reader would not see, and how they are written so that they are seen.
 
-Two kinds of hiding are looked for here: characters that show nothing (or move what is shown),
-and markup that a renderer drops (comments, declarations, hidden elements, reference definitions
-used as comments). All tables stand in this file, so that the answer never depends on the Unicode
-version of the interpreter; a change of any of them is a new `presentation.VERSION`.
-
-What is *not* looked for: look-alike letters, encoded payloads, link titles and alternative
-text, white on white, text pushed out of the window. docs/spec/presentation.md is the page.
+All tables stand in this file, so that the answer never depends on the Unicode version of the
+interpreter: what a signer was shown is made of it (`presentation`), and a change of any table is a
+new version there. docs/spec/presentation.md is the page.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import Literal
-
-Severity = Literal["error", "warning", "note"]
-MAX_DECODED = 2000
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something hidden: where, what kind, and the text that it hides.
-
-    Lines are 1-based and inclusive. `text` is the decoded payload (or the hidden source itself),
-    unescaped and cut at MAX_DECODED characters. `id` is stable for the same bytes at the same
-    line: ``KIND:LINE:DIGEST``, safe to type in a shell.
-    """
-
-    id: str
-    kind: str
-    severity: Severity
-    start: int
-    end: int
-    text: str
-    message: str
-
 
 # Cc, Cf, Zl, Zp, default-ignorable and blank-looking code points; tab and newline are shown.
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2"
     "\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ue000-\uf8ff"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
-_HIDDEN_OR_ESCAPE = re.compile(rf"{_HIDDEN.pattern}|<(?=U\+)")
+_HIDDEN_OR_ESCAPE = re.compile(rf"{HIDDEN.pattern}|<(?=U\+)")
 
 
 def _class(ranges: str) -> Callable[[str], bool]:
@@ -56,7 +26,7 @@ def _class(ranges: str) -> Callable[[str], bool]:
     return lambda char: bool(char) and pattern.match(char) is not None
 
 
-_JOINING = _class(
+JOINING = _class(
     "\u0600-\u07ff\u0840-\u085f\u0860-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\u1900-\u1aff"
     "\u1b00-\u1c4f\u1cd0-\u1cff\ua800-\ua82f\ua840-\ua87f\ua880-\ua8ff\ua980-\uaaff\uabc0-\uabff"
     "\ufb50-\ufdff\ufe70-\ufefc\U00010d00-\U00010d3f\U00011000-\U00011fff\U0001e900-\U0001e95f"
@@ -69,7 +39,7 @@ _KEYCAP = _class("0-9#*")
 _IDEOGRAPH = _class("\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff")
 _STANDARD_VARIANT = _class("\u2200-\u22ff\u1000-\u109f\ua840-\ua877\u3000-\u303f\uff01-\uff60")
 _JAMO = _class("\u1100-\u115e\u1161-\u11ff\ua960-\ua97f\ud7b0-\ud7ff")
-_RTL = re.compile(
+RTL = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
 _FLAG = re.compile("\U0001f3f4((?:[\U000e0020-\U000e007e])+)\U000e007f")
@@ -88,7 +58,7 @@ def shown_raw(text: str, at: int) -> bool:
     after = text[at + 1] if at + 1 < len(text) else ""
     if char == "\r":
         return after == "\n"
-    if char in "\u200c\u200d" and _JOINING(before) and not _HIDDEN.match(after):
+    if char in "\u200c\u200d" and JOINING(before) and not HIDDEN.match(after):
         return not (after.isascii() and after.isalnum())
     if char == "\u200d":
         joins = _EMOJI(before) or (before in "\ufe0f\U000e007f" and before != "")
@@ -117,84 +87,18 @@ def _in_flag(text: str, at: int) -> bool:
     if start < 0:
         return False
     flag = _FLAG.match(text, start)
-    return flag is not None and at < flag.end() and _untag(flag[1]) in _REAL_FLAGS
+    return flag is not None and at < flag.end() and untag(flag[1]) in _REAL_FLAGS
 
 
 def hidden_characters(text: str) -> Iterator[int]:
     """Give the places of the characters that would not be seen, in order."""
-    for match in _HIDDEN.finditer(text):
+    for match in HIDDEN.finditer(text):
         if not shown_raw(text, match.start()):
             yield match.start()
 
 
-@dataclass(frozen=True)
-class Lines:
-    """Where the lines of a text start; answers which line a place is on."""
-
-    starts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, text: str) -> Lines:
-        """Index a text; only LF ends a line."""
-        return cls((0, *(match.end() for match in re.finditer("\n", text))))
-
-    def at(self, place: int) -> int:
-        """Give the 1-based line of a place."""
-        return bisect_right(self.starts, place)
-
-
-def scan(text: str) -> list[Finding]:
-    """Find everything hidden in a text, in order of line and kind."""
-    from agentprov.formats.hidden_markup import markup_findings
-
-    lines = Lines.of(text)
-    found = [*_character_findings(text, lines), *markup_findings(text, lines)]
-    return sorted(found, key=lambda finding: (finding.start, finding.kind, finding.id))
-
-
-def make(
-    kind: str, severity: Severity, span: tuple[int, int], raw: str, decoded: str, message: str
-) -> Finding:
-    """Make a finding; its id comes from the kind, the first line and the hidden source."""
-    digest = sha256(raw.encode("utf-8")).hexdigest()[:12]
-    text = decoded if len(decoded) <= MAX_DECODED else decoded[:MAX_DECODED] + "\u2026"
-    return Finding(f"{kind}:{span[0]}:{digest}", kind, severity, span[0], span[1], text, message)
-
-
-def _character_findings(text: str, lines: Lines) -> Iterator[Finding]:
-    groups: dict[tuple[int, str], list[int]] = {}
-    for place in hidden_characters(text):
-        groups.setdefault((lines.at(place), _kind(text[place], place)), []).append(place)
-    for (line, kind), places in groups.items():
-        raw = "".join(text[place] for place in places)
-        severity: Severity = "error"
-        if kind == "bom-at-start":
-            kind, severity = "bom", "note"
-        elif kind in ("bidi-mark", "private-use"):
-            start = lines.starts[line - 1]
-            end = lines.starts[line] if line < len(lines.starts) else len(text)
-            honest = kind == "private-use" or _RTL.search(text, start, end) is not None
-            kind, severity = kind.replace("-mark", ""), "note" if honest else "error"
-        yield make(
-            f"hidden-text/{kind}", severity, (line, line), raw, _decode(kind, raw), _MESSAGES[kind]
-        )
-
-
-_MESSAGES = {
-    "bidi": "characters that reorder what is shown",
-    "bom": "a byte order mark, which shows nothing",
-    "control": "control characters, which can overwrite what is shown",
-    "filler": "characters that look like empty space",
-    "invisible": "characters that show nothing",
-    "private-use": "characters without a public meaning",
-    "soft-hyphen": "soft hyphens, which show nothing inside a line",
-    "tag": "tag characters: invisible, read by models as plain letters",
-    "variation-selector": "variation selectors with nothing to vary",
-    "zero-width": "characters without width",
-}
-
-
-def _kind(char: str, place: int) -> str:
+def kind_of(char: str, place: int) -> str:
+    """Name what kind of unseen character stands at a place of a text."""
     if char == "\ufeff":
         return "bom" if place else "bom-at-start"
     if char in "\u200b\u200c\u200d\u2060\u180e":
@@ -218,9 +122,10 @@ def _kind(char: str, place: int) -> str:
     return "invisible"
 
 
-def _decode(kind: str, raw: str) -> str:
+def carried(kind: str, raw: str) -> str:
+    """Read what unseen characters of one kind carry: letters, bytes, bits, or just their names."""
     if kind == "tag":
-        return _untag(raw)
+        return untag(raw)
     if kind == "variation-selector":
         values = bytes(_selector_value(char) for char in raw)
         return _printable(values.decode("utf-8", "replace")) or escape_all(raw)
@@ -229,7 +134,8 @@ def _decode(kind: str, raw: str) -> str:
     return escape_all(raw)
 
 
-def _untag(raw: str) -> str:
+def untag(raw: str) -> str:
+    """Read tag characters as the ASCII that they mirror."""
     return "".join(
         chr(ord(char) - 0xE0000) if 0xE0020 <= ord(char) < 0xE007F else escape(char) for char in raw
     )
@@ -257,7 +163,7 @@ def _decode_bits(raw: str) -> str:
 
 
 def _printable(text: str) -> str:
-    odd = _HIDDEN.search(text) is not None or "\ufffd" in text
+    odd = HIDDEN.search(text) is not None or "\ufffd" in text
     return "" if odd else text
 
 
