@@ -18,7 +18,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.schema import instant
 from agentprov.verify import times
 from agentprov.verify.finding import ApprovalRef, Finding, PlanRef, Problem, finding
-from agentprov.verify.people import who
+from agentprov.verify.people import taken_for, who
 from agentprov.verify.record import Entry
 from agentprov.verify.subjects import CommitFacts, PathDiff
 
@@ -120,7 +120,7 @@ def decisions(
     """
     ordered = sorted(entries, key=_decided, reverse=True)
     about = [entry for entry in ordered if speaks_of(entry, facts.oid, around)]
-    authors = {who(plan.signer) for plan in plans}
+    authors = {taken_for(plan.signer) for plan in plans}
     refs: list[ApprovalRef] = []
     findings: list[Finding] = []
     standing: list[Entry] = []
@@ -201,7 +201,7 @@ def _problems(entry: Entry, holding: Sequence[Entry], authors: Iterable[str]) ->
             "approval-partial",
             f"{person} was shown {view.paths_presented} of {view.paths_in_change} changed paths",
         )
-    if who(person) in authors:
+    if taken_for(person) in authors:
         yield Problem("approval-by-author", f"{person} signed the plan and decided on its result")
     reviewed = {digest for name, digest in view.reviewed if name == "generation-attestation"}
     unseen = [item for item in holding if item.payload_sha256 not in reviewed]

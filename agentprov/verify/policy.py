@@ -13,7 +13,7 @@ from typing import Any, Literal
 from agentprov.errors import ConfigurationInvalid, MalformedInput
 from agentprov.formats import schema
 from agentprov.verify.finding import CommitVerdict, Finding, Problem, Verdict, finding
-from agentprov.verify.people import who
+from agentprov.verify.people import taken_for
 
 Mode = Literal["observe", "enforce"]
 COVERAGES = ("covered", "human")
@@ -129,11 +129,11 @@ def _approvals(wanted: Approvals, commit: CommitVerdict, *, timed: bool) -> Iter
             yield Problem("policy-approvals", f"{item.signer} rejected it")
             return
     whole = [item for item in standing if not item.partial]
-    people = {who(item.signer) for item in whole if item.proven or not timed}
+    people = {taken_for(item.signer) for item in whole if item.proven or not timed}
     for item in whole:
-        if who(item.signer) not in people:
+        if taken_for(item.signer) not in people:
             yield Problem("policy-time", f"no trusted time says when {item.signer} decided")
-    authors = {who(plan.signer) for plan in commit.plans}
+    authors = {taken_for(plan.signer) for plan in commit.plans}
     note = ""
     if wanted.not_author and people & authors:
         people -= authors

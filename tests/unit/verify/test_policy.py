@@ -105,6 +105,21 @@ def test_a_plans_author_is_left_out_under_any_spelling(spelling: str) -> None:
     assert set(errors(denied)) == {"policy-approvals", "approval-by-author"}
 
 
+def test_who_looks_like_a_reviewer_neither_adds_to_them_nor_takes_back_their_no() -> None:
+    twin = Key(67, "mailto:j\u0430ne@example.com", frozenset({"reviewer"}))
+    told = Story().tell()
+    trust = trust_of(HUMAN, RECORDER, JANE, twin)
+    late = told.approval(reviewer=twin.person, decided_at="2026-11-24T10:55:00Z")
+    for decision, wanted in (("APPROVED", 2), ("REJECTED", 1)):
+        lines = told.lines() | {
+            "jane": seal(told.approval(decision=decision), JANE),
+            "twin": seal(late, twin),
+        }
+        judged = judge(lines, [told.commit()], trust=trust).verdict
+        denied = policy.judge(rules(approvals={"people": wanted}), judged)
+        assert errors(denied) == ["policy-approvals"]
+
+
 def test_a_plan_behind_one_session_says_nothing_for_another() -> None:
     planned = Story().tell()
     bare = Story(session=replace(SESSION, id="bare-session"), planned=False).tell()
