@@ -19,8 +19,8 @@ from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
 from agentprov.verify import times
+from agentprov.verify.declared import CLOCK_SLACK
 from agentprov.verify.record import Entry, View
-from agentprov.verify.times import CLOCK_SLACK
 
 
 @dataclass
