@@ -126,21 +126,28 @@ def decisions(
     standing: list[Entry] = []
     heard: set[str] = set()
     for entry in about:
-        view, person = _view(entry), who(_person(entry))
-        valid = entry.holds() and person not in heard
+        people = _people(entry)
+        stand = {
+            key: person for key, person in people.items() if entry.holds() and key not in heard
+        }
         # What has expired still replaced what was said before it, and brings none of it back.
         if all(problem.code == "approval-expired" for problem in entry.problems):
-            heard.add(person)
-        if valid:
+            heard.update(people)
+        if stand:
             standing.append(entry)
-        refs.append(_ref(entry, view, valid))
-        for problem in _problems(entry, holding, authors) if valid else entry.problems:
+        refs += [_ref(entry, person, key in stand) for key, person in people.items()]
+        said = [
+            problem
+            for person in stand.values()
+            for problem in _problems(entry, person, holding, authors)
+        ]
+        for problem in said if stand else entry.problems:
             findings.append(
                 finding(
                     problem,
                     subject=entry.label,
                     commit=facts.oid,
-                    severity=None if valid else "warning",
+                    severity=None if stand else "warning",
                 )
             )
     if not standing:
@@ -168,6 +175,19 @@ def _person(entry: Entry) -> str:
     return entry.statement.signer.person if entry.statement is not None else ""
 
 
+def _people(entry: Entry) -> Mapping[str, str]:
+    """Give all whose decision this is, by who they are: those who signed it.
+
+    Whoever signs another's rejection as well must not become its only voice. An approval is not
+    that of a signer who has retired, where it stands by somebody else's signature.
+    """
+    signers = [signed.signer for signed in entry.signatures.values()]
+    active = [signer for signer in signers if signer.retired is None]
+    if active and _view(entry).decision == "APPROVED":
+        signers = active
+    return {who(signer.person): signer.person for signer in signers}
+
+
 def speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
     """Say whether an approval names a commit, or a range that holds it."""
     view = _view(entry)
@@ -177,23 +197,26 @@ def speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
     return between is not None and oid in between
 
 
-def _ref(entry: Entry, view: ApprovalView, valid: bool) -> ApprovalRef:
+def _ref(entry: Entry, person: str, valid: bool) -> ApprovalRef:
+    view = _view(entry)
     return ApprovalRef(
         sha256=entry.payload_sha256 or "",
-        signer=_person(entry),
+        signer=person,
         role="reviewer",
         decision=view.decision.lower(),
         decided_at=view.decided_at,
         not_after=view.not_after,
         valid=valid,
         partial=view.partial,
-        proven=times.of(entry),
+        proven=times.of(entry, person),
     )
 
 
-def _problems(entry: Entry, holding: Sequence[Entry], authors: Iterable[str]) -> Iterator[Problem]:
+def _problems(
+    entry: Entry, person: str, holding: Sequence[Entry], authors: Iterable[str]
+) -> Iterator[Problem]:
     """Say what a decision that stands does not say."""
-    view, person = _view(entry), _person(entry)
+    view = _view(entry)
     if view.decision == "REJECTED":
         yield Problem("approval-rejected", f"{person} rejected this change")
     if view.partial:

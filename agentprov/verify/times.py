@@ -27,9 +27,14 @@ def first(signed: Verified[Statement] | None) -> TrustedTime | None:
     return signed.times[0] if signed is not None and signed.times else None
 
 
-def of(entry: Entry) -> TrustedTime | None:
-    """Give the first time at which any good signature of a statement is proven, or None."""
-    found = [time for time in map(first, entry.signatures.values()) if time is not None]
+def of(entry: Entry, person: str | None = None) -> TrustedTime | None:
+    """Give the first time at which any good signature of a statement is proven, or None.
+
+    With `person`, of that person's signatures only.
+    """
+    signatures = entry.signatures.values()
+    theirs = [signed for signed in signatures if person in (None, signed.signer.person)]
+    found = [time for time in map(first, theirs) if time is not None]
     return min(found, key=lambda time: time.at, default=None)
 
 

@@ -14,6 +14,7 @@ from agentprov.verify.finding import ApprovalRef
 from agentprov.verify.judge import Judgement
 from agentprov.verify.output import verdict_json
 from agentprov.verify.subjects import CommitFacts, PathDiff
+from agentprov.verify.trust import Retired
 from support.story import (
     HUMAN,
     JANE,
@@ -213,6 +214,33 @@ def test_a_decision_from_the_future_stands_for_nothing_and_silences_nobody() -> 
         ("rejected", True),
     ]
     assert "time-in-future" in codes(judgement, "warning")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_who_signs_anothers_rejection_too_cannot_take_it_back(first: bool) -> None:
+    trust = trust_of(HUMAN, RECORDER, JANE, MAX)
+    no = TOLD.approval(decision="REJECTED")
+    both = [seal(no, MAX), seal(no, JANE)] if first else [seal(no, JANE), seal(no, MAX)]
+    yes = approval(MAX, reviewer=MAX.person, decided_at="2026-11-24T10:55:00Z")
+    found = {
+        (ref.signer, ref.decision): ref.valid for ref in refs(decided(*both, yes, trust=trust))
+    }
+    assert found == {
+        (MAX.person, "approved"): True,
+        (MAX.person, "rejected"): False,
+        (JANE.person, "rejected"): True,
+    }
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_who_has_retired_does_not_count_because_a_colleague_signed_too(first: bool) -> None:
+    root = trust_of(HUMAN, RECORDER, JANE, MAX)
+    gone = Retired(made_up("long ago", 40), "left")
+    keys = tuple(replace(key, retired=gone) if key.spki == JANE.spki else key for key in root.keys)
+    yes = TOLD.approval()
+    both = [seal(yes, MAX), seal(yes, JANE)] if first else [seal(yes, JANE), seal(yes, MAX)]
+    found = refs(decided(*both, trust=replace(root, keys=keys)))
+    assert [(ref.signer, ref.valid) for ref in found] == [(MAX.person, True)]
 
 
 def test_a_partial_review_is_said() -> None:

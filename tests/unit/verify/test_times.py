@@ -275,6 +275,19 @@ def test_a_late_stamp_that_somebody_hangs_beside_takes_nothing_away(name: str, f
     assert (ref.valid, ref.proven, plan.proven) == (True, None, None)
 
 
+def test_the_time_of_ones_signature_is_not_that_of_a_colleagues() -> None:
+    colleague = replace(JANE, seed=45, person="mailto:max@example.com")
+    root = trust()
+    root = replace(root, keys=(*root.keys, REVIEWER, colleague.trusted()))
+    yes = TOLD.approval(decided_at=at("11:00"))
+    both = {"jane": stamped(seal(yes, JANE), at("11:01")), "max": seal(yes, colleague)}
+    refs = decide(lines() | both, trust=root).verdict.commits[0].approvals
+    assert {ref.signer: ref.proven is not None for ref in refs} == {
+        JANE.person: True,
+        colleague.person: False,
+    }
+
+
 def test_the_earliest_timely_proof_of_several_copies_counts() -> None:
     for order in (("10:50", "10:33", "10:30"), ("10:30", "10:50", "10:33")):
         bundles = lines()
