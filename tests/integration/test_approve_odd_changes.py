@@ -29,7 +29,7 @@ class Desk:
 
     def approve(self, target: str = "HEAD", prepared: approve.Prepared | None = None) -> str:
         made = prepared or self.prepare(target)
-        accept = [item.id for item in made.review.refusals]
+        accept = [item.id for item in made.refusals]
         approve.decide(self.world, made, "approved", shown_on="none", accept=accept, environment={})
         return made.commit
 
