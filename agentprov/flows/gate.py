@@ -78,7 +78,10 @@ def _target(git: Git, named: str | None, *, needed: bool) -> _Target:
 
 def _ref(git: Git, name: str) -> str | None:
     """Give the full name of the branch that is merged into, as its own repository has it."""
-    full = git.text("rev-parse", "--symbolic-full-name", "--end-of-options", name, check=False)
+    if git.resolve(name) is None:
+        return None
+    # git repeats --end-of-options here; what resolves does not begin with a hyphen.
+    full = git.text("rev-parse", "--symbolic-full-name", name, check=False)
     if full.startswith("refs/remotes/"):
         return "refs/heads/" + full.removeprefix("refs/remotes/").partition("/")[2]
     return full or None

@@ -10,7 +10,7 @@ import pytest
 from agentprov.errors import ConfigurationInvalid, UserError
 from agentprov.flows import trust
 from agentprov.flows import verify as verifying
-from agentprov.flows.gate import gate
+from agentprov.flows.gate import _ref, gate
 from agentprov.flows.world import World
 from agentprov.verify.finding import Verdict
 from support.repository import Repository
@@ -93,6 +93,20 @@ def test_a_target_with_an_odd_name_is_read_and_never_an_option(repository: Repos
         judged(repository, "main..feature", target="-x")
     with pytest.raises(ConfigurationInvalid, match="is not here"):
         judged(repository)
+
+
+def test_the_branch_that_approvals_are_compared_with_is_the_one_that_its_own_repository_knows(
+    repository: Repository,
+) -> None:
+    git = World.here(repository.top).git
+    main = repository.git("rev-parse", "main")
+    repository.git("update-ref", "refs/remotes/origin/release/1", main)
+    repository.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/release/1")
+    assert _ref(git, "main") == "refs/heads/main"
+    for name in ("origin/release/1", "refs/remotes/origin/release/1", "refs/remotes/origin/HEAD"):
+        assert _ref(git, name) == "refs/heads/release/1"
+    for name in (main, "main~0", "nothing"):
+        assert _ref(git, name) is None
 
 
 @pytest.mark.parametrize("span", ["--all..HEAD", "-n0..HEAD", "nothing..HEAD"])

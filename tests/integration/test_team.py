@@ -162,6 +162,13 @@ def test_a_partial_review_approves_nothing(team: Team) -> None:
     assert (status, errors) == (13, {"policy-approvals"})
 
 
+def test_an_approval_for_another_branch_does_not_pass_this_ones_gate(team: Team) -> None:
+    team.approve("--ref", "refs/heads/release")
+    assert team.gate() == (13, {"policy-approvals"})
+    team.approve("--ref", "refs/heads/main")
+    assert team.gate() == (0, set())
+
+
 def test_a_rejection_denies_until_the_same_person_changes_their_mind(team: Team) -> None:
     team.approve("--decision", "rejected")
     assert team.gate() == (13, {"policy-approvals"})
