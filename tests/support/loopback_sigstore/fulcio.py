@@ -7,7 +7,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from cryptography import x509
@@ -28,7 +28,7 @@ ISSUER_V1 = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 ISSUER_V2 = ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
 USERNAME = ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
 SCT_LIST = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
-ALWAYS = (datetime(2020, 1, 1), datetime(2049, 1, 1))
+ALWAYS = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 1, 1, tzinfo=UTC))
 _DIGITAL_SIGNATURE = (True, *(False,) * 8)
 _SIGNS_CERTIFICATES = (*(False,) * 5, True, True, False, False)
 
@@ -109,7 +109,7 @@ class Fulcio:
 
     def certify(self, public_key: Any, name: x509.GeneralName, issuer: str) -> x509.Certificate:
         """Issue a certificate for a key, without asking anybody."""
-        start = (self._now() - self.age).replace(tzinfo=None)
+        start = self._now() - self.age
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
@@ -130,12 +130,8 @@ class Fulcio:
                 critical=False,
             )
             .add_extension(x509.SubjectAlternativeName([name]), critical=True)
-            .add_extension(
-                x509.UnrecognizedExtension(ISSUER_V1, issuer.encode()), critical=False
-            )
-            .add_extension(
-                x509.UnrecognizedExtension(ISSUER_V2, der.utf8(issuer)), critical=False
-            )
+            .add_extension(x509.UnrecognizedExtension(ISSUER_V1, issuer.encode()), critical=False)
+            .add_extension(x509.UnrecognizedExtension(ISSUER_V2, der.utf8(issuer)), critical=False)
         )
         # What a CT log signs is the certificate without the extension that carries its word.
         without = builder.sign(self.intermediate.key, hashes.SHA256())

@@ -161,7 +161,9 @@ class Issuer:
             verifier = hashlib.sha256(form["code_verifier"].encode()).digest()
             if challenge != _b64(verifier):
                 return as_json({"error": "invalid_grant"}, 400)
-        return as_json({"access_token": "unused", "token_type": "bearer", "id_token": self.token()})
+        token = self.token()
+        # Dex gives the same kind of token twice, and clients take either.
+        return as_json({"access_token": token, "token_type": "bearer", "id_token": token})
 
 
 class WorkflowTokens:

@@ -1,0 +1,51 @@
+// One question on stdin, one answer on stdout: sign or verify a bundle with sigstore-js.
+import { createRequire } from 'node:module';
+import { createHash, createPublicKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+const load = createRequire(process.env.SIGSTORE_JS + '/');
+const { bundleFromJSON, bundleToJSON } = load('@sigstore/bundle');
+const { DSSEBundleBuilder, FulcioSigner, RekorWitness, TSAWitness } = load('@sigstore/sign');
+const { Verifier, toSignedEntity, toTrustMaterial } = load('@sigstore/verify');
+const { TrustedRoot } = load('@sigstore/protobuf-specs');
+
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+
+function verify({ bundle, trustedRoot, identity, publicKey }) {
+  let keys;
+  if (publicKey) {
+    const key = createPublicKey(publicKey);
+    const rawBytes = key.export({ type: 'spki', format: 'der' });
+    const hint = createHash('sha256').update(rawBytes).digest('base64');
+    // Numbers of PKIX_ED25519 and PKIX_ECDSA_P256_SHA_256 in sigstore_common.proto.
+    const keyDetails = key.asymmetricKeyType === 'ed25519' ? 7 : 5;
+    keys = { [hint]: { rawBytes, keyDetails, validFor: { start: new Date(0) } } };
+  }
+  const material = toTrustMaterial(TrustedRoot.fromJSON(trustedRoot), keys);
+  const entity = toSignedEntity(bundleFromJSON(bundle));
+  const thresholds = publicKey ? { tlogThreshold: 0, timestampThreshold: 0, ctlogThreshold: 0 } : {};
+  const policy = identity ? { subjectAlternativeName: `^${escaped(identity)}$` } : undefined;
+  new Verifier(material, thresholds).verify(entity, policy);
+  return { verdict: 'good' };
+}
+
+async function sign({ payload, payloadType, token, urls }) {
+  const witnesses = [new RekorWitness({ rekorBaseURL: urls.rekor, entryType: 'dsse' })];
+  if (urls.tsa) witnesses.push(new TSAWitness({ tsaBaseURL: urls.tsa }));
+  const signer = new FulcioSigner({
+    fulcioBaseURL: urls.fulcio,
+    identityProvider: { getToken: async () => token },
+  });
+  const builder = new DSSEBundleBuilder({ signer, witnesses });
+  const bundle = await builder.create({ data: Buffer.from(payload), type: payloadType });
+  return { bundle: bundleToJSON(bundle), verdict: 'good' };
+}
+
+const question = JSON.parse(readFileSync(0, 'utf8'));
+let answer;
+try {
+  answer = question.do === 'sign' ? await sign(question) : verify(question);
+} catch (error) {
+  answer = { verdict: `${error.code ?? error.name}: ${error.message}` };
+}
+process.stdout.write(JSON.stringify(answer));
