@@ -24,7 +24,7 @@ from agentprov.errors import AgentprovError, EvidenceInvalid, KeyUnusable, Usage
 from agentprov.formats import bundle as bundles
 from agentprov.formats.bundle import Bundle
 from agentprov.formats.evidence import CertifiedIdentity, SigstoreRoot
-from agentprov.sign import oidc_login
+from agentprov.sign import oidc_login, sigstore_root
 from agentprov.sign.oidc_login import Flow, Tell
 from agentprov.system import files
 
@@ -239,6 +239,14 @@ def _statement(payload: bytes) -> Any:
     return statement
 
 
+def fetch_public_good() -> bytes:
+    """Fetch the public good instance's client trust configuration, over the network.
+
+    Raises KeyUnusable.
+    """
+    return _asked("configuration of the public good instance", sigstore_root.public_good)
+
+
 def _read(where: Where) -> Instance:
     from sigstore.errors import Error
     from sigstore.models import ClientTrustConfig
@@ -246,7 +254,7 @@ def _read(where: Where) -> Instance:
     # Its warnings go to stderr where nobody has set up logging; what matters is told by us.
     logging.getLogger("sigstore").addHandler(logging.NullHandler())
     if where.config is None:
-        data = _asked("public good instance's configuration", _public_good)
+        data = fetch_public_good()
     else:
         try:
             data = files.read_bounded(where.config, MAX_CONFIG_BYTES)
@@ -281,12 +289,6 @@ def _read(where: Where) -> Instance:
         takes_statements=address.endswith("/api/v1"),
         stamps=bool(signing.get("tsaUrls")),
     )
-
-
-def _public_good() -> bytes:
-    from sigstore.models import ClientTrustConfig
-
-    return ClientTrustConfig.production()._inner.to_json().encode("utf-8")
 
 
 def _require_tls(url: str) -> None:
@@ -351,4 +353,13 @@ def _plainly(what: str, call: Callable[[], T]) -> T:
         ) from error
 
 
-__all__ = ["CONSENT", "PUBLIC_GOOD", "SCHEME", "SigstoreKey", "Where", "from_uri", "parse"]
+__all__ = [
+    "CONSENT",
+    "PUBLIC_GOOD",
+    "SCHEME",
+    "SigstoreKey",
+    "Where",
+    "fetch_public_good",
+    "from_uri",
+    "parse",
+]

@@ -81,6 +81,33 @@ def load(root: SigstoreRoot) -> LoadedRoot:
     return _load(root.name, root.data)
 
 
+def extract(data: bytes) -> bytes:
+    """Give the trusted root that a file holds: a ``trusted_root.json`` or a client trust
+    configuration around one; raises EvidenceInvalid for anything else.
+    """
+    try:
+        document = json.loads(data)
+        inner = document.get("trustedRoot", document)
+        found = json.dumps(inner, indent=2).encode("utf-8") + b"\n"
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise EvidenceInvalid(
+            "sigstore-root-invalid", f"this is no JSON object: {error}"
+        ) from error
+    _load("named", found)
+    return found
+
+
+def public_good() -> bytes:
+    """Fetch the public good instance's client trust configuration: over the network, by TUF.
+
+    sigstore-python checks its signatures from a root that it ships, and keeps a copy in its own
+    cache under the user's home. Raises what it raises.
+    """
+    from sigstore.models import ClientTrustConfig
+
+    return ClientTrustConfig.production()._inner.to_json().encode("utf-8")
+
+
 @lru_cache(maxsize=16)
 def _load(name: str, data: bytes) -> LoadedRoot:
     from sigstore.errors import Error
@@ -144,4 +171,4 @@ def _window(value: Any) -> Window:
     )
 
 
-__all__ = ["Authority", "LoadedRoot", "Window", "load"]
+__all__ = ["Authority", "LoadedRoot", "Window", "extract", "load", "public_good"]
