@@ -3,7 +3,7 @@
 Signing is sigstore-python's work; what is ours is which instance, with whose consent, what is
 signed (our bytes, as they are), and that nothing is handed out that would not verify. Every
 signature is an entry in a transparency log, so an instance is used only when it is named
-(docs/howto/keyless.md). docs/adr/0010 says what we lean on.
+(docs/howto/keyless.md). docs/adr/0011 says what we lean on.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 sigstore-python gives the verdict. Around it stand our own checks: before it, those that can name
 what is wrong without reading its messages; after it, whether each authority was in service at the
-time that it vouches for. docs/adr/0010 says why.
+time that it vouches for. docs/adr/0011 says why.
 """
 
 from __future__ import annotations
