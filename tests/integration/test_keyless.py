@@ -161,30 +161,6 @@ def test_a_keyless_plan_verifies_here_and_with_sigstore_js(jane: Jane, rekor: An
     assert "UNTRUSTED" in sigstore_js.verify(line, root, identity="joan@example.com")
 
 
-def test_sigstore_js_verifies_keyed_records_too(tmp_path: Path) -> None:
-    repository = Repository(tmp_path / "r")
-    repository.write("PLAN.md", PLAN)
-    repository.commit("first")
-    assert agentprov("plan", "sign", "PLAN.md", cwd=tmp_path / "r").status == 0
-    blob = repository.git("hash-object", "PLAN.md")
-    line = repository.git("notes", "--ref=agentprov", "show", blob).encode()
-    home = Path(os.environ["AGENTPROV_HOME"])
-    root = json.dumps(
-        {
-            "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-            "tlogs": [],
-            "certificateAuthorities": [],
-            "ctlogs": [],
-            "timestampAuthorities": [],
-        }
-    ).encode()
-    public = (home / "keys" / "human.pub").read_text()
-    assert sigstore_js.verify(line, root, public_key=public) == "good"
-    forged = json.loads(line)
-    forged["dsseEnvelope"]["payload"] = "e30="
-    assert sigstore_js.verify(json.dumps(forged).encode(), root, public_key=public) != "good"
-
-
 @pytest.mark.parametrize("user", ["evil-jane@example.com", "jane@example.com.evil"])
 def test_a_look_alike_signs_what_nobody_counts(jane: Jane, user: str) -> None:
     signed = jane.sign(user=user)
