@@ -68,7 +68,7 @@ def _by_device(issuer: Issuer, url: str, tell: Tell) -> str:
     where = offer.get("verification_uri_complete") or offer["verification_uri"]
     tell(f"open {where} on any device, and confirm the code {offer['user_code']}")
     deadline = time.monotonic() + float(offer.get("expires_in", 600))
-    pause = float(offer.get("interval", 5))
+    pause = max(0.05, float(offer.get("interval", 5)))
     while time.monotonic() < deadline:
         answer = session.post(
             issuer.oidc_config.token_endpoint,

@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -194,6 +198,47 @@ def test_an_outage_leaves_no_record_and_says_what_to_do(
     assert answer.status == 1
     assert message in answer.err and "hint:" in answer.err
     assert "Traceback" not in answer.err
+    assert "eyJ" not in answer.err + answer.out  # how every token begins
+    assert jane.repository.git("notes", "--ref=agentprov", "list") == ""
+
+
+def browser(folder: Path, body: str) -> str:
+    """Give a BROWSER that is a program of ours."""
+    (program := folder / "browser.py").write_text(f"import sys, time, urllib.request\n{body}\n")
+    return f"{sys.executable} {program} %s"
+
+
+def test_a_person_signs_in_with_the_browser_of_the_environment(jane: Jane, tmp_path: Path) -> None:
+    key = jane.key().replace("ambient", "browser")
+    env = {"BROWSER": browser(tmp_path, "urllib.request.urlopen(sys.argv[1]).read()")}
+    answer = agentprov(
+        "plan", "sign", "PLAN.md", "--key", key, "--json", cwd=jane.repository.top, env=env
+    )
+    assert answer.status == 0, answer.err
+    assert answer.json()["signer"] == key
+    assert jane.verify(jane.record()).status == 0
+
+
+def test_waiting_for_a_person_can_be_interrupted(jane: Jane, tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    body = f"open({str(opened)!r}, 'w').close()"
+    key = jane.key().replace("ambient", "browser")
+    command = [sys.executable, "-m", "agentprov", "plan", "sign", "PLAN.md", "--key", key]
+    waiting = subprocess.Popen(
+        command,
+        cwd=jane.repository.top,
+        env={**os.environ, "BROWSER": browser(tmp_path, body)},
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not opened.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    waiting.send_signal(signal.SIGINT)
+    _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130, err
+    assert b"Traceback" not in err
     assert jane.repository.git("notes", "--ref=agentprov", "list") == ""
 
 

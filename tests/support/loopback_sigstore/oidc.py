@@ -38,7 +38,8 @@ class Issuer:
     """Gives identity tokens: by authorization code with PKCE, by device code, or for the asking.
 
     `user` is who is logged in. `denied` makes people say no. A device code is granted after
-    `pending` polls.
+    `pending` polls, the first `hasty` of which are told to slow down, and lasts `patience`
+    seconds; without `devices` there are none.
     """
 
     def __init__(self, url: str, now: Callable[[], datetime], user: str) -> None:
@@ -46,6 +47,9 @@ class Issuer:
         self.user = user
         self.denied = False
         self.pending = 1
+        self.hasty = 0
+        self.patience = 300
+        self.devices = True
         self.lifetime = timedelta(minutes=5)
         self._now = now
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -96,15 +100,15 @@ class Issuer:
     def answer(self, request: Request) -> Answer:
         match request.path:
             case "/.well-known/openid-configuration":
-                return as_json(
-                    {
-                        "issuer": self.url,
-                        "authorization_endpoint": f"{self.url}/auth",
-                        "token_endpoint": f"{self.url}/token",
-                        "device_authorization_endpoint": f"{self.url}/device/code",
-                        "jwks_uri": f"{self.url}/keys",
-                    }
-                )
+                said = {
+                    "issuer": self.url,
+                    "authorization_endpoint": f"{self.url}/auth",
+                    "token_endpoint": f"{self.url}/token",
+                    "jwks_uri": f"{self.url}/keys",
+                }
+                if self.devices:
+                    said["device_authorization_endpoint"] = f"{self.url}/device/code"
+                return as_json(said)
             case "/keys":
                 return as_json({"keys": [self._jwk()]})
             case "/auth":
@@ -141,7 +145,7 @@ class Issuer:
                 "user_code": "WDJB-MJHT",
                 "verification_uri": f"{self.url}/device",
                 "verification_uri_complete": f"{self.url}/device?user_code=WDJB-MJHT",
-                "expires_in": 300,
+                "expires_in": self.patience,
                 "interval": 0,
             }
         )
@@ -155,7 +159,9 @@ class Issuer:
                 return as_json({"error": "access_denied"}, 400)
             self._devices[code] -= 1
             if self._devices[code] >= 0:
-                return as_json({"error": "authorization_pending"}, 400)
+                self.hasty -= 1
+                why = "slow_down" if self.hasty >= 0 else "authorization_pending"
+                return as_json({"error": why}, 400)
         else:
             challenge = self._codes.pop(form["code"], None)
             verifier = hashlib.sha256(form["code_verifier"].encode()).digest()
