@@ -9,7 +9,7 @@ import pytest
 
 from agentprov.formats.statement import Statement
 from agentprov.sign import public
-from support import sigstore_js
+from support import bent_bundles, sigstore_js
 from support.loopback_sigstore import LoopbackSigstore
 from support.story import HUMAN, RECORDER, Key, Story, seal
 
@@ -61,3 +61,20 @@ def test_keyless_records_verify_for_their_identity(
     root = sigstore.trusted_root_json()
     assert sigstore_js.verify(signed, root, identity="jane@example.com") == "good"
     assert "UNTRUSTED" in sigstore_js.verify(signed, root, identity="joan@example.com")
+
+
+def test_what_we_refuse_sigstore_js_refuses_too(sigstore: LoopbackSigstore) -> None:
+    payload = TOLD.plan.payload
+    bent, names = [], []
+    for rekor, bend, code in bent_bundles.BENDS:
+        bundle = sigstore.sign(payload, rekor=rekor)
+        bend(bundle)
+        bent.append(bundle)
+        names.append((rekor, bend.__name__, code))
+    straight = [sigstore.sign(payload, rekor=1), sigstore.sign(payload, rekor=2)]
+    said = sigstore_js.verify_all([*straight, *bent], sigstore.trusted_root())
+    assert said[:2] == ["good", "good"]
+    accepted = [name for name, verdict in zip(names, said[2:], strict=True) if verdict == "good"]
+    # It takes the tree's root from the signed checkpoint, and does not read the copy beside it.
+    unread = [(1, "flip_root", "log-entry-invalid"), (2, "flip_root", "log-entry-invalid")]
+    assert accepted == unread

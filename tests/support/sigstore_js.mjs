@@ -1,4 +1,4 @@
-// One question on stdin, one answer on stdout: sign or verify a bundle with sigstore-js.
+// Questions on stdin, answers on stdout: sign or verify bundles with sigstore-js.
 import { createRequire } from 'node:module';
 import { createHash, createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -41,11 +41,14 @@ async function sign({ payload, payloadType, token, urls }) {
   return { bundle: bundleToJSON(bundle), verdict: 'good' };
 }
 
-const question = JSON.parse(readFileSync(0, 'utf8'));
-let answer;
-try {
-  answer = question.do === 'sign' ? await sign(question) : verify(question);
-} catch (error) {
-  answer = { verdict: `${error.code ?? error.name}: ${error.message}` };
+async function answer(question) {
+  try {
+    return question.do === 'sign' ? await sign(question) : verify(question);
+  } catch (error) {
+    return { verdict: `${error.code ?? error.name}: ${error.message}` };
+  }
 }
-process.stdout.write(JSON.stringify(answer));
+
+const answers = [];
+for (const question of JSON.parse(readFileSync(0, 'utf8'))) answers.push(await answer(question));
+process.stdout.write(JSON.stringify(answers));

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,19 @@ def verify(
     With `identity`, the certificate must be for exactly that name; with `public_key` (PEM), the
     bundle must be signed by that key. A regular expression meets the name, so it is escaped.
     """
-    asked = {
-        "do": "verify",
-        "bundle": json.loads(bundle),
-        "trustedRoot": json.loads(trusted_root),
-        "identity": identity,
-        "publicKey": public_key,
-    }
-    answer = _ask(asked)
+    asked = {"identity": identity, "publicKey": public_key}
+    (answer,) = _ask([_to_verify(json.loads(bundle), json.loads(trusted_root)) | asked])
     return str(answer["verdict"])
+
+
+def verify_all(bundles: Sequence[dict[str, Any]], trusted_root: dict[str, Any]) -> list[str]:
+    """Have sigstore-js verify bundles one by one in one process, for whatever identity."""
+    answers = _ask([_to_verify(bundle, trusted_root) for bundle in bundles])
+    return [str(answer["verdict"]) for answer in answers]
+
+
+def _to_verify(bundle: dict[str, Any], trusted_root: dict[str, Any]) -> dict[str, Any]:
+    return {"do": "verify", "bundle": bundle, "trustedRoot": trusted_root}
 
 
 def sign(payload: bytes, payload_type: str, token: str, urls: dict[str, str]) -> dict[str, Any]:
@@ -55,18 +60,18 @@ def sign(payload: bytes, payload_type: str, token: str, urls: dict[str, str]) ->
         "token": token,
         "urls": urls,
     }
-    answer = _ask(asked)
+    (answer,) = _ask([asked])
     if "bundle" not in answer:
         raise AssertionError(answer["verdict"])
     bundle: dict[str, Any] = answer["bundle"]
     return bundle
 
 
-def _ask(question: dict[str, Any]) -> dict[str, Any]:
+def _ask(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     node, modules = _install()
     done = subprocess.run(
         [node, str(_SCRIPT)],
-        input=json.dumps(question),
+        input=json.dumps(questions),
         env={"PATH": os.environ.get("PATH", os.defpath), "SIGSTORE_JS": str(modules)},
         capture_output=True,
         text=True,
@@ -75,8 +80,8 @@ def _ask(question: dict[str, Any]) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise AssertionError(f"sigstore-js: {done.stderr[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
 
 
 @cache

@@ -8,7 +8,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from agentprov.formats import bundle as bundles
 from agentprov.formats.evidence import CertifiedIdentity, SigstoreRoot
 from agentprov.sign import sigstore_verifier
 from agentprov.sign.evidence import OfflineEvidence
+from support import bent_bundles
+from support.bent_bundles import Bend, Bundle
 from support.loopback_sigstore import WORKFLOW, LoopbackSigstore, der
 from support.loopback_sigstore.fulcio import ISSUER_V1, USERNAME
 from support.loopback_sigstore.instance import Version
 
 PAYLOAD = b'{"_type":"https://in-toto.io/Statement/v1"}'
-Bundle = dict[str, Any]
-Bend = Callable[[Bundle], None]
 
 
 @pytest.fixture(scope="module")
@@ -95,149 +95,10 @@ def test_the_identity_is_given_as_it_stands_in_the_certificate(
     assert identify(sigstore.sign(PAYLOAD, name), root_of(sigstore)).identity == identity
 
 
-def _material(bundle: Bundle) -> dict[str, Any]:
-    found: dict[str, Any] = bundle["verificationMaterial"]
-    return found
-
-
-def _log(bundle: Bundle) -> dict[str, Any]:
-    found: dict[str, Any] = _material(bundle)["tlogEntries"][0]
-    return found
-
-
-def _flip(text: str, at: int = -3) -> str:
-    raw = bytearray(base64.b64decode(text))
-    raw[at] ^= 1
-    return base64.b64encode(raw).decode()
-
-
-def _drop_log(bundle: Bundle) -> None:
-    _material(bundle)["tlogEntries"] = []
-
-
-def _drop_proof(bundle: Bundle) -> None:
-    del _log(bundle)["inclusionProof"]
-
-
-def _drop_times(bundle: Bundle) -> None:
-    _material(bundle)["timestampVerificationData"] = {"rfc3161Timestamps": []}
-    _log(bundle).pop("inclusionPromise", None)
-
-
-def _drop_promise_keep_time(bundle: Bundle) -> None:
-    _material(bundle)["timestampVerificationData"] = {}
-    _log(bundle).pop("inclusionPromise", None)
-
-
-def _twice(bundle: Bundle) -> None:
-    _material(bundle)["tlogEntries"] *= 2
-
-
-def _flip_hash(bundle: Bundle) -> None:
-    hashes_ = _log(bundle)["inclusionProof"]["hashes"]
-    hashes_[0] = _flip(hashes_[0])
-
-
-def _flip_root(bundle: Bundle) -> None:
-    proof = _log(bundle)["inclusionProof"]
-    proof["rootHash"] = _flip(proof["rootHash"])
-
-
-def _move(bundle: Bundle) -> None:
-    proof = _log(bundle)["inclusionProof"]
-    proof["logIndex"] = str(int(proof["logIndex"]) - 1)
-
-
-def _flip_checkpoint(bundle: Bundle) -> None:
-    checkpoint = _log(bundle)["inclusionProof"]["checkpoint"]
-    note, _, signature = checkpoint["envelope"].rpartition(" ")
-    checkpoint["envelope"] = f"{note} {_flip(signature.strip(), 20)}\n"
-
-
-def _flip_promise(bundle: Bundle) -> None:
-    promise = _log(bundle)["inclusionPromise"]
-    promise["signedEntryTimestamp"] = _flip(promise["signedEntryTimestamp"])
-
-
-def _shift_time(bundle: Bundle) -> None:
-    entry = _log(bundle)
-    entry["integratedTime"] = str(int(entry["integratedTime"]) + 60)
-
-
-def _flip_stamp(bundle: Bundle) -> None:
-    stamp = _material(bundle)["timestampVerificationData"]["rfc3161Timestamps"][0]
-    stamp["signedTimestamp"] = _flip(stamp["signedTimestamp"])
-
-
-def _no_stamp(bundle: Bundle) -> None:
-    stamp = _material(bundle)["timestampVerificationData"]["rfc3161Timestamps"][0]
-    stamp["signedTimestamp"] = base64.b64encode(b"noon").decode()
-
-
-def _flip_payload(bundle: Bundle) -> None:
-    bundle["dsseEnvelope"]["payload"] = _flip(bundle["dsseEnvelope"]["payload"])
-
-
-def _flip_type(bundle: Bundle) -> None:
-    bundle["dsseEnvelope"]["payloadType"] = "application/vnd.in-toto+yaml"
-
-
-def _flip_signature(bundle: Bundle) -> None:
-    signature = bundle["dsseEnvelope"]["signatures"][0]
-    signature["sig"] = _flip(signature["sig"])
-
-
-def _flip_certificate(bundle: Bundle) -> None:
-    certificate = _material(bundle)["certificate"]
-    certificate["rawBytes"] = _flip(certificate["rawBytes"])
-
-
-def _no_certificate(bundle: Bundle) -> None:
-    _material(bundle)["certificate"]["rawBytes"] = base64.b64encode(b"a certificate").decode()
-
-
-def _no_body(bundle: Bundle) -> None:
-    _log(bundle)["canonicalizedBody"] = base64.b64encode(b"[" * 100_000).decode()
-
-
-def _other_kind(bundle: Bundle) -> None:
-    _log(bundle)["kindVersion"] = {"kind": "intoto", "version": "0.0.2"}
-
-
-BENDS: list[tuple[Version, Bend, str]] = [
-    (1, _drop_log, "log-entry-missing"),
-    (2, _drop_log, "log-entry-missing"),
-    (1, _drop_proof, "log-entry-missing"),
-    (1, _drop_times, "signing-time-missing"),
-    (2, _drop_times, "signing-time-missing"),
-    (1, _drop_promise_keep_time, "signing-time-missing"),
-    (1, _twice, "log-entry-invalid"),
-    (1, _flip_hash, "log-entry-invalid"),
-    (2, _flip_hash, "log-entry-invalid"),
-    (1, _flip_root, "log-entry-invalid"),
-    (2, _flip_root, "log-entry-invalid"),
-    (2, _move, "log-entry-invalid"),
-    (1, _flip_checkpoint, "log-entry-invalid"),
-    (2, _flip_checkpoint, "log-entry-invalid"),
-    (1, _flip_promise, "log-entry-invalid"),
-    (1, _shift_time, "log-entry-invalid"),
-    (2, _no_body, "log-entry-invalid"),
-    (2, _other_kind, "log-entry-invalid"),
-    (1, _flip_stamp, "timestamp-invalid"),
-    (2, _flip_stamp, "timestamp-invalid"),
-    (2, _no_stamp, "timestamp-invalid"),
-    (2, _flip_payload, "signature-invalid"),
-    (2, _flip_type, "signature-invalid"),
-    (1, _flip_signature, "signature-invalid"),
-    (2, _flip_certificate, "certificate-unknown"),
-    (2, _no_certificate, "bundle-malformed"),
-]
-
-
 @pytest.mark.parametrize(
     ("rekor", "bend", "code"),
-    BENDS,
-    ids=[f"v{rekor}{bend.__name__}" for rekor, bend, _ in BENDS],
+    bent_bundles.BENDS,
+    ids=[f"v{rekor}-{bend.__name__}" for rekor, bend, _ in bent_bundles.BENDS],
 )
 def test_each_part_of_the_evidence_is_needed(
     sigstore: LoopbackSigstore, rekor: Version, bend: Bend, code: str
@@ -253,7 +114,7 @@ def test_a_log_entry_about_another_signature_is_told(sigstore: LoopbackSigstore)
     for rekor in (1, 2):
         one = sigstore.sign(PAYLOAD, rekor=rekor)  # type: ignore[arg-type]
         other = sigstore.sign(PAYLOAD, rekor=rekor)  # type: ignore[arg-type]
-        _material(one)["tlogEntries"] = _material(other)["tlogEntries"]
+        bent_bundles.material(one)["tlogEntries"] = bent_bundles.material(other)["tlogEntries"]
         assert refusal(one, root_of(sigstore)) == "log-entry-differs"
 
 
@@ -264,7 +125,7 @@ def test_an_entry_of_the_same_signature_by_another_certificate_is_told(
     monkeypatch.setattr(ec, "generate_private_key", lambda _: key)
     first = sigstore.sign(PAYLOAD)
     second = sigstore.sign(PAYLOAD)
-    _material(first)["certificate"] = _material(second)["certificate"]
+    bent_bundles.material(first)["certificate"] = bent_bundles.material(second)["certificate"]
     assert refusal(first, root_of(sigstore)) == "log-entry-differs"
 
 
@@ -449,7 +310,7 @@ def test_verdicts_are_remembered_and_only_for_the_same_bytes_and_roots(
     monkeypatch.setattr(sigstore_verifier, "_identify", counting)
     good, root = fresh.sign(PAYLOAD), root_of(fresh)
     bad = copy.deepcopy(good)
-    _flip_hash(bad)
+    bent_bundles.flip_hash(bad)
     for _ in range(3):
         assert identify(good, root).root == "ours"
         assert refusal(bad, root) == "log-entry-invalid"
