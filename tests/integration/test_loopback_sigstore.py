@@ -78,6 +78,19 @@ def test_sigstore_python_signs_and_verifies(sigstore: LoopbackSigstore, rekor: V
 
 
 @pytest.mark.parametrize("rekor", [1, 2])
+def test_plain_artifacts_are_logged_too(sigstore: LoopbackSigstore, rekor: Version) -> None:
+    config = config_of(sigstore, rekor)
+    context = SigningContext.from_trust_config(config)
+    with context.signer(IdentityToken(sigstore.oidc.token())) as signer:
+        bundle = signer.sign_artifact(b"some bytes")
+    verifier = Verifier(trusted_root=config.trusted_root)
+    wanted = policy.Identity(identity="jane@example.com", issuer=sigstore.oidc.url)
+    verifier.verify_artifact(b"some bytes", bundle, wanted)
+    with pytest.raises(VerificationError):
+        verifier.verify_artifact(b"other bytes", bundle, wanted)
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
 def test_a_bundle_made_by_hand_is_as_good(sigstore: LoopbackSigstore, rekor: Version) -> None:
     for _ in range(5):
         bundle = sigstore.sign(PAYLOAD, rekor=rekor)

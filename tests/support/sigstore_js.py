@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from agentprov.system.files import locked, private_directory
+from agentprov.system.files import locked
 from support import real_agents
 
 PACKAGE, VERSION = "sigstore", "5.0.1"
@@ -95,7 +95,7 @@ def _install() -> tuple[str, Path]:
         _give_up(str(error))
     node = "node" if folder is None else str(folder / "node")
     root = Path(os.environ.get("AGENTPROV_TEST_AGENTS") or real_agents.TOP / ".cache" / "agents")
-    private_directory(root)
+    root.mkdir(parents=True, exist_ok=True)
     prefix = root / f"sigstore-js-{VERSION}"
     complete = prefix / real_agents.COMPLETE
     with locked(root / f"sigstore-js-{VERSION}.lock", 300):
