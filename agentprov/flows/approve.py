@@ -213,7 +213,7 @@ def decide(
         )
     except MalformedInput as error:
         raise UserError(f"the decision cannot be stated like this: {error.message}") from error
-    stamp = stamping.chosen(world.git, tsa)
+    stamp = stamping.chosen(world.git, tsa, signer)
     line = seal(statement, signer, stamp)
     # It hangs on all that it speaks of, and on the base: there the commit finds it that has
     # taken the approved one's place.

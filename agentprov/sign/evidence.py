@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agentprov.errors import EvidenceInvalid
-
 if TYPE_CHECKING:
     from agentprov.formats.bundle import Bundle
     from agentprov.formats.evidence import (

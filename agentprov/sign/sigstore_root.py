@@ -15,12 +15,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agentprov.errors import EvidenceInvalid
+from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.verify import Verifier
-
-    from agentprov.formats.evidence import SigstoreRoot
 
 _CONFIG = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
 _SIGNING = "application/vnd.dev.sigstore.signingconfig.v0.2+json"
@@ -42,8 +41,16 @@ class Window:
 class Authority:
     """A certificate authority or timestamp authority: its chain, leaf or issuer first."""
 
+    name: str
     chain: tuple[Certificate, ...]
     window: Window
+
+    def stamps(self) -> TimestampAuthority:
+        """Give it as one that a trust document names for timestamps."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
+        return TimestampAuthority(self.name, pem)
 
     def issued(self, certificate: Certificate) -> bool:
         """Say whether a certificate of the chain signed this one."""
@@ -129,8 +136,8 @@ def _load(name: str, data: bytes) -> LoadedRoot:
         return LoadedRoot(
             name,
             Verifier(trusted_root=config.trusted_root),
-            tuple(_authorities(document["certificateAuthorities"])),
-            tuple(_authorities(document.get("timestampAuthorities", ()))),
+            tuple(_authorities(document["certificateAuthorities"], f"{name} certificates")),
+            tuple(_authorities(document.get("timestampAuthorities", ()), f"{name} timestamps")),
             _logs(document["tlogs"]),
             _logs(document["ctlogs"]),
         )
@@ -140,15 +147,16 @@ def _load(name: str, data: bytes) -> LoadedRoot:
         ) from error
 
 
-def _authorities(items: Any) -> Iterator[Authority]:
+def _authorities(items: Any, name: str) -> Iterator[Authority]:
     from cryptography.x509 import load_der_x509_certificate
 
-    for item in items:
+    for number, item in enumerate(items, 1):
         chain = tuple(
             load_der_x509_certificate(base64.b64decode(one["rawBytes"], validate=True))
             for one in item["certChain"]["certificates"]
         )
-        yield Authority(chain, _window(item.get("validFor")))
+        called = name if len(items) == 1 else f"{name} {number}"
+        yield Authority(called, chain, _window(item.get("validFor")))
 
 
 def _logs(items: Any) -> dict[bytes, tuple[Window, ...]]:

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from agentprov.formats import bundle as bundles
 from agentprov.formats.bundle import Bundle
 from agentprov.formats.envelope import pae
 from agentprov.formats.evidence import CertifiedIdentity, SigstoreRoot, TrustedTime
+from agentprov.sign import timestamps
 from agentprov.sign.verifier import KeyVerifier
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _verify(
     from sigstore.models import Bundle as SigstoreBundle
     from sigstore.models import InvalidBundle
 
-    times = [*_stamps(bundle, root)]
+    times = _stamps(bundle, root)
     try:
         kind, payload = root.verifier.verify_dsse(SigstoreBundle.from_json(data), _Anybody())
     except CertValidationError as error:
@@ -253,7 +254,7 @@ def _verify(
     stamp = _promised(entry)
     if stamp is not None:
         at = datetime.fromtimestamp(stamp, UTC)
-        times.append(TrustedTime(at, f"{root.name} transparency log"))
+        times.append(TrustedTime(at, f"{root.name} log"))
     times.sort(key=lambda time: time.at)
     _require_service(certificate, entry, [time.at for time in times], root)
     return tuple(times)
@@ -295,40 +296,22 @@ def _not_valid_then(certificate: Certificate) -> EvidenceInvalid:
     )
 
 
-def _stamps(bundle: Bundle, root: LoadedRoot) -> Iterator[TrustedTime]:
-    """Check each timestamp; one that no authority of the root vouches for spoils the bundle.
+def _stamps(bundle: Bundle, root: LoadedRoot) -> list[TrustedTime]:
+    """Check the timestamps; one that no authority of the root vouches for spoils the bundle.
 
     sigstore-python passes over bad ones while another time is left.
     """
-    from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
-
-    for stamp in bundle.evidence.timestamps:
-        try:
-            response = decode_timestamp_response(stamp)
-        except ValueError as error:
-            raise EvidenceInvalid("timestamp-invalid", f"a timestamp is none: {error}") from error
-        for authority in root.timestamp_authorities:
-            leaf, *above = authority.chain
-            builder = VerifierBuilder().tsa_certificate(leaf)
-            if above:
-                builder = builder.add_root_certificate(above[-1])
-            for certificate in above[:-1]:
-                builder = builder.add_intermediate_certificate(certificate)
-            try:
-                builder.build().verify_message(response, bundle.signature)
-                at = response.tst_info.gen_time
-            except (VerificationError, ValueError):
-                continue
-            if not authority.window.holds(at):
-                raise _out_of_service("timestamp authority", at, root)
-            yield TrustedTime(at, f"{root.name} timestamp authority")
-            break
-        else:
-            raise EvidenceInvalid(
-                "timestamp-invalid",
-                f"a timestamp is not of a timestamp authority of {root.name!r}, or not over this "
-                "signature",
-            )
+    stamps = bundle.evidence.timestamps
+    authorities = {authority.name: authority for authority in root.timestamp_authorities}
+    found = timestamps.times(bundle, [item.stamps() for item in authorities.values()])
+    if len(found) != len(stamps):
+        raise EvidenceInvalid(
+            "timestamp-invalid", f"a timestamp is not by an authority of {root.name!r}"
+        )
+    for time in found:
+        if not authorities[time.authority].window.holds(time.at):
+            raise _out_of_service("timestamp authority", time.at, root)
+    return found
 
 
 def _require_service(

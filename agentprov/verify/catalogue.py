@@ -80,7 +80,6 @@ CATALOGUE: Mapping[str, Kind] = {
     "signing-time-missing": Kind(
         19, "error", "Have it signed again with a timestamp authority or a log that gives times."
     ),
-    "timestamp-invalid": Kind(19, "error", _ASK),
     "evidence-refused": Kind(19, "error", _ASK),
     "signer-role": Kind(
         17, "error", "Have it signed by somebody who holds the role, or change trust.yaml."

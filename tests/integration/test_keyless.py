@@ -242,6 +242,18 @@ def test_waiting_for_a_person_can_be_interrupted(jane: Jane, tmp_path: Path) -> 
     assert jane.repository.git("notes", "--ref=agentprov", "list") == ""
 
 
+def test_another_timestamp_authority_cannot_be_asked_for(jane: Jane) -> None:
+    answer = jane.agentprov(
+        "plan", "sign", "PLAN.md", "--key", jane.key(), "--tsa", jane.sigstore.url + "/tsa"
+    )
+    assert answer.status == 2
+    assert "brings its own timestamps" in answer.err
+    assert jane.sigstore.server.requests == []
+    jane.repository.git("config", "--global", "agentprov.tsa", "http://127.0.0.1:9/nobody")
+    assert jane.sign().status == 0
+    assert jane.verify(jane.record()).status == 0
+
+
 def test_an_expired_token_signs_nothing(jane: Jane) -> None:
     env = {"GITLAB_CI": "true", "SIGSTORE_ID_TOKEN": jane.sigstore.oidc.token(exp=1_000_000_000)}
     answer = agentprov(
@@ -270,10 +282,19 @@ def test_an_agent_in_a_run_cannot_sign_in_for_the_person(jane: Jane) -> None:
 
 def test_a_bundle_whose_certificate_expired_since_verifies(jane: Jane) -> None:
     assert jane.sign().status == 0
+    said = json.loads(base64.b64decode(json.loads(jane.record())["dsseEnvelope"]["payload"]))
+    jane.sigstore.weather.shift = timedelta(days=-30)
+    then = jane.sigstore.weather.now("oidc") - timedelta(minutes=1)
+    said["predicate"]["declaredAt"] = then.strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = jane.verify(jane.sigstore.sign(json.dumps(said).encode()))
+    assert (answer.status, codes(answer)) == (0, set()), answer.out
+
+
+def test_a_plan_that_says_another_time_than_its_evidence_is_told(jane: Jane) -> None:
+    assert jane.sign().status == 0
     payload = base64.b64decode(json.loads(jane.record())["dsseEnvelope"]["payload"])
     jane.sigstore.weather.shift = timedelta(days=-30)
-    answer = jane.verify(jane.sigstore.sign(payload))
-    assert (answer.status, codes(answer)) == (0, set()), answer.out
+    require(jane.verify(jane.sigstore.sign(payload)), "time-contradicted", 19)
 
 
 def test_a_root_that_the_change_brings_is_not_the_pinned_one(jane: Jane) -> None:
