@@ -24,20 +24,13 @@ NEEDS_NODE = (22, 22)
 _SCRIPT = Path(__file__).with_name("sigstore_js.mjs")
 
 
-def verify(
-    bundle: bytes,
-    trusted_root: bytes,
-    *,
-    identity: str | None = None,
-    public_key: str | None = None,
-) -> str:
-    """Have sigstore-js verify a bundle offline; gives "good" or its complaint.
+def verify(bundle: bytes, trusted_root: bytes, *, identity: str | None = None) -> str:
+    """Have sigstore-js verify a keyless bundle offline; gives "good" or its complaint.
 
-    With `identity`, the certificate must be for exactly that name; with `public_key` (PEM), the
-    bundle must be signed by that key. A regular expression meets the name, so it is escaped.
+    With `identity`, the certificate must be for exactly that name.
     """
-    asked = {"identity": identity, "publicKey": public_key}
-    (answer,) = _ask([_to_verify(json.loads(bundle), json.loads(trusted_root)) | asked])
+    question = _to_verify(json.loads(bundle), json.loads(trusted_root))
+    (answer,) = _ask([question | {"identity": identity}])
     return str(answer["verdict"])
 
 
