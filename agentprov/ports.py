@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agentprov.formats.bundle import Bundle
 from agentprov.formats.dropbox import Drop
@@ -55,6 +55,28 @@ class Signer(Protocol):
 
     def sign(self, pae: bytes) -> bytes:
         """Sign; ECDSA P-256/SHA-256 (DER) or Ed25519. Raises KeyUnusable."""
+        ...
+
+
+@runtime_checkable
+class CertifiedSigner(Protocol):
+    """Signs with a short-lived key and a certificate for whoever signed in, through services.
+
+    What it gives is a whole bundle, because certificate, log entry and timestamps belong to it.
+    """
+
+    @property
+    def uri(self) -> str:
+        """Give the key URI; it names the services, not the person."""
+        ...
+
+    @property
+    def custody(self) -> str:
+        """Give how the key is kept: oidc."""
+        ...
+
+    def seal(self, payload: bytes) -> Bundle:
+        """Sign a statement's bytes and have that logged. Raises KeyUnusable."""
         ...
 
 
@@ -224,6 +246,7 @@ class AgentAdapter(Protocol):
 
 __all__ = [
     "AgentAdapter",
+    "CertifiedSigner",
     "CheckpointKey",
     "Clock",
     "ConfiguredMcpServer",

@@ -25,7 +25,11 @@ SEE_ALSO = {
     "doctor": ["[hooks](../howto/hooks.md)", "[where things lie](../spec/layout.md)"],
     "hooks": ["[hooks beside your own](../howto/hooks.md)"],
     "keys": ["[keys](../howto/keys.md)", "[trust document](../spec/trust.md)"],
-    "plan": ["[plans](../howto/plans.md)", "[presentation](../spec/presentation.md)"],
+    "plan": [
+        "[plans](../howto/plans.md)",
+        "[presentation](../spec/presentation.md)",
+        "[keyless](../howto/keyless.md)",
+    ],
     "run": ["[agents](../howto/agents.md)", "[plans](../howto/plans.md)"],
     "log": ["[verification](../spec/verification.md)"],
     "show": [

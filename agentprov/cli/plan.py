@@ -50,7 +50,10 @@ def sign(
         False, "--anywhere", help="Do not bind the plan to this repository."
     ),
     key: str | None = typer.Option(
-        None, "--key", metavar="URI", help="Sign with this key: ssh: or file: (docs/howto/keys.md)."
+        None,
+        "--key",
+        metavar="URI",
+        help="ssh:, file: or sigstore: (docs/howto/keys.md, keyless.md).",
     ),
     tsa: str | None = typer.Option(
         None,

@@ -92,6 +92,48 @@ def add(
     return 0
 
 
+@app.command(
+    epilog=examples(
+        "agentprov trust root client_trust_config.json --name ours",
+        "agentprov trust root --public-good --name public-good",
+    )
+)
+def root(
+    file: Path | None = typer.Argument(
+        None, metavar="[FILE]", help="trusted_root.json, or a client trust configuration."
+    ),
+    name: str = typer.Option(..., "--name", help="What identities call the instance."),
+    public_good: bool = typer.Option(
+        False, "--public-good", help="Fetch Sigstore's public instance's, over the network."
+    ),
+) -> int:
+    """Name a Sigstore instance whose certificates may count, by its trusted root.
+
+    The root is written beside .agentprov/trust.yaml, which pins its digest. It counts where gates
+    read it: once it is merged to the target branch.
+    """
+    from agentprov.errors import UsageError, UserError
+    from agentprov.flows import trust_edit
+    from agentprov.flows.world import World
+    from agentprov.system.files import read_bounded
+
+    if (file is None) != public_good:
+        raise UsageError("name a FILE, or --public-good")
+    content = None
+    if file is not None:
+        try:
+            content = read_bounded(file, trust_edit.MAX_ROOT_FILE)
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}") from error
+    written = trust_edit.name_instance(World.here(), name, content)
+    output.line(f"named {safe(name)}; its root is {safe(str(written))}")
+    output.line(
+        f"  next: review and commit it with .agentprov/trust.yaml; then "
+        f"`agentprov trust add --issuer ... --root {safe(name)}`"
+    )
+    return 0
+
+
 @app.command("list", epilog=examples("agentprov trust list", "agentprov trust list --json"))
 def list_(
     target: str | None = typer.Option(

@@ -30,7 +30,10 @@ from agentprov.formats.hidden import Finding as Hidden
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.review import Review
 from agentprov.formats.statement import Statement
+from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.key_use import Ask, Say
+from agentprov.sign.verifier import KeyVerifier
+from agentprov.verify import signatures
 from agentprov.verify.finding import Verdict
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import TrustRoot
@@ -210,7 +213,7 @@ def decide(
         )
     except MalformedInput as error:
         raise UserError(f"the decision cannot be stated like this: {error.message}") from error
-    stamp = stamping.chosen(world.git, tsa)
+    stamp = stamping.chosen(world.git, tsa, signer)
     line = seal(statement, signer, stamp)
     # It hangs on all that it speaks of, and on the base: there the commit finds it that has
     # taken the approved one's place.
@@ -225,7 +228,7 @@ def decide(
         bundle=line,
         signer=signer.uri,
         reviewer=reviewer,
-        doubt=_doubt(prepared.trust, signer.spki),
+        doubt=_doubt(prepared.trust, line),
         not_logged=log_append.append(world, [line]),
         not_stamped=stamp.why_not,
     )
@@ -316,11 +319,11 @@ def _reviewer(world: World) -> str:
     return f"mailto:{name}"
 
 
-def _doubt(root: TrustRoot, spki: bytes) -> str:
+def _doubt(root: TrustRoot, line: bytes) -> str:
     """Say why this decision may not count where it is judged."""
-    key = next((key for key in root.keys if key.spki == spki), None)
-    if key is None or not key.may("reviewer"):
-        return f"this key holds no reviewer's role in {root.source}"
+    checked = signatures.check(line, root, KeyVerifier(), OfflineEvidence()).statement
+    if checked is None or not checked.signer.may("reviewer"):
+        return f"its signer holds no reviewer's role in {root.source}"
     if root.self_trust:
         return "no trust file names this key yet; only you count it"
     return ""

@@ -186,7 +186,7 @@ def sign(
         )
     except MalformedInput as error:
         raise UserError(f"the plan cannot be stated like this: {error.message}") from error
-    stamp = stamping.chosen(world.git, tsa)
+    stamp = stamping.chosen(world.git, tsa, signer)
     line = seal(statement, signer, stamp)
     world.store.add({blob: [line]})
     ref = PlanRef(

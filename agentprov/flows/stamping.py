@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from agentprov.errors import UserError
+from agentprov.errors import UsageError, UserError
 from agentprov.formats.bundle import MAX_TIMESTAMP_BYTES
+from agentprov.ports import CertifiedSigner, Signer
 from agentprov.system.git import Git
 
 SETTING = "agentprov.tsa"
@@ -58,8 +59,19 @@ class Stamping:
             return ()
 
 
-def chosen(git: Git, tsa: str | None) -> Stamping:
-    """Choose the authority: the one of the command line, else the user's; ``none`` asks nobody."""
+def chosen(git: Git, tsa: str | None, signer: Signer | CertifiedSigner) -> Stamping:
+    """Choose the authority: the one of the command line, else the user's; ``none`` asks nobody.
+
+    Who signs by certificate has the times of the instance's own authorities, and no other's count
+    there. Raises UsageError for one that is named all the same.
+    """
+    if isinstance(signer, CertifiedSigner):
+        if tsa not in (None, NONE):
+            raise UsageError(
+                "a Sigstore instance brings its own timestamps",
+                hint="leave --tsa out, or sign with a key",
+            )
+        return Stamping()
     if tsa is not None:
         return Stamping() if tsa == NONE else Stamping(tsa, demanded=True)
     configured = git.text("config", "--global", "--get", SETTING, check=False).strip()

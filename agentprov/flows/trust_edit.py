@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentprov.errors import ConfigurationInvalid, MalformedInput, UserError
+from agentprov.errors import ConfigurationInvalid, EvidenceInvalid, MalformedInput, UserError
 from agentprov.flows import strict_yaml, trust
 from agentprov.flows.world import World
+from agentprov.formats import digest
 from agentprov.sign import public
 from agentprov.system import files
 from agentprov.verify.trust import SCHEMA, TrustedKey, TrustedSigner, TrustRoot
 
 MAX_KEY_FILE = 64 * 1024
+MAX_ROOT_FILE = strict_yaml.MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,39 @@ def revoke(
     return _write(world, document, head), signer
 
 
+def name_instance(world: World, name: str, content: bytes | None) -> Path:
+    """Name a Sigstore instance in the work tree's trust file, by its trusted root.
+
+    `content` is a ``trusted_root.json`` or a client trust configuration; None fetches that of
+    the public good instance, over the network. The root is written beside the trust file, which
+    names its digest; one that had the name before is replaced. Gives the file written. Raises
+    UserError for what is no root, KeyUnusable where it cannot be fetched, ConfigurationInvalid.
+    """
+    from agentprov.sign import sigstore_key, sigstore_root
+
+    try:
+        found = sigstore_key.fetch_public_good() if content is None else content
+        root = sigstore_root.extract(found)
+    except EvidenceInvalid as error:
+        raise UserError(error.message, hint="it is the trusted_root.json of an instance") from error
+    document, head = _read(world)
+    file = f"sigstore-{name}.json"
+    item = {"name": name, "trustedRoot": file, "digest": {"sha256": digest.sha256(root)}}
+    others = [one for one in document.get("sigstore", []) if one["name"] != name]
+    document["sigstore"] = [*others, item]
+    folder = (world.git.top / trust.TRUST_PATH).parent
+    known = trust.beside(folder)
+    # The document is checked with the new root before either file is touched.
+    trust.read(_text(document), trust.TRUST_PATH, lambda one: root if one == file else known(one))
+    try:
+        folder.mkdir(exist_ok=True)
+        files.atomic_write(folder / file, root, mode=0o644)
+    except OSError as error:
+        raise UserError(f"cannot write {folder / file}: {error.strerror}") from error
+    _write(world, document, head)
+    return folder / file
+
+
 def names_of(signer: TrustedSigner) -> set[str]:
     """Give the exact names by which a signer can be called."""
     names = {signer.person, signer.person.removeprefix("mailto:"), signer.mark}
@@ -204,23 +239,24 @@ def _read(world: World) -> tuple[dict[str, Any], str]:
     return document, "".join(head)
 
 
-def _parse(world: World, document: Any) -> TrustRoot:
+def _text(document: Any) -> bytes:
     import yaml
 
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1_000)
+    return str(text).encode("utf-8")
+
+
+def _parse(world: World, document: Any) -> TrustRoot:
     folder = (world.git.top / trust.TRUST_PATH).parent
-    return trust.read(text.encode("utf-8"), trust.TRUST_PATH, trust.beside(folder))
+    return trust.read(_text(document), trust.TRUST_PATH, trust.beside(folder))
 
 
 def _write(world: World, document: Any, head: str) -> TrustRoot:
-    import yaml
-
     root = _parse(world, document)
-    body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1_000)
     path = world.git.top / trust.TRUST_PATH
     try:
         path.parent.mkdir(exist_ok=True)
-        files.atomic_write(path, (head + body).encode("utf-8"), mode=0o644)
+        files.atomic_write(path, head.encode("utf-8") + _text(document), mode=0o644)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     return root
@@ -230,6 +266,7 @@ __all__ = [
     "Added",
     "add",
     "fingerprint",
+    "name_instance",
     "names_of",
     "parse_public_key",
     "read_public_key",

@@ -18,7 +18,7 @@ from agentprov.system.clock import SystemClock, rfc3339
 from agentprov.system.git import Git
 
 if TYPE_CHECKING:
-    from agentprov.ports import Clock, Signer, Store
+    from agentprov.ports import CertifiedSigner, Clock, Signer, Store
     from agentprov.store.notes import NotesStore
 
 
@@ -61,13 +61,19 @@ class World:
 
 def seal(
     statement: Statement,
-    signer: Signer,
+    signer: Signer | CertifiedSigner,
     stamp: Callable[[bytes], tuple[bytes, ...]] = lambda _: (),
 ) -> bytes:
     """Sign a statement and give the bundle, as the one line that is stored.
 
-    `stamp` gives the timestamps to carry beside a signature.
+    `stamp` gives the timestamps to carry beside a key's signature; who signs by certificate
+    brings its own. Raises KeyUnusable.
     """
+    # Here, because verifying needs this module and signs nothing.
+    from agentprov.ports import CertifiedSigner
+
+    if isinstance(signer, CertifiedSigner):
+        return bundle.encode(signer.seal(statement.payload))
     signature = signer.sign(pae(PAYLOAD_TYPE, statement.payload))
     evidence = Evidence(timestamps=stamp(signature))
     return bundle.encode(

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agentprov.errors import EvidenceInvalid
-
 if TYPE_CHECKING:
     from agentprov.formats.bundle import Bundle
     from agentprov.formats.evidence import (
@@ -24,9 +22,11 @@ if TYPE_CHECKING:
 class OfflineEvidence:
     """Opens no connection and reads no file; authorities come from the caller."""
 
-    def identify(self, data: bytes, roots: Sequence[SigstoreRoot]) -> CertifiedIdentity:  # noqa: ARG002
+    def identify(self, data: bytes, roots: Sequence[SigstoreRoot]) -> CertifiedIdentity:
         """Check a bundle that carries a certificate; raises EvidenceInvalid."""
-        raise EvidenceInvalid("evidence-unchecked", "this version cannot check certificates")
+        from agentprov.sign import sigstore_verifier
+
+        return sigstore_verifier.identify(data, roots)
 
     def times(
         self, bundle: Bundle, authorities: Sequence[TimestampAuthority]

@@ -215,7 +215,19 @@ def _ssh(rest: str, use: KeyUse) -> Signer:
     return AgentKey(name, use, confirm=confirm)
 
 
-_SCHEMES: Mapping[str, Callable[[str, KeyUse], Signer]] = {"file": _file, "ssh": _ssh}
+def _sigstore(rest: str, _: KeyUse) -> Signer:
+    """Refuse what `sigstore_key.from_uri` takes: signing in leaves no key that could stand here."""
+    raise UsageError(
+        f"sigstore:{rest}: signing in leaves no key that could be chosen",
+        hint="name it each time that you sign: `agentprov plan sign PLAN.md --key sigstore:...`",
+    )
+
+
+_SCHEMES: Mapping[str, Callable[[str, KeyUse], Signer]] = {
+    "file": _file,
+    "sigstore": _sigstore,
+    "ssh": _ssh,
+}
 
 __all__ = [
     "PURPOSES",

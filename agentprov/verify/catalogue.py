@@ -54,6 +54,33 @@ CATALOGUE: Mapping[str, Kind] = {
     "evidence-left-aside": Kind(
         19, "note", "Name the authority in .agentprov/trust.yaml if its word shall count."
     ),
+    "sigstore-root-invalid": Kind(
+        16, "error", "Put the instance's trusted_root.json beside trust.yaml, with its digest."
+    ),
+    "certificate-unknown": Kind(
+        17, "error", "If you know this Sigstore instance, name its root in .agentprov/trust.yaml."
+    ),
+    "certificate-unfit": Kind(
+        17, "error", "Have it signed with a certificate of Sigstore's profile."
+    ),
+    "certificate-expired": Kind(
+        18, "error", "Have it signed again: the certificate was not valid when it was used."
+    ),
+    "authority-expired": Kind(
+        18, "error", "Have it signed again by an instance whose services are current."
+    ),
+    "certificate-unlogged": Kind(
+        19, "error", "Have it signed again; ask the instance why its certificate is in no log."
+    ),
+    "log-entry-missing": Kind(
+        19, "error", "Find the bundle as it was signed; what proves that it was logged is gone."
+    ),
+    "log-entry-invalid": Kind(19, "error", _ASK),
+    "log-entry-differs": Kind(19, "error", _ASK),
+    "signing-time-missing": Kind(
+        19, "error", "Have it signed again with a timestamp authority or a log that gives times."
+    ),
+    "evidence-refused": Kind(19, "error", _ASK),
     "signer-role": Kind(
         17, "error", "Have it signed by somebody who holds the role, or change trust.yaml."
     ),

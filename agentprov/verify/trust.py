@@ -227,7 +227,8 @@ def _identity(
     if not names or (root is not None and root not in names):
         raise ConfigurationInvalid(
             f"{place}: no Sigstore root {root or 'at all'} stands under /sigstore",
-            hint="an identity is worth what the instance is that certifies it; name its root",
+            hint="an identity is worth what the instance is that certifies it; name its root: "
+            "`agentprov trust root FILE --name NAME`",
         )
     return TrustedIdentity(
         issuer=item["issuer"],

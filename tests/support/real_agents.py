@@ -68,9 +68,12 @@ def install(name: str) -> Path:
 def node_folder(name: str) -> Path | None:
     """Give the folder of a newer node for an agent that this machine's is too old for."""
     wanted = AGENTS[name].node
-    if wanted <= (20, 0) or wanted <= _node_version():
-        return None
-    return _installed_program("node", NODE).parent
+    return None if wanted <= (20, 0) else newer_node(wanted)
+
+
+def newer_node(wanted: tuple[int, int]) -> Path | None:
+    """Give the folder of a node of at least this version; None where the machine's own will do."""
+    return None if wanted <= _node_version() else _installed_program("node", NODE).parent
 
 
 def _node_version() -> tuple[int, int]:
@@ -106,7 +109,7 @@ def _installed_program(name: str, package: Package) -> Path:
             ],
             cwd=prefix,
             # The autouse fixtures give tests an empty home; npm needs its own configuration.
-            env={**os.environ, "HOME": _real_home()},
+            env={**os.environ, "HOME": real_home()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -337,7 +340,7 @@ def _missing(reason: str) -> Exception:
     return AgentMissing(reason)
 
 
-def _real_home() -> str:
+def real_home() -> str:
     if sys.platform == "win32":
         return os.environ.get("USERPROFILE", "")
     import pwd
