@@ -16,9 +16,10 @@ from typing import Any
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / "tests")]
 
-from agentprov.formats import names  # noqa: E402
+from agentprov.formats import names, review  # noqa: E402
 from agentprov.verify import trust as trusts  # noqa: E402
 from agentprov.verify.subjects import CommitFacts  # noqa: E402
+from support import approval_defects  # noqa: E402
 from support.defects import CASES, Vector  # noqa: E402
 from support.story import AS_OF, PLAN_TEXT  # noqa: E402
 
@@ -54,6 +55,12 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
     if vector.named is not None:
         yield "bundle.json", vector.named + b"\n"
     yield "trust.json", _json(trusts.document(vector.trust.keys, vector.trust.timestamps))
+    if vector.reviewed is not None:
+        told = vector.reviewed
+        yield "around.json", _json(told.around.json())
+        yield "policy.json", _json(approval_defects.policy_json(told.approvals))
+        yield "review.json", _json(approval_defects.review_json(told.change))
+        yield "review.txt", review.render(told.change).text.encode()
     yield "commits.json", _json([commit_json(facts) for facts in vector.commits])
     yield (
         "expect.json",
@@ -88,6 +95,20 @@ defect under signatures that are otherwise valid, or shows something odd that mu
   parent: mode and blob before and after, sha256 of the content after.
 - `expect.json`: the time to judge at, whether each commit must have provenance, verdict, exit code,
   codes of all errors and warnings, coverage per commit.
+
+Vectors about approvals are questions to a gate, and have four files more:
+
+- `policy.json`: the policy (docs/spec/policy.md) that the verdict is held against; `expect.json` is
+  what the gate says.
+- `around.json`: what git knows around the approval. `repository`: the URI that every clone gives;
+  `targetRef`: the branch that is merged into; `trees`: the tree of a commit; `ranges`: the commits
+  after `from` and up to `to`; `ancestors`: what led to a commit, itself included. A commit or a
+  range that does not stand there is not in this clone, and no two commits can be compared but by
+  `commits.json`.
+- `review.json`: what a reviewer was to be shown (docs/spec/review.md), beside the plan and the
+  generations of `bundles.jsonl`: commit, tree, base, and each path before and after, with its
+  content in base64. `tooLarge` stands for a content that is larger than what is shown.
+- `review.txt`: the text that comes of it.
 
 `PLAN.md` is the content of every plan. All keys are made from fixed seeds and belong to nobody.
 """

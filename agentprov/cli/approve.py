@@ -115,7 +115,9 @@ def approve(
 def _show(prepared: Prepared) -> ShownOn:
     """Put the change before the reviewer's eyes; only a terminal counts as shown."""
     text = prepared.review.text
-    if sys.stderr.isatty() and sys.stdin.isatty() and text.count("\n") > _rows():
+    # A pager writes to stdout: where that is a file, nobody would see anything.
+    everywhere = sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()
+    if everywhere and text.count("\n") > _rows():
         import click
 
         click.echo_via_pager(text)
@@ -143,6 +145,8 @@ def _say(prepared: Prepared) -> None:
     review = prepared.review
     if len(review.presented) < review.whole:
         output.note(f"partial: {len(review.presented)} of {review.whole} changed paths are shown")
+    for label, why in review.unseen:
+        output.note(f"  not shown: {safe(label)}, {why}")
 
 
 def _ask(decision: str, prepared: Prepared) -> None:

@@ -7,6 +7,7 @@ missing, misspelled or unreadable fails closed.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agentprov.errors import ConfigurationInvalid, UserError
@@ -37,53 +38,90 @@ def gate(
     `span` is a range A..B, by default what HEAD has and the target has not. `target` is the
     revision whose rules apply, by default the remote's default branch. Raises UserError for what
     is no range; ConfigurationInvalid where there are no rules that the range could not have
-    written: no target branch here, no file in it, a file inside the work tree.
+    written: no target branch here, no file in it, a target that holds commits of the range already,
+    a file inside the work tree.
     """
     if span is not None and ".." not in span:
         raise UserError(f"{span!r} is no range", hint="name what is to be merged: main..HEAD")
-    branch = _target(world.git, target, needed=span is None or None in (policy_file, trust_file))
-    words = span or f"{branch}..HEAD"
+    read_there = None in (policy_file, trust_file)
+    branch = _target(world.git, target, needed=span is None or read_there)
+    words = span or f"{branch.commit}..HEAD"
     root = _trust(world.git, branch, trust_file)
     rules = _policy(world.git, branch, policy_file)
     targets = verifying.resolve(world.git, [words])
-    verdict = verifying.judge_targets(world, targets, root).verdict
-    return policy.judge(rules, verdict)
+    if read_there:
+        _refuse_rules_of_the_range(world.git, branch, words, len(targets.commits))
+    targets = replace(targets, text=span or f"{branch.name}..HEAD")
+    into = _ref(world.git, branch.name)
+    judgement = verifying.judge_targets(world, targets, root, target_ref=into)
+    return policy.judge(rules, judgement.verdict)
 
 
-def _target(git: Git, named: str | None, *, needed: bool) -> str:
-    word = named or DEFAULT_TARGET
-    found = git.resolve(word)
+@dataclass(frozen=True)
+class _Target:
+    """The branch whose rules apply, as it was named, and the one commit that all are read from."""
+
+    name: str
+    commit: str
+
+
+def _target(git: Git, named: str | None, *, needed: bool) -> _Target:
+    name = named or DEFAULT_TARGET
+    found = git.resolve(name)
     if found is None and (needed or named is not None):
         raise ConfigurationInvalid(
-            f"the target {word!r} is not here, so nobody says what must hold",
+            f"the target {name!r} is not here, so nobody says what must hold",
             hint="name the branch that it shall merge into: --target origin/main",
         )
-    return word
+    return _Target(name, found or "")
+
+
+def _ref(git: Git, name: str) -> str | None:
+    """Give the full name of the branch that is merged into, as its own repository has it."""
+    if git.resolve(name) is None:
+        return None
+    # git repeats --end-of-options here; what resolves does not begin with a hyphen.
+    full = git.text("rev-parse", "--symbolic-full-name", name, check=False)
+    if full.startswith("refs/remotes/"):
+        return "refs/heads/" + full.removeprefix("refs/remotes/").partition("/")[2]
+    return full or None
+
+
+def _refuse_rules_of_the_range(git: Git, branch: _Target, words: str, whole: int) -> None:
+    """Refuse a target that holds what is judged: its rules may be the range's own."""
+    new = verifying.in_range(git, words, without=branch.commit)
+    if len(new) < whole:
+        raise ConfigurationInvalid(
+            f"{branch.name} holds {whole - len(new)} of the {whole} commits of the range already, "
+            "so they may have written its rules",
+            hint="name as --target what it was before, or the rules in files of their own",
+        )
 
 
 def _outside(git: Git, path: Path) -> Path:
-    real = os.path.realpath(path)
-    if not os.path.relpath(real, os.path.realpath(git.top)).startswith(os.pardir):
+    """Give the file's real path, which no link can lead elsewhere any more."""
+    real = Path(os.path.realpath(path))
+    if real.is_relative_to(os.path.realpath(git.top)):
         raise ConfigurationInvalid(
             f"{path} is in the work tree, where the change under judgement could have written it",
             hint="name a file outside of it, or let it be read from the target branch",
         )
-    return path
+    return real
 
 
-def _trust(git: Git, branch: str, named: Path | None) -> TrustRoot:
+def _trust(git: Git, branch: _Target, named: Path | None) -> TrustRoot:
     if named is not None:
         return trust.read_file(_outside(git, named))
-    found = trust.at_revision(git, branch)
+    found = trust.at_revision(git, branch.commit, branch.name)
     if found is None:
         raise ConfigurationInvalid(
-            f"{branch} holds no {trust.TRUST_PATH}",
+            f"{branch.name} holds no {trust.TRUST_PATH}",
             hint="merge the files that `agentprov init` writes there first; that is not gated",
         )
     return found
 
 
-def _policy(git: Git, branch: str, named: Path | None) -> Policy:
+def _policy(git: Git, branch: _Target, named: Path | None) -> Policy:
     if named is not None:
         path = _outside(git, named)
         try:
@@ -92,13 +130,14 @@ def _policy(git: Git, branch: str, named: Path | None) -> Policy:
             raise ConfigurationInvalid(f"{path}: {error.strerror}") from error
         source = str(path)
     else:
-        content = git.run("cat-file", "blob", f"{branch}:{trust.POLICY_PATH}", check=False)
-        source = f"{trust.POLICY_PATH} of {branch}"
-        if not content:
+        found = trust.blob_at(git, branch.commit, trust.POLICY_PATH)
+        source = f"{trust.POLICY_PATH} of {branch.name}"
+        if found is None:
             raise ConfigurationInvalid(
-                f"{branch} holds no {trust.POLICY_PATH}",
+                f"{branch.name} holds no {trust.POLICY_PATH}",
                 hint="merge the files that `agentprov init` writes there first; that is not gated",
             )
+        content = found
     return policy.parse(
         strict_yaml.parse(content, source=source), sha256=digest.sha256(content), source=source
     )

@@ -28,14 +28,21 @@ _TOO_LARGE: Final = "too large"
 _ABSENT_CONTENT: Final = "its content is not here"
 
 
-def surroundings(git: Git, reader: CatFile) -> Surroundings:
+def surroundings(git: Git, reader: CatFile, target_ref: str | None = None) -> Surroundings:
     """Answer the judge's questions around approvals from git, each when it is first asked."""
 
     @cache
     def between(base: str | None, commit: str) -> frozenset[str] | None:
+        found = reader.get(commit)
+        if found is None or found[0] != "commit":
+            return None
+        # Most approvals are of one commit; where thousands are, one process for each takes long.
+        if parse_commit(commit, found[1]).parents == (base,):
+            return frozenset({commit})
         words = [commit] if base is None else [commit, f"^{base}"]
         try:
-            out = git.run("rev-list", "--end-of-options", *words)
+            walk = ("rev-list", "--end-of-options", *words, "--")
+            out = git.run(*walk, env={"GIT_SHALLOW_FILE": ""})
         except AgentprovError:
             return None
         return frozenset(out.decode().split())
@@ -70,7 +77,7 @@ def surroundings(git: Git, reader: CatFile) -> Surroundings:
     def repository() -> str | None:
         return address(git)
 
-    return Surroundings(between, differences, tree_of, is_ancestor, repository)
+    return Surroundings(between, differences, tree_of, is_ancestor, repository, target_ref)
 
 
 def address(git: Git) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from agentprov.errors import ConfigurationInvalid
+from agentprov.errors import ConfigurationInvalid, GitFailed
 from agentprov.flows import strict_yaml
 from agentprov.formats import canonical, digest
 from agentprov.formats.names import LOCAL_WRAPPER
@@ -89,20 +89,37 @@ def read(
     )
 
 
-def at_revision(git: Git, revision: str) -> TrustRoot | None:
+def at_revision(git: Git, revision: str, name: str | None = None) -> TrustRoot | None:
     """Read the trust file of a revision, and what it names, from there; None without one.
 
-    Raises ConfigurationInvalid.
+    `name` is what the revision is called in errors and verdicts. Raises ConfigurationInvalid, also
+    where the revision has such a file and this clone has not fetched it.
     """
-
-    def blob(path: str) -> bytes | None:
-        return git.run("cat-file", "blob", f"{revision}:{path}", check=False) or None
-
-    content = blob(TRUST_PATH)
+    content = blob_at(git, revision, TRUST_PATH)
     if content is None:
         return None
     folder = TRUST_PATH.rpartition("/")[0]
-    return read(content, f"{TRUST_PATH} of {revision}", lambda name: blob(f"{folder}/{name}"))
+    source = f"{TRUST_PATH} of {name or revision}"
+    return read(content, source, lambda item: blob_at(git, revision, f"{folder}/{item}"))
+
+
+def blob_at(git: Git, revision: str, path: str) -> bytes | None:
+    """Give a file's content as a revision has it; None if it has no such path.
+
+    Raises ConfigurationInvalid where the path is there and no file, or its content is not here:
+    what cannot be read must not pass for what is not there.
+    """
+    name = f"{revision}:{path}"
+    quiet = ("--verify", "--quiet", "--end-of-options")
+    if not git.text("rev-parse", *quiet, name, check=False):
+        return None
+    try:
+        return git.run("cat-file", "blob", name)
+    except GitFailed as error:
+        raise ConfigurationInvalid(
+            f"{path} of {revision} cannot be read: {error.message}",
+            hint="it must be a file; fetch it, if this is a partial clone",
+        ) from error
 
 
 def beside(folder: Path) -> Callable[[str], bytes | None]:

@@ -220,6 +220,9 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 def _read(world: World) -> tuple[dict[str, Any], str]:
     """Give the document as it stands, and the comments at its head."""
     path = world.git.top / trust.TRUST_PATH
+    if path.parent.is_symlink():
+        # A repository could lead the file that is written next out of itself.
+        raise ConfigurationInvalid(f"{path.parent}: a link, where a folder must be")
     try:
         content = files.read_bounded(path, strict_yaml.MAX_BYTES, follow=False)
     except FileNotFoundError:

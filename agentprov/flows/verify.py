@@ -55,8 +55,7 @@ def resolve(git: Git, words: Sequence[str]) -> Targets:
     bundles: list[Record] = []
     for word in words or ("HEAD",):
         if ".." in word:
-            found = _range(git, word)
-            commits.update(dict.fromkeys(found))
+            commits.update(dict.fromkeys(in_range(git, word)))
             continue
         oid = git.resolve(word)
         if oid is not None:
@@ -74,13 +73,23 @@ def resolve(git: Git, words: Sequence[str]) -> Targets:
     )
 
 
-def _range(git: Git, word: str) -> list[str]:
+def in_range(git: Git, word: str, *, without: str | None = None) -> list[str]:
+    """Give the commits of a range, oldest first, but those that `without` (an id) leads back to.
+
+    Walks the parents that commits name themselves: what a shallow clone's boundary hides is not
+    passed over. Raises UserError for what is no range, and where such a parent is not here.
+    """
     if word.startswith("-"):
         raise UserError(f"{word!r} is no range")
+    words = [word] if without is None else [word, f"^{without}"]
+    walk = ("rev-list", "--reverse", "--topo-order", "--end-of-options", *words, "--")
     try:
-        out = git.run("rev-list", "--reverse", "--topo-order", "--end-of-options", word)
+        out = git.run(*walk, env={"GIT_SHALLOW_FILE": ""})
     except AgentprovError as error:
-        raise UserError(f"{word!r} is no range here: {error.message}") from error
+        hint = None
+        if git.text("rev-parse", "--is-shallow-repository") == "true":
+            hint = "this clone is shallow: `git fetch --unshallow`"
+        raise UserError(f"{word!r} is no range here: {error.message}", hint=hint) from error
     return out.decode().split()
 
 
@@ -119,9 +128,16 @@ def verify(world: World, words: Sequence[str], trust_file: Path | None = None) -
 
 
 def judge_targets(
-    world: World, targets: Targets, root: TrustRoot, log: LogFacts | None = None
+    world: World,
+    targets: Targets,
+    root: TrustRoot,
+    log: LogFacts | None = None,
+    target_ref: str | None = None,
 ) -> Judgement:
-    """Judge resolved targets under a trust root, and beside them this machine's signing log."""
+    """Judge resolved targets under a trust root, and beside them this machine's signing log.
+
+    `target_ref` is the branch that they shall merge into.
+    """
     named = [
         parsed.commit
         for parsed in (_described(record) for record in targets.bundles)
@@ -145,7 +161,7 @@ def judge_targets(
             required=targets.required,
             plan_content=plan_content,
             review_material=material_for(world.git, reader, records),
-            around=surroundings(world.git, reader),
+            around=surroundings(world.git, reader, target_ref),
             log=log,
         )
         return judge(case, KeyVerifier(), OfflineEvidence())

@@ -27,6 +27,7 @@ RENDERER = f"agentprov-review/{VERSION}"
 MAX_SHOWN_BYTES = 2 * 1024 * 1024
 CONTEXT = 3
 _MAX_COMPARED = 2_000
+_SUBMODULE = "160000"
 _PROSE = (".md", ".mdc", ".markdown", ".txt", ".rst")
 _GUTTER = {"model": "M", "command": "C", "human": "H", "agent": "A", "unknown": "?"}
 
@@ -68,7 +69,7 @@ class Review:
     """The shown text of a change, and its digest.
 
     `text` holds no control character but newline and tab. `presented` are the labels of the
-    paths that were shown, out of `whole`.
+    paths that were shown, out of `whole`; `unseen` are those that could not be, with the reason.
     """
 
     renderer: str
@@ -77,6 +78,7 @@ class Review:
     presented: tuple[str, ...]
     whole: int
     binaries: int
+    unseen: tuple[tuple[str, str], ...] = ()
 
 
 def render(change: Change, only: Collection[str] | None = None) -> Review:
@@ -96,11 +98,9 @@ def render(change: Change, only: Collection[str] | None = None) -> Review:
     binaries = 0
     for path in sorted(change.paths, key=lambda item: item.label.encode("utf-8")):
         lines.append(_headline(path))
-        if only is not None and path.label not in only:
+        if path.unseen or (only is not None and path.label not in only):
+            # Why is not in the text: who makes it again may have more content, or less.
             lines.append("  not shown")
-            continue
-        if path.unseen:
-            lines.append(f"  not shown: {path.unseen}")
             continue
         presented.append(path.label)
         old, new = _text(path.old), _text(path.new)
@@ -119,6 +119,7 @@ def render(change: Change, only: Collection[str] | None = None) -> Review:
         presented=tuple(presented),
         whole=len(change.paths),
         binaries=binaries,
+        unseen=tuple((path.label, path.unseen) for path in change.paths if path.unseen),
     )
 
 
@@ -175,13 +176,15 @@ def _generation(digest: str, predicate: Mapping[str, Any]) -> Iterator[str]:
 def _headline(path: ChangedPath) -> str:
     name = _one_line(path.label)
     if path.old_mode is None:
-        return f"added {path.new_mode} {name}"
+        of = f" of {path.new_id}" if path.new_mode == _SUBMODULE else ""
+        return f"added {path.new_mode} {name}{of}"
     if path.new_mode is None:
-        return f"deleted {path.old_mode} {name}"
+        of = f" of {path.old_id}" if path.old_mode == _SUBMODULE else ""
+        return f"deleted {path.old_mode} {name}{of}"
     mode = path.new_mode
     if path.old_mode != path.new_mode:
         mode = f"{path.old_mode} to {path.new_mode}"
-    if "160000" in (path.old_mode, path.new_mode):
+    if _SUBMODULE in (path.old_mode, path.new_mode):
         return f"changed {mode} {name} from {path.old_id} to {path.new_id}"
     return f"changed {mode} {name}"
 

@@ -66,6 +66,8 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     }
     kept["GIT_TERMINAL_PROMPT"] = "0"
     kept["GIT_OPTIONAL_LOCKS"] = "0"
+    # Grafts give commits other parents than they were made with.
+    kept["GIT_GRAFT_FILE"] = os.devnull
     # A partial clone must not make a verifier reach for the network.
     kept["GIT_NO_LAZY_FETCH"] = "1"
     kept["LC_ALL"] = "C"
@@ -255,10 +257,19 @@ class Asked:
 
 
 class CatFile:
-    """Reads many objects through one ``git cat-file --batch`` process."""
+    """Reads many objects through one ``git cat-file --batch`` process.
+
+    In a partial clone an object that was not fetched ends git's process; it is missing, and the
+    next question goes to a new one.
+    """
 
     def __init__(self, git: Git) -> None:
-        self._process = subprocess.Popen(
+        self._git = git
+        self._process = self._begin()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        git = self._git
+        return subprocess.Popen(
             [git.program, *_ALWAYS, "cat-file", "--batch"],
             cwd=git.top,
             env=git.environment(),
@@ -327,8 +338,16 @@ class CatFile:
         if len(parts) == 3 and parts[2].isdigit():
             return parts[0].decode(), parts[1].decode(), int(parts[2])
         if not header:
-            raise GitFailed("git cat-file stopped answering")
+            self._begin_again()
         return None
+
+    def _begin_again(self) -> None:
+        """Replace a process that an unfetched object has ended; raise GitFailed for any other."""
+        self.close()
+        promised = ("config", "--get-regexp", r"^remote\..*\.promisor$")
+        if self._process.returncode != 128 or not self._git.text(*promised, check=False):
+            raise GitFailed("git cat-file stopped answering")
+        self._process = self._begin()
 
     @property
     def _answer(self) -> IO[bytes]:

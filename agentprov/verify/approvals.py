@@ -18,6 +18,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.schema import instant
 from agentprov.verify import times
 from agentprov.verify.finding import ApprovalRef, Finding, PlanRef, Problem, finding
+from agentprov.verify.people import taken_for, who
 from agentprov.verify.record import Entry
 from agentprov.verify.subjects import CommitFacts, PathDiff
 
@@ -33,7 +34,8 @@ class Surroundings:
     `between` gives the commits after the first and up to the second; `differences` the paths in
     which two commits differ (None for the first is the empty tree); `tree_of` the tree of a
     commit; `is_ancestor` says whether the first commit is the second or led to it; `repository`
-    gives the URI that every clone of this repository would give.
+    gives the URI that every clone of this repository would give. `target_ref` is the full name of
+    the branch that the judged commits shall merge into, where that is known.
     """
 
     between: Callable[[str | None, str], frozenset[str] | None] = lambda _base, _commit: None
@@ -41,6 +43,7 @@ class Surroundings:
     tree_of: Callable[[str], str | None] = lambda _: None
     is_ancestor: Callable[[str, str], bool | None] = lambda _first, _second: None
     repository: Callable[[], str | None] = lambda: None
+    target_ref: str | None = None
 
 
 def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> None:
@@ -66,6 +69,11 @@ def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> No
             entry.blame("commit-differs", f"tree {view.tree} was signed, git has {tree}")
         if None not in (here, view.repository) and view.repository != here:
             entry.blame("approval-elsewhere", f"it is about a change of {view.repository}")
+        if None not in (around.target_ref, view.target_ref) and around.target_ref not in (
+            view.target_ref,
+            f"refs/heads/{view.target_ref}",
+        ):
+            entry.blame("approval-elsewhere", f"it is for {view.target_ref}")
         if view.not_after is not None and instant(view.not_after) < as_of:
             entry.blame("approval-expired", f"the decision was good until {view.not_after}")
         begun = [
@@ -111,27 +119,35 @@ def decisions(
     commit, `plans` those behind it.
     """
     ordered = sorted(entries, key=_decided, reverse=True)
-    about = [entry for entry in ordered if _speaks_of(entry, facts.oid, around)]
-    authors = {plan.signer for plan in plans}
+    about = [entry for entry in ordered if speaks_of(entry, facts.oid, around)]
+    authors = {taken_for(plan.signer) for plan in plans}
     refs: list[ApprovalRef] = []
     findings: list[Finding] = []
     standing: list[Entry] = []
     heard: set[str] = set()
     for entry in about:
-        view, person = _view(entry), _person(entry)
-        valid = entry.holds() and person not in heard
-        if entry.holds():
-            heard.add(person)
-        if valid:
+        people = _people(entry)
+        stand = {
+            key: person for key, person in people.items() if entry.holds() and key not in heard
+        }
+        # What has expired still replaced what was said before it, and brings none of it back.
+        if all(problem.code == "approval-expired" for problem in entry.problems):
+            heard.update(people)
+        if stand:
             standing.append(entry)
-        refs.append(_ref(entry, view, valid))
-        for problem in _problems(entry, holding, authors) if valid else entry.problems:
+        refs += [_ref(entry, person, key in stand) for key, person in people.items()]
+        said = [
+            problem
+            for person in stand.values()
+            for problem in _problems(entry, person, holding, authors)
+        ]
+        for problem in said if stand else entry.problems:
             findings.append(
                 finding(
                     problem,
                     subject=entry.label,
                     commit=facts.oid,
-                    severity=None if valid else "warning",
+                    severity=None if stand else "warning",
                 )
             )
     if not standing:
@@ -139,10 +155,15 @@ def decisions(
     return Decisions(tuple(refs), tuple(findings), tuple(standing))
 
 
-def _decided(entry: Entry) -> tuple[datetime, str]:
-    proven = times.of(entry)
-    at = proven.at if proven else instant(_view(entry).decided_at)
-    return at, entry.payload_sha256 or ""
+def _decided(entry: Entry) -> tuple[datetime, bool, str]:
+    """Order decisions; of two at the same time the rejection counts as the newer one.
+
+    A trusted time can make a decision older, never newer: anybody can have an old one stamped.
+    """
+    view, proven = _view(entry), times.of(entry)
+    declared = instant(view.decided_at)
+    at = min(declared, proven.at) if proven else declared
+    return at, view.decision == "REJECTED", entry.payload_sha256 or ""
 
 
 def _view(entry: Entry) -> ApprovalView:
@@ -154,7 +175,21 @@ def _person(entry: Entry) -> str:
     return entry.statement.signer.person if entry.statement is not None else ""
 
 
-def _speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
+def _people(entry: Entry) -> Mapping[str, str]:
+    """Give all whose decision this is, by who they are: those who signed it.
+
+    Whoever signs another's rejection as well must not become its only voice. An approval is not
+    that of a signer who has retired, where it stands by somebody else's signature.
+    """
+    signers = [signed.signer for signed in entry.signatures.values()]
+    active = [signer for signer in signers if signer.retired is None]
+    if active and _view(entry).decision == "APPROVED":
+        signers = active
+    return {who(signer.person): signer.person for signer in signers}
+
+
+def speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
+    """Say whether an approval names a commit, or a range that holds it."""
     view = _view(entry)
     if view.commit == oid:
         return True
@@ -162,23 +197,26 @@ def _speaks_of(entry: Entry, oid: str, around: Surroundings) -> bool:
     return between is not None and oid in between
 
 
-def _ref(entry: Entry, view: ApprovalView, valid: bool) -> ApprovalRef:
+def _ref(entry: Entry, person: str, valid: bool) -> ApprovalRef:
+    view = _view(entry)
     return ApprovalRef(
         sha256=entry.payload_sha256 or "",
-        signer=_person(entry),
+        signer=person,
         role="reviewer",
         decision=view.decision.lower(),
         decided_at=view.decided_at,
         not_after=view.not_after,
         valid=valid,
         partial=view.partial,
-        proven=times.of(entry),
+        proven=times.of(entry, person),
     )
 
 
-def _problems(entry: Entry, holding: Sequence[Entry], authors: Iterable[str]) -> Iterator[Problem]:
+def _problems(
+    entry: Entry, person: str, holding: Sequence[Entry], authors: Iterable[str]
+) -> Iterator[Problem]:
     """Say what a decision that stands does not say."""
-    view, person = _view(entry), _person(entry)
+    view = _view(entry)
     if view.decision == "REJECTED":
         yield Problem("approval-rejected", f"{person} rejected this change")
     if view.partial:
@@ -186,7 +224,7 @@ def _problems(entry: Entry, holding: Sequence[Entry], authors: Iterable[str]) ->
             "approval-partial",
             f"{person} was shown {view.paths_presented} of {view.paths_in_change} changed paths",
         )
-    if person in authors:
+    if taken_for(person) in authors:
         yield Problem("approval-by-author", f"{person} signed the plan and decided on its result")
     reviewed = {digest for name, digest in view.reviewed if name == "generation-attestation"}
     unseen = [item for item in holding if item.payload_sha256 not in reviewed]

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
 from agentprov.verify import times
+from agentprov.verify.declared import CLOCK_SLACK
 from agentprov.verify.record import Entry, View
-from agentprov.verify.times import CLOCK_SLACK
 
 
 @dataclass
@@ -77,6 +78,8 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
         spoken = (view.started,)
     elif isinstance(view, CloseView):
         spoken = (view.started, view.finished)
+    elif isinstance(view, ApprovalView):
+        spoken = (view.decided_at,)
     if isinstance(view, OpenView | CloseView) and view.gaps:
         entry.remark("session-gaps", f"the recorder was blind to something, {view.gaps} times")
     if isinstance(view, CloseView) and view.contradictions:

@@ -237,6 +237,7 @@ def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVe
     for entry in holding:
         view = entry.view
         if isinstance(view, GenerationView) and entry.statement is not None:
+            behind = dict(_plans(entry))
             generations.append(
                 GenerationRef(
                     sha256=entry.statement.value.sha256,
@@ -245,9 +246,10 @@ def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVe
                     part=view.part,
                     signer=entry.statement.signer.person,
                     builder=view.builder,
+                    planned=bool(behind),
                 )
             )
-            plans.update(_plans(entry))
+            plans.update(behind)
     return CommitVerdict(oid, coverage, tuple(generations), tuple(plans.values()))
 
 

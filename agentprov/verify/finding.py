@@ -56,7 +56,10 @@ class Unproven(NamedTuple):
 
 
 class GenerationRef(NamedTuple):
-    """A generation statement that holds, as the verdict names it."""
+    """A generation statement that holds, as the verdict names it.
+
+    `planned` says that a signed plan stands behind it.
+    """
 
     sha256: str
     session: str
@@ -64,6 +67,7 @@ class GenerationRef(NamedTuple):
     part: int
     signer: str
     builder: str
+    planned: bool = False
 
 
 class PlanRef(NamedTuple):

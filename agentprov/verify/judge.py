@@ -112,7 +112,9 @@ def judge(
         _compare_plan(entry, case.plan_content)
     approvals.judge(entries, case.around, as_of)
     for entry in entries:
-        _compare_review(entry, case.review_material)
+        # Others are many where much was reviewed, and making a review again takes long.
+        if entry.named or _decides(entry, case):
+            _compare_review(entry, case.review_material)
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
     still = _still_trusted(case, as_of)
@@ -193,6 +195,12 @@ def _compare_plan(entry: Entry, content_of: Callable[[PlanView], bytes | None]) 
                 entry.remark("hidden-plan-content", message)
 
 
+def _decides(entry: Entry, case: Case) -> bool:
+    return isinstance(entry.view, ApprovalView) and any(
+        approvals.speaks_of(entry, facts.oid, case.around) for facts in case.commits
+    )
+
+
 def _compare_review(entry: Entry, material_of: Callable[[ApprovalView], Change | None]) -> None:
     """Make again what a reviewer was shown, where all of it is at hand."""
     view = entry.view
@@ -208,6 +216,10 @@ def _compare_review(entry: Entry, material_of: Callable[[ApprovalView], Change |
     except MalformedInput as error:
         entry.blame("presentation-differs", error.message)
         return
-    if shown.whole != view.paths_in_change or shown.sha256 != view.rendered_sha256:
+    if (shown.whole, len(shown.presented), shown.sha256) != (
+        view.paths_in_change,
+        view.paths_presented,
+        view.rendered_sha256,
+    ):
         entry.blame("presentation-differs", f"{view.reviewer} was shown something else")
     entry.rendered = True

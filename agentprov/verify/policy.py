@@ -13,6 +13,7 @@ from typing import Any, Literal
 from agentprov.errors import ConfigurationInvalid, MalformedInput
 from agentprov.formats import schema
 from agentprov.verify.finding import CommitVerdict, Finding, Problem, Verdict, finding
+from agentprov.verify.people import taken_for
 
 Mode = Literal["observe", "enforce"]
 COVERAGES = ("covered", "human")
@@ -106,8 +107,13 @@ def _missing(policy: Policy, commit: CommitVerdict) -> Iterator[Problem]:
     if policy.coverage is not None and commit.coverage not in policy.coverage:
         wanted = " or ".join(sorted(policy.coverage))
         yield Problem("policy-coverage", f"it is {commit.coverage}; policy asks for {wanted}")
-    if policy.require_plan and commit.generations and not commit.plans:
-        yield Problem("policy-plan", "an agent made this, and no signed plan stands behind it")
+    unplanned = sorted({item.session for item in commit.generations if not item.planned})
+    if policy.require_plan and unplanned:
+        others = f", and {len(unplanned) - 1} more" if len(unplanned) > 1 else ""
+        yield Problem(
+            "policy-plan",
+            f"no signed plan stands behind what session {unplanned[0]}{others} made",
+        )
     if "plan" in policy.timed:
         for plan in commit.plans:
             if plan.proven is None:
@@ -123,11 +129,11 @@ def _approvals(wanted: Approvals, commit: CommitVerdict, *, timed: bool) -> Iter
             yield Problem("policy-approvals", f"{item.signer} rejected it")
             return
     whole = [item for item in standing if not item.partial]
-    people = {item.signer for item in whole if item.proven or not timed}
+    people = {taken_for(item.signer) for item in whole if item.proven or not timed}
     for item in whole:
-        if item.signer not in people:
+        if taken_for(item.signer) not in people:
             yield Problem("policy-time", f"no trusted time says when {item.signer} decided")
-    authors = {plan.signer for plan in commit.plans}
+    authors = {taken_for(plan.signer) for plan in commit.plans}
     note = ""
     if wanted.not_author and people & authors:
         people -= authors

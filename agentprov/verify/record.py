@@ -11,8 +11,10 @@ from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.formats.schema import instant
 from agentprov.formats.statement import Statement
 from agentprov.verify import signatures
+from agentprov.verify.declared import CLOCK_SLACK, time_of
 from agentprov.verify.finding import Problem
 from agentprov.verify.signatures import Verified
 from agentprov.verify.trust import TrustRoot
@@ -137,16 +139,25 @@ def _merge(entry: Entry, record: Record, verified: Verified[Statement]) -> None:
     entry.named = entry.named or record.named
     entry.anchors |= _anchors([record.anchor])
     known = entry.signatures.get(verified.signature_sha256)
-    # A copy of the same signature may carry an earlier proof of its time.
-    if known is None or _is_earlier(verified, known):
+    # A copy of the same signature may carry a better proof of its time, or a worse one.
+    if known is None or _age(entry.view, verified) < _age(entry.view, known):
         entry.signatures[verified.signature_sha256] = verified
         if entry.statement is known:
             entry.statement = verified
 
 
-def _is_earlier(one: Verified[Statement], other: Verified[Statement]) -> bool:
-    """Say whether the first proves an earlier time than the second does, if that proves any."""
-    return bool(one.times) and (not other.times or one.times[0].at < other.times[0].at)
+def _age(view: View | None, signed: Verified[Statement]) -> tuple[int, float]:
+    """Order copies of one signature: an early proof, none, a late one.
+
+    A proof that is later than the statement's own time says nothing for it, and anybody can have
+    one made: beside a copy without, it must take nothing away.
+    """
+    if not signed.times:
+        return 1, 0.0
+    at = signed.times[0].at
+    declared, exact = time_of(view)
+    late = exact and declared is not None and at > instant(declared) + CLOCK_SLACK
+    return (2 if late else 0), at.timestamp()
 
 
 def _anchors(values: Iterable[str | None]) -> set[str]:

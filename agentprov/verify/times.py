@@ -9,22 +9,17 @@ judged by a trusted time alone, because a signature's age cannot be shown in any
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from agentprov.formats.evidence import TrustedTime
-from agentprov.formats.predicates.approval import ApprovalView
-from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
-from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
 from agentprov.formats.statement import Statement
+from agentprov.verify.declared import CLOCK_SLACK, time_of
 from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry
 from agentprov.verify.signatures import Verified
 from agentprov.verify.trust import TrustedSigner
-
-CLOCK_SLACK = timedelta(minutes=5)
-"""How far two clocks may be apart before what they say counts as a contradiction."""
 
 
 def first(signed: Verified[Statement] | None) -> TrustedTime | None:
@@ -32,9 +27,14 @@ def first(signed: Verified[Statement] | None) -> TrustedTime | None:
     return signed.times[0] if signed is not None and signed.times else None
 
 
-def of(entry: Entry) -> TrustedTime | None:
-    """Give the first time at which any good signature of a statement is proven, or None."""
-    found = [time for time in map(first, entry.signatures.values()) if time is not None]
+def of(entry: Entry, person: str | None = None) -> TrustedTime | None:
+    """Give the first time at which any good signature of a statement is proven, or None.
+
+    With `person`, of that person's signatures only.
+    """
+    signatures = entry.signatures.values()
+    theirs = [signed for signed in signatures if person in (None, signed.signer.person)]
+    found = [time for time in map(first, theirs) if time is not None]
     return min(found, key=lambda time: time.at, default=None)
 
 
@@ -74,7 +74,7 @@ def contradictions(entry: Entry, as_of: datetime) -> Iterator[Problem]:
         yield Problem(
             "time-in-future", f"{proven.authority} stamped it at {_text(proven)}, still to come"
         )
-    declared, exact = _declared(entry)
+    declared, exact = time_of(entry.view)
     if declared is None:
         return
     too_early = instant(declared) > proven.at + CLOCK_SLACK
@@ -104,23 +104,6 @@ def is_before(entry: Entry, declared: str, started: str) -> bool:
     if proven is None:
         return instant(declared) < instant(started)
     return proven.at < instant(started) - CLOCK_SLACK
-
-
-def _declared(entry: Entry) -> tuple[str | None, bool]:
-    """Give the time that a statement declares, and whether it is that of its signature.
-
-    Where it is not, the signature is younger by as long as the session took.
-    """
-    view = entry.view
-    if isinstance(view, PlanView):
-        return view.declared_at, True
-    if isinstance(view, ApprovalView):
-        return view.decided_at, True
-    if isinstance(view, CloseView):
-        return view.finished, True
-    if isinstance(view, OpenView | GenerationView):
-        return view.started, False
-    return None, False
 
 
 def _no_proof(proven: TrustedTime | None) -> str:

@@ -162,6 +162,13 @@ def test_a_partial_review_approves_nothing(team: Team) -> None:
     assert (status, errors) == (13, {"policy-approvals"})
 
 
+def test_an_approval_for_another_branch_does_not_pass_this_ones_gate(team: Team) -> None:
+    team.approve("--ref", "refs/heads/release")
+    assert team.gate() == (13, {"policy-approvals"})
+    team.approve("--ref", "refs/heads/main")
+    assert team.gate() == (0, set())
+
+
 def test_a_rejection_denies_until_the_same_person_changes_their_mind(team: Team) -> None:
     team.approve("--decision", "rejected")
     assert team.gate() == (13, {"policy-approvals"})
@@ -253,7 +260,11 @@ def test_a_forged_approval_inside_the_notes_changes_nothing(team: Team) -> None:
     team.approve()
     notes = team.ci.repository.git("notes", "--ref=agentprov", "show", "origin/feature")
     line = next(line for line in notes.splitlines() if "approval" in json.dumps(statement(line)))
-    forged = line.replace('"sig":"MEU', '"sig":"MEQ').replace('"sig":"MEY', '"sig":"MEQ')
+    signature = json.loads(line)["dsseEnvelope"]["signatures"][0]["sig"]
+    middle = len(signature) // 2
+    other = "A" if signature[middle] != "A" else "B"
+    forged = line.replace(signature, signature[:middle] + other + signature[middle + 1 :])
+    assert forged != line
     kept = [item for item in notes.splitlines() if item != line]
     team.ci.repository.git(
         *("notes", "--ref=agentprov", "add", "-f", "-F", "-", "origin/feature"),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentprov import attest
 from agentprov.attest import Limits
@@ -35,6 +35,9 @@ from support.story import (
     trust_of,
 )
 
+if TYPE_CHECKING:
+    from support.approval_defects import Reviewed
+
 CASES: dict[str, Callable[[], Vector]] = {}
 
 
@@ -53,6 +56,7 @@ class Vector:
     named: bytes | None = None
     required: bool = True
     warnings: tuple[str, ...] = ()
+    reviewed: Reviewed | None = None
 
 
 def case(function: Callable[[], Vector]) -> Callable[[], Vector]:

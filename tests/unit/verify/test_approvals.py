@@ -8,11 +8,13 @@ import pytest
 from agentprov import attest
 from agentprov.errors import MalformedInput
 from agentprov.formats import review
+from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import ApprovalRef
 from agentprov.verify.judge import Judgement
 from agentprov.verify.output import verdict_json
 from agentprov.verify.subjects import CommitFacts, PathDiff
+from agentprov.verify.trust import Retired
 from support.story import (
     HUMAN,
     JANE,
@@ -135,6 +137,26 @@ def test_a_decision_in_another_repository_is_void() -> None:
     assert refs(decided(approval(repository=None), around=around))[0].valid
 
 
+@pytest.mark.parametrize(
+    ("said", "valid"),
+    [
+        ("refs/heads/main", True),
+        ("main", True),
+        (None, True),
+        ("refs/heads/release", False),
+        ("heads/main", False),
+        ("refs/heads/refs/heads/main", False),
+    ],
+)
+def test_a_decision_for_one_branch_is_none_for_another(said: str | None, valid: bool) -> None:
+    judgement = decided(
+        approval(target_ref=said), around=Surroundings(target_ref="refs/heads/main")
+    )
+    assert refs(judgement)[0].valid is valid
+    assert ("approval-elsewhere" in codes(judgement, "warning")) is not valid
+    assert refs(decided(approval(target_ref=said)))[0].valid
+
+
 def test_the_newest_decision_of_a_person_replaces_the_older_one() -> None:
     no = approval(decision="REJECTED", decided_at="2026-11-24T10:51:00Z")
     judgement = decided(approval(), no)
@@ -155,6 +177,70 @@ def test_two_people_both_stand_and_two_keys_of_one_do_not() -> None:
     trust = trust_of(HUMAN, RECORDER, JANE, second)
     late = approval(second, decided_at="2026-11-24T10:53:00Z")
     assert [ref.valid for ref in refs(decided(approval(), late, trust=trust))] == [True, False]
+
+
+@pytest.mark.parametrize("spelling", ["jane@example.com", "Jane <JANE@example.com.>"])
+def test_one_person_under_two_spellings_is_one(spelling: str) -> None:
+    second = replace(MAX, person=spelling)
+    trust = trust_of(HUMAN, RECORDER, JANE, second)
+    late = approval(second, decided_at="2026-11-24T10:53:00Z")
+    assert [ref.valid for ref in refs(decided(approval(), late, trust=trust))] == [True, False]
+
+
+def test_of_two_decisions_at_one_time_the_rejection_stands() -> None:
+    for number in range(8):
+        no = approval(decision="REJECTED", notes=f"attempt {number}")
+        found = refs(decided(approval(), no))
+        assert [(ref.decision, ref.valid) for ref in found] == [
+            ("rejected", True),
+            ("approved", False),
+        ]
+
+
+@pytest.mark.parametrize("decision", ["APPROVED", "REJECTED"])
+def test_a_decision_that_expired_brings_no_older_one_back(decision: str) -> None:
+    newer = approval(
+        decision=decision, decided_at="2026-11-24T10:51:00Z", not_after="2026-11-24T10:52:00Z"
+    )
+    assert not any(ref.valid for ref in refs(decided(approval(), newer)))
+
+
+def test_a_decision_from_the_future_stands_for_nothing_and_silences_nobody() -> None:
+    future = approval(decided_at="2099-01-01T00:00:00Z")
+    no = approval(decision="REJECTED", decided_at="2026-11-24T10:51:00Z")
+    judgement = decided(future, no)
+    assert [(ref.decision, ref.valid) for ref in refs(judgement)] == [
+        ("approved", False),
+        ("rejected", True),
+    ]
+    assert "time-in-future" in codes(judgement, "warning")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_who_signs_anothers_rejection_too_cannot_take_it_back(first: bool) -> None:
+    trust = trust_of(HUMAN, RECORDER, JANE, MAX)
+    no = TOLD.approval(decision="REJECTED")
+    both = [seal(no, MAX), seal(no, JANE)] if first else [seal(no, JANE), seal(no, MAX)]
+    yes = approval(MAX, reviewer=MAX.person, decided_at="2026-11-24T10:55:00Z")
+    found = {
+        (ref.signer, ref.decision): ref.valid for ref in refs(decided(*both, yes, trust=trust))
+    }
+    assert found == {
+        (MAX.person, "approved"): True,
+        (MAX.person, "rejected"): False,
+        (JANE.person, "rejected"): True,
+    }
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_who_has_retired_does_not_count_because_a_colleague_signed_too(first: bool) -> None:
+    root = trust_of(HUMAN, RECORDER, JANE, MAX)
+    gone = Retired(made_up("long ago", 40), "left")
+    keys = tuple(replace(key, retired=gone) if key.spki == JANE.spki else key for key in root.keys)
+    yes = TOLD.approval()
+    both = [seal(yes, MAX), seal(yes, JANE)] if first else [seal(yes, JANE), seal(yes, MAX)]
+    found = refs(decided(*both, trust=replace(root, keys=keys)))
+    assert [(ref.signer, ref.valid) for ref in found] == [(MAX.person, True)]
 
 
 def test_a_partial_review_is_said() -> None:
@@ -251,6 +337,34 @@ def test_what_the_reviewer_was_shown_is_made_again() -> None:
     more = attest.Shown(true.renderer, true.sha256, "terminal", 2, ("a",))
     judgement = decided(approval(shown=more), shown=lambda _: MATERIAL)
     assert "presentation-differs" in codes(judgement, "warning")
+
+
+def test_a_review_of_a_part_does_not_pass_for_one_of_the_whole() -> None:
+    """A path was too large to be shown, and the statement says that all was."""
+    paths = [*MATERIAL.paths, review.ChangedPath("z", None, "100644", unseen="too large")]
+    material = replace(MATERIAL, paths=paths)
+    true = review.render(material)
+    honest = attest.Shown(true.renderer, true.sha256, "terminal", 2, true.presented)
+    judgement = decided(approval(shown=honest), shown=lambda _: material)
+    assert refs(judgement)[0].valid
+    assert refs(judgement)[0].partial
+    lie = attest.Shown(true.renderer, true.sha256, "terminal", 2)
+    judgement = decided(approval(shown=lie), shown=lambda _: material)
+    assert not refs(judgement)[0].valid
+    assert "presentation-differs" in codes(judgement, "warning")
+
+
+def test_only_reviews_that_bear_on_the_question_are_made_again() -> None:
+    asked: list[str] = []
+
+    def shown(view: ApprovalView) -> None:
+        asked.append(view.commit)
+
+    others = [approval(commit=made_up(str(number), 40)) for number in range(50)]
+    decided(approval(), *others, shown=shown)
+    assert asked == [COMMIT.oid]
+    decided(others[0], shown=shown, named=lambda name: name == "approval 1")
+    assert asked == [COMMIT.oid, made_up("0", 40)]
 
 
 def test_what_a_decision_does_not_prove_is_said() -> None:

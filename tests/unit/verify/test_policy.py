@@ -10,7 +10,7 @@ from agentprov.verify import policy
 from agentprov.verify.finding import Verdict
 from agentprov.verify.output import verdict_json
 from agentprov.verify.policy import Policy
-from support.story import HUMAN, JANE, RECORDER, Key, Story, judge, made_up, seal, trust_of
+from support.story import HUMAN, JANE, RECORDER, SESSION, Key, Story, judge, made_up, seal, trust_of
 
 TOLD = Story().tell()
 COMMIT = TOLD.commit()
@@ -90,6 +90,45 @@ def test_a_plans_author_may_be_left_out() -> None:
     assert set(errors(strict)) == {"policy-approvals", "approval-by-author"}
     other = verdict(BOTH, JANE)
     assert policy.judge(rules(approvals={"people": 1, "notPlanAuthor": True}), other).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "spelling", ["ADA@example.com", "Ada <ada@example.com>", "ada@example.com."]
+)
+def test_a_plans_author_is_left_out_under_any_spelling(spelling: str) -> None:
+    other_key = Key(66, spelling, frozenset({"reviewer"}))
+    told = Story().tell()
+    lines = told.lines() | {"own": seal(told.approval(reviewer=spelling), other_key)}
+    trust = trust_of(HUMAN, RECORDER, other_key)
+    judged = judge(lines, [told.commit()], trust=trust).verdict
+    denied = policy.judge(rules(approvals={"people": 1, "notPlanAuthor": True}), judged)
+    assert set(errors(denied)) == {"policy-approvals", "approval-by-author"}
+
+
+def test_who_looks_like_a_reviewer_neither_adds_to_them_nor_takes_back_their_no() -> None:
+    twin = Key(67, "mailto:j\u0430ne@example.com", frozenset({"reviewer"}))
+    told = Story().tell()
+    trust = trust_of(HUMAN, RECORDER, JANE, twin)
+    late = told.approval(reviewer=twin.person, decided_at="2026-11-24T10:55:00Z")
+    for decision, wanted in (("APPROVED", 2), ("REJECTED", 1)):
+        lines = told.lines() | {
+            "jane": seal(told.approval(decision=decision), JANE),
+            "twin": seal(late, twin),
+        }
+        judged = judge(lines, [told.commit()], trust=trust).verdict
+        denied = policy.judge(rules(approvals={"people": wanted}), judged)
+        assert errors(denied) == ["policy-approvals"]
+
+
+def test_a_plan_behind_one_session_says_nothing_for_another() -> None:
+    planned = Story().tell()
+    bare = Story(session=replace(SESSION, id="bare-session"), planned=False).tell()
+    lines = planned.lines() | {f"bare {name}": line for name, line in bare.lines().items()}
+    judged = judge(lines, [planned.commit()], trust=TRUST).verdict
+    assert len(judged.commits[0].generations) == 2
+    denied = policy.judge(rules(plan="signed"), judged)
+    assert errors(denied) == ["policy-plan"]
+    assert "bare-session" in denied.findings[-1].message
 
 
 def test_why_an_approval_is_void_becomes_the_reason_for_denial() -> None:

@@ -263,6 +263,54 @@ def test_an_approval_is_placed_by_its_trusted_time() -> None:
     assert {"approval-before-work", "time-contradicted"} <= {f.code for f in forged.findings}
 
 
+@pytest.mark.parametrize("name", ["plan", "open", "generation", "close", "approval"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_late_stamp_that_somebody_hangs_beside_takes_nothing_away(name: str, first: bool) -> None:
+    good = approved()
+    junk = {"junk": stamped(good[name], at("11:50"))}
+    verdict = reviewed({**junk, **good} if first else {**good, **junk})
+    assert verdict.exit_code == 0
+    (ref,) = verdict.commits[0].approvals
+    (plan,) = verdict.commits[0].plans
+    assert (ref.valid, ref.proven, plan.proven) == (True, None, None)
+
+
+def test_the_time_of_ones_signature_is_not_that_of_a_colleagues() -> None:
+    colleague = replace(JANE, seed=45, person="mailto:max@example.com")
+    root = trust()
+    root = replace(root, keys=(*root.keys, REVIEWER, colleague.trusted()))
+    yes = TOLD.approval(decided_at=at("11:00"))
+    both = {"jane": stamped(seal(yes, JANE), at("11:01")), "max": seal(yes, colleague)}
+    refs = decide(lines() | both, trust=root).verdict.commits[0].approvals
+    assert {ref.signer: ref.proven is not None for ref in refs} == {
+        JANE.person: True,
+        colleague.person: False,
+    }
+
+
+def test_the_earliest_timely_proof_of_several_copies_counts() -> None:
+    for order in (("10:50", "10:33", "10:30"), ("10:30", "10:50", "10:33")):
+        bundles = lines()
+        bundles.update({time: stamped(bundles["plan"], at(time)) for time in order})
+        (plan,) = decide(bundles).verdict.commits[0].plans
+        assert plan.proven is not None
+        assert f"{plan.proven.at:%H:%M}" == "10:30"
+
+
+@pytest.mark.parametrize(("yes", "no"), [("11:04", None), (None, "11:30"), ("11:04", "11:30")])
+def test_a_stamp_that_somebody_adds_later_does_not_silence_a_rejection(
+    yes: str | None, no: str | None
+) -> None:
+    """Anybody can have a signature stamped: it proves that it is no younger, not how old it is."""
+    rejected = seal(TOLD.approval(decision="REJECTED", decided_at=at("11:01")), JANE)
+    rejected = stamped(rejected, at(no)) if no else rejected
+    verdict = reviewed({**approved(stamp=yes), "no": rejected})
+    assert [(ref.decision, ref.valid) for ref in verdict.commits[0].approvals] == [
+        ("rejected", True),
+        ("approved", False),
+    ]
+
+
 @pytest.mark.parametrize(
     ("timed", "bundles", "missed"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from agentprov import verify
 from agentprov.errors import MalformedInput
-from agentprov.formats import bundle, names
+from agentprov.formats import bundle, names, review, statement
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
+from agentprov.verify import policy
 from agentprov.verify import trust as trusts
+from agentprov.verify.approvals import Surroundings
 from agentprov.verify.catalogue import CATALOGUE
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -61,14 +64,81 @@ def read(folder: Path) -> verify.Case:
         as_of=expect["asOf"],
         required=frozenset(facts.oid for facts in commits if expect["commitsNeedProvenance"]),
         plan_content=lambda _: (VECTORS / "PLAN.md").read_bytes(),
+        **(about_approvals(folder) if (folder / "around.json").exists() else {}),
     )
+
+
+def about_approvals(folder: Path) -> dict[str, Any]:
+    around = json.loads((folder / "around.json").read_bytes())
+    ranges = {(item["from"], item["to"]): item["commits"] for item in around["ranges"]}
+
+    def between(base: str | None, commit: str) -> frozenset[str] | None:
+        return frozenset(ranges[base, commit]) if (base, commit) in ranges else None
+
+    def is_ancestor(first: str, second: str) -> bool | None:
+        led = around["ancestors"].get(second)
+        return None if led is None else first in led
+
+    change = read_change(folder)
+    return {
+        "review_material": lambda view: change if view.commit == change.commit else None,
+        "around": Surroundings(
+            between=between,
+            tree_of=around["trees"].get,
+            is_ancestor=is_ancestor,
+            repository=lambda: around["repository"],
+            target_ref=around["targetRef"],
+        ),
+    }
+
+
+def read_change(folder: Path) -> review.Change:
+    said = json.loads((folder / "review.json").read_bytes())
+    generations, ranges = {}, {}
+    for line in (folder / "bundles.jsonl").read_bytes().splitlines():
+        parsed = bundle.parse(line)
+        try:
+            read = statement.parse(parsed.payload)
+        except MalformedInput:
+            continue
+        if read.kind == "generation":
+            generations[parsed.payload_sha256] = read.predicate
+            for item in read.predicate["runDetails"]["metadata"]["agentprov_changes"]:
+                ranges[item["path"], item.get("gitBlob")] = item.get("ranges", ())
+    paths = []
+    for item in said["paths"]:
+        old, new = item["old"] or {}, item["new"] or {}
+        paths.append(
+            review.ChangedPath(
+                item["path"],
+                old.get("mode"),
+                new.get("mode"),
+                base64.b64decode(old.get("content", "")),
+                base64.b64decode(new.get("content", "")),
+                old.get("gitBlob"),
+                new.get("gitBlob"),
+                "too large" if item["tooLarge"] else "",
+                ranges.get((item["path"], new.get("gitBlob")), ()),
+            )
+        )
+    plans = [("PLAN.md", (VECTORS / "PLAN.md").read_bytes())]
+    commit, tree, base = said["commit"], said["tree"], said["base"]
+    return review.Change(commit, tree, base, paths, plans, generations)
+
+
+def held_against_its_policy(folder: Path, verdict: verify.Verdict) -> verify.Verdict:
+    place = folder / "policy.json"
+    if not place.exists():
+        return verdict
+    document = json.loads(place.read_bytes())
+    return policy.judge(policy.parse(document, sha256="0" * 64, source="policy.json"), verdict)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_vector_gets_the_expected_verdict(name: str) -> None:
     expect = json.loads((VECTORS / name / "expect.json").read_bytes())
     verdict = verify.judge(read(VECTORS / name), KeyVerifier(), OfflineEvidence()).verdict
-    said = verify.verdict_json(verdict)
+    said = verify.verdict_json(held_against_its_policy(VECTORS / name, verdict))
     assert said["exitCode"] == expect["exitCode"]
     assert said["verdict"] == expect["verdict"]
     assert {item["code"] for item in said["findings"] if item["severity"] == "error"} == set(
@@ -78,6 +148,14 @@ def test_a_vector_gets_the_expected_verdict(name: str) -> None:
         expect["warnings"]
     )
     assert [item["coverage"] for item in said["commits"]] == expect["coverage"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in FOLDERS if (VECTORS / name / "review.txt").exists()]
+)
+def test_what_a_reviewer_is_shown_is_the_text_of_the_vector(name: str) -> None:
+    made = review.render(read_change(VECTORS / name))
+    assert made.text.encode() == (VECTORS / name / "review.txt").read_bytes()
 
 
 def test_there_are_enough_vectors_of_both_kinds() -> None:
