@@ -304,7 +304,7 @@ def test_a_background_command_ends_when_the_agent_is_told_so(tmp_path: Path) -> 
     at = "2026-11-24T18:46:09Z"
     objects.append({"type": "queue-operation", "timestamp": at, "content": told})
     samples.put_claude(tmp_path, objects)
-    assert CLAUDE.report(context, [], None).commands[-1].end == at
+    assert CLAUDE.report(context, [], None).commands[-1].end == at.replace("Z", ".000000Z")
 
 
 def test_a_helper_call_is_named_by_what_was_requested(tmp_path: Path) -> None:

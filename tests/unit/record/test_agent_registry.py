@@ -109,10 +109,10 @@ def test_the_scripted_agents_transcript_tells_the_session(tmp_path: Path) -> Non
     assert second.why
     assert [(edit.path, edit.text, edit.model, edit.at) for edit in report.edits] == [
         (str(context.cwd / "src" / "app.py"), "x = 1\n", "m-1", None),
-        ("/abs/b.py", "y", "z", "2026-01-02T03:04:05Z"),
+        ("/abs/b.py", "y", "z", "2026-01-02T03:04:05.000000Z"),
     ]
     assert [(window.start, window.end) for window in report.commands] == [
-        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z")
+        ("2026-01-02T03:04:05.000000Z", "2026-01-02T03:04:06.000000Z")
     ]
     assert report.instructions == (str(context.cwd / "AGENTS.md"),)
     assert report.read_paths == (str(context.cwd / "PLAN.md"),)
