@@ -6,9 +6,11 @@ from pathlib import Path
 
 import typer
 
-from agentprov.cli import output
+from agentprov.cli import rendering
 from agentprov.cli.examples import examples
+from agentprov.cli.explaining import explain_finding
 from agentprov.cli.reading import taking_in
+from agentprov.cli.rendering import FORMAT_HELP, Format
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -33,23 +35,25 @@ def gate(
     trust: Path | None = typer.Option(
         None, "--trust", metavar="FILE", help="A trust file from outside the work tree."
     ),
-    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+    form: Format | None = typer.Option(None, "--format", help=FORMAT_HELP),
+    as_json: bool = typer.Option(False, "--json", help="Short for --format json."),
+    explain: str | None = typer.Option(
+        None, "--explain", metavar="CODE", help="Explain a finding's code, and judge nothing."
+    ),
 ) -> int:
     """Judge a range under the target branch's policy and trust; fails closed.
 
     The range cannot weaken its own gate: what it changes in .agentprov does not count for it.
     """
-    from agentprov.cli.verify import print_verdict
+    if explain is not None:
+        return explain_finding(explain)
     from agentprov.flows import gate as flow
+    from agentprov.flows.trust import POLICY_PATH
     from agentprov.flows.world import World
 
+    form = rendering.chosen(form, as_json)
     world = World.here()
     taking_in(world)
     verdict = flow.gate(world, span, target=target, policy_file=policy, trust_file=trust)
-    if as_json:
-        from agentprov.verify.output import verdict_json
-
-        output.document(verdict_json(verdict))
-    else:
-        print_verdict(verdict)
+    rendering.put(verdict, form, rules_path=POLICY_PATH if policy is None else None)
     return verdict.exit_code
