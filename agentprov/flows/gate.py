@@ -96,6 +96,14 @@ def judged(
     )
 
 
+def policy_of(git: Git, target: str) -> Policy | None:
+    """Give the policy that a branch holds, or None; raises ConfigurationInvalid for a bad one."""
+    branch = _target(git, target, needed=True)
+    if trust.blob_at(git, branch.commit, trust.POLICY_PATH) is None:
+        return None
+    return _policy(git, branch, None)
+
+
 @dataclass(frozen=True)
 class _Target:
     """The branch whose rules apply, as it was named, and the one commit that all are read from."""
