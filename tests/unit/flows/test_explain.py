@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from agentprov.cli import run
+from agentprov.cli import main
 from agentprov.flows import explain
 from agentprov.verify.catalogue import CATALOGUE
 
 TOP = Path(__file__).resolve().parents[3]
+
+
+def run(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
