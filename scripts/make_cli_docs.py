@@ -39,9 +39,17 @@ SEE_ALSO = {
     "verify": [
         "[verification](../spec/verification.md)",
         "[findings](../spec/findings.md)",
+        "[formats](../spec/report-formats.md)",
         "[JSON](../spec/json-output.md)",
         "[in CI](../howto/ci.md)",
     ],
+    "gate": [
+        "[policy](../spec/policy.md)",
+        "[formats](../spec/report-formats.md)",
+        "[verification summary](../spec/vsa.md)",
+        "[in CI](../howto/ci.md)",
+    ],
+    "pre-push": ["[hooks](../howto/hooks.md)"],
     "transcript": ["[what is taken out](../spec/redaction.md)", "[agents](../howto/agents.md)"],
     "sync": ["[refs](../spec/refs.md)"],
     "mcp": ["[the MCP server](../../mcp_server/README.md)"],

@@ -6,6 +6,7 @@ from agentprov.attest.approval import Reviewed, Shown, approval_statement
 from agentprov.attest.generation import generation
 from agentprov.attest.plan import Limits, Presentation, plan_statement
 from agentprov.attest.session import session_close, session_open
+from agentprov.attest.verification_summary import verification_summary
 
 __all__ = [
     "Limits",
@@ -17,4 +18,5 @@ __all__ = [
     "plan_statement",
     "session_close",
     "session_open",
+    "verification_summary",
 ]

@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "sync": ("sync", "Fetch, merge and push the records"),
     "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),
+    "pre-push": ("pre_push", None),
 }
 _GARBAGE_THRESHOLD = 20_000
 

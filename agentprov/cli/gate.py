@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from agentprov.cli import output
+from agentprov.cli import output, rendering
 from agentprov.cli.examples import examples
+from agentprov.cli.explaining import explain_finding
 from agentprov.cli.reading import taking_in
+from agentprov.cli.rendering import FORMAT_HELP, Format
+from agentprov.errors import UsageError
+
+if TYPE_CHECKING:
+    from agentprov.flows.world import World
+    from agentprov.ports import Signer
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -17,6 +25,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples(
         "agentprov gate origin/main..HEAD",
         "agentprov gate --target origin/release --json",
+        "agentprov gate origin/main..HEAD --format sarif --vsa gate.sigstore.json",
         "agentprov gate main..HEAD --policy ../policy.yaml --trust ../trust.yaml",
     )
 )
@@ -33,23 +42,51 @@ def gate(
     trust: Path | None = typer.Option(
         None, "--trust", metavar="FILE", help="A trust file from outside the work tree."
     ),
-    as_json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
+    form: Format | None = typer.Option(None, "--format", help=FORMAT_HELP),
+    as_json: bool = typer.Option(False, "--json", help="Short for --format json."),
+    vsa: Path | None = typer.Option(
+        None, "--vsa", metavar="FILE", help="Write a signed SLSA verification summary there."
+    ),
+    vsa_key: str | None = typer.Option(
+        None,
+        "--vsa-key",
+        metavar="URI",
+        help="The key that signs it, never a person's; by default the recorder's key.",
+    ),
+    explain: str | None = typer.Option(
+        None, "--explain", metavar="CODE", help="Explain a finding's code, and judge nothing."
+    ),
 ) -> int:
     """Judge a range under the target branch's policy and trust; fails closed.
 
     The range cannot weaken its own gate: what it changes in .agentprov does not count for it.
     """
-    from agentprov.cli.verify import print_verdict
+    if explain is not None:
+        return explain_finding(explain)
     from agentprov.flows import gate as flow
+    from agentprov.flows.trust import POLICY_PATH
     from agentprov.flows.world import World
 
+    form = rendering.chosen(form, as_json)
     world = World.here()
     taking_in(world)
-    verdict = flow.gate(world, span, target=target, policy_file=policy, trust_file=trust)
-    if as_json:
-        from agentprov.verify.output import verdict_json
+    signer = _summary_signer(world, vsa, vsa_key)
+    judged = flow.judged(world, span, target=target, policy_file=policy, trust_file=trust)
+    verdict = judged.verdict
+    if vsa is not None and signer is not None:
+        from agentprov.flows.verification_summary import write
 
-        output.document(verdict_json(verdict))
-    else:
-        print_verdict(verdict)
+        write(world, judged, vsa, signer)
+        output.say(f"wrote {vsa}, signed with {signer.uri}")
+    rendering.put(verdict, form, rules_path=POLICY_PATH if policy is None else None)
     return verdict.exit_code
+
+
+def _summary_signer(world: World, vsa: Path | None, key: str | None) -> Signer | None:
+    if vsa is None:
+        if key is not None:
+            raise UsageError("--vsa-key signs nothing without --vsa", hint="add --vsa FILE")
+        return None
+    from agentprov.flows.verification_summary import prepare
+
+    return prepare(world, vsa, key)

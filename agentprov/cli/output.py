@@ -1,8 +1,7 @@
 """The only printing: results to stdout, progress and errors to stderr, nothing raw.
 
-Whatever comes from outside (paths, messages, names) is printed through `safe`, which makes
-control, bidirectional and invisible characters visible, so that a hostile name cannot move the
-cursor or reorder a line (THREATS 7, 70).
+Whatever comes from outside (paths, messages, names) is printed through `safe`
+(agentprov.formats.visible).
 """
 
 from __future__ import annotations
@@ -10,25 +9,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
 from typing import Any, TextIO
-
-_KEPT_FORMAT = {"\u200d"}
 
 
 def safe(text: str) -> str:
     """Give text with control and invisible characters written as ``<U+XXXX>``."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_shown(char) for char in text)
+    # Here, because help and errors need no more than the above.
+    from agentprov.formats import visible
 
-
-def _shown(char: str) -> str:
-    if char.isprintable() and unicodedata.category(char) not in ("Cf", "Cs", "Co"):
-        return char
-    if char in _KEPT_FORMAT:
-        return char
-    return f"<U+{ord(char):04X}>"
+    return visible.safe(text)
 
 
 def colour(stream: TextIO) -> bool:

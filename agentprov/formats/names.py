@@ -19,6 +19,10 @@ AGENT_SESSION_BUILD = "https://agentprov.github.io/buildtypes/agent-session/v0.1
 BUILDER_PREFIX = "https://agentprov.github.io/builders/"
 LOCAL_WRAPPER = BUILDER_PREFIX + "local-wrapper/v0.1"
 
+VSA_TYPE = "https://slsa.dev/verification_summary/v1"
+GATE_VERIFIER = "https://agentprov.github.io/verifiers/gate/v0.1"
+FINDINGS_PAGE = "https://agentprov.github.io/spec/findings"
+
 NOTES_REF = "refs/notes/agentprov"
 PLANS_REF = "refs/agentprov/plans/"
 TRAILER = "Agentprov-Session"

@@ -166,7 +166,9 @@ def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
     ]
     differing = [change.path for change in view.changes if change.blob and _differs(change, facts)]
     problems += [
-        Problem("changed-since-recorded", f"{path!r} does not have the content that was signed")
+        Problem(
+            "changed-since-recorded", f"{path!r} does not have the content that was signed", path
+        )
         for path in differing
     ]
     return [finding(item, subject=entry.label, commit=facts.oid) for item in problems]

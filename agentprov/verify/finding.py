@@ -13,14 +13,21 @@ Coverage = Literal["covered", "human", "uncovered"]
 
 
 class Problem(NamedTuple):
-    """A code with its sentence, before it is known whether it matters to the question asked."""
+    """A code with its sentence, before it is known whether it matters to the question asked.
+
+    `path` is the label of the file that it is about, where it is about one.
+    """
 
     code: str
     message: str
+    path: str | None = None
 
 
 class Finding(NamedTuple):
-    """One thing that was found, in the form in which it is reported."""
+    """One thing that was found, in the form in which it is reported.
+
+    `path` is the label (formats.names.path_label) of the file that it is about, if any.
+    """
 
     code: str
     severity: Severity
@@ -29,6 +36,7 @@ class Finding(NamedTuple):
     commit: str | None
     message: str
     remedy: str
+    path: str | None = None
 
 
 def finding(
@@ -44,6 +52,7 @@ def finding(
         commit=commit,
         message=problem.message,
         remedy=kind.remedy,
+        path=problem.path,
     )
 
 

@@ -159,7 +159,7 @@ def _compare_with_git(entries: Sequence[Entry], commits: Sequence[CommitFacts]) 
         facts = known.get(view.commit)
         if facts is not None:
             for problem in subjects.compare(view, facts):
-                entry.blame(problem.code, problem.message)
+                entry.blame(*problem)
         elif entry.named:
             entry.blame("commit-missing", f"{view.commit} is not in this repository")
 

@@ -24,6 +24,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
                 "exitCode": item.exit_code,
                 "subject": item.subject,
                 "commit": item.commit,
+                "path": item.path,
                 "message": item.message,
                 "remedy": item.remedy,
             }

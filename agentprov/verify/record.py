@@ -87,9 +87,9 @@ class Entry:
         if problem not in self.remarks:
             self.remarks.append(problem)
 
-    def blame(self, code: str, message: str) -> None:
+    def blame(self, code: str, message: str, path: str | None = None) -> None:
         """Add a problem, once."""
-        problem = Problem(code, message)
+        problem = Problem(code, message, path)
         if problem not in self.problems:
             self.problems.append(problem)
 

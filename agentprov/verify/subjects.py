@@ -70,26 +70,41 @@ def compare(view: GenerationView, facts: CommitFacts) -> Iterator[Problem]:
 def _compare_change(change: ChangeView, facts: CommitFacts) -> Iterator[Problem]:
     real = facts.diffs.get(names.label_path(change.path))
     if real is None:
-        yield Problem("change-differs", f"{change.path!r} does not change in this commit")
+        yield Problem(
+            "change-differs", f"{change.path!r} does not change in this commit", change.path
+        )
         return
     if change.op == "delete":
         if real.new_mode is not None:
-            yield Problem("change-differs", f"{change.path!r} is signed as deleted, yet it exists")
+            yield Problem(
+                "change-differs",
+                f"{change.path!r} is signed as deleted, yet it exists",
+                change.path,
+            )
         elif real.old_mode != change.mode:
-            yield Problem("change-differs", f"{change.path!r} had another mode than was signed")
+            yield Problem(
+                "change-differs", f"{change.path!r} had another mode than was signed", change.path
+            )
         return
     if real.new_mode is None:
-        yield Problem("change-differs", f"{change.path!r} was deleted, not {change.op}")
+        yield Problem(
+            "change-differs", f"{change.path!r} was deleted, not {change.op}", change.path
+        )
         return
     if real.new_mode != change.mode:
         yield Problem(
             "change-differs",
             f"{change.path!r} has mode {real.new_mode}, {change.mode} was signed",
+            change.path,
         )
     if not _did(change, real, facts):
-        yield Problem("change-differs", f"{change.path!r} was not changed by {change.op}")
+        yield Problem(
+            "change-differs", f"{change.path!r} was not changed by {change.op}", change.path
+        )
     if real.new_blob != change.blob:
-        yield Problem("content-differs", f"{change.path!r} is another blob than was signed")
+        yield Problem(
+            "content-differs", f"{change.path!r} is another blob than was signed", change.path
+        )
     if change.sha256 is not None and real.new_blob is not None:
         yield from _compare_content(change.path, change.sha256, real, facts)
 
@@ -115,10 +130,10 @@ def _compare_content(
     path: str, signed: str, real: PathDiff, facts: CommitFacts
 ) -> Iterator[Problem]:
     if real.new_mode not in _FILES or real.new_blob is None:
-        yield Problem("content-differs", f"{path!r} is a submodule, content was signed")
+        yield Problem("content-differs", f"{path!r} is a submodule, content was signed", path)
         return
     content = facts.sha256_of(real.new_blob)
     if content is None:
-        yield Problem("content-missing", f"the content of {path!r} is not in this repository")
+        yield Problem("content-missing", f"the content of {path!r} is not in this repository", path)
     elif content != signed:
-        yield Problem("content-differs", f"the content of {path!r} is not what was signed")
+        yield Problem("content-differs", f"the content of {path!r} is not what was signed", path)

@@ -97,8 +97,9 @@ COMMANDS = (
     "doctor", "hooks status", "keys list", "keys show human", "plan list", "plan list --json",
     "plan show PLAN", "plan show PLAN --json", "plan lint PLAN", "plan lint PLAN --json",
     "plan lint PLAN --code", "plan sign PLAN", "plan show NONE", "log", "log --json", "show HEAD",
-    "show HEAD --json", "verify HEAD", "verify HEAD --json", "verify NONE", "show NONE", "log NONE",
-    "replay NONE", "transcript NONE", "transcript SESSION", "transcript SESSION --json",
+    "show HEAD --json", "verify HEAD", "verify HEAD --json", "verify HEAD --format sarif",
+    "verify HEAD --format junit", "verify HEAD --format markdown", "verify NONE", "show NONE",
+    "log NONE", "replay NONE", "transcript NONE", "transcript SESSION", "transcript SESSION --json",
     "replay SESSION", "drain -v", "sync", "sync NONE", "run NONE", "run -- NONE",
     "run --plan NONE -- true", "NONE", "plan NONE", "-C NONE log", "init", "hooks install",
     "plan sign PLAN --accept-finding NONE", "plan sign PLAN --key NONE", "verify --trust NONE HEAD",
@@ -109,6 +110,8 @@ TELLING = {
     "plan show PLAN",
     "log",
     "show HEAD",
+    "verify HEAD --format junit",
+    "verify HEAD --format markdown",
     "transcript SESSION",
     "plan lint PLAN",
 }
@@ -122,4 +125,4 @@ def test_no_command_prints_anything_raw(hostile: Hostile, command: str) -> None:
     assert raw(answer) == []
     if command in TELLING:
         assert answer.status in (0, 13), answer.err
-        assert "<U+202E>" in answer.out
+        assert "<U+202E>" in answer.out.replace("&lt;", "<").replace("&gt;", ">")

@@ -5,7 +5,8 @@
 #
 #   sh "$(git rev-parse --git-common-dir)/agentprov/hook.sh" HOOK ARGUMENTS...
 #
-# It always ends with status 0, and on a commit that no session touched it starts no process.
+# It ends with status 0, and on a commit that no session touched it starts no process. Only where
+# the repository's own configuration says `agentprov.prePush = gate`, it can refuse a push.
 _ap_python=@PYTHON@
 
 _ap_main() {
@@ -17,7 +18,7 @@ _ap_main() {
   prepare-commit-msg) _ap_prepare_commit_msg "$@" ;;
   post-commit) _ap_post_commit ;;
   post-rewrite) _ap_post_rewrite "$@" ;;
-  pre-push) _ap_pre_push ;;
+  pre-push) _ap_pre_push "$@" ;;
   esac
   return 0
 }
@@ -168,7 +169,41 @@ _ap_post_rewrite() {
   fi
 }
 
-_ap_pre_push() {
+_ap_pre_push() { # REMOTE URL; on standard input what is pushed
+  _ap_complete
+  _ap_gating || return 0
+  if [ -n "$_ap_input" ]; then
+    printf %s "${_ap_input%.}" | "$_ap_python" -I -m agentprov pre-push "${1:-}" >&2
+  else
+    "$_ap_python" -I -m agentprov pre-push "${1:-}" >&2
+  fi
+  _ap_answer=$?
+  case $_ap_answer in
+  0) ;;
+  1[0-9]) _ap_status=$_ap_answer ;;
+  *) _ap_status=16 ;; # whoever could not judge has let nothing through
+  esac
+  [ "$_ap_answer" -eq 0 ] || _ap_say 'the push is refused (`git push --no-verify` skips this hook)'
+}
+
+_ap_gating() { # is a gate set up here? Read without a process; git is asked only about a mention
+  for _ap_path in "$_ap_common/config" "$_ap_git/config.worktree"; do
+    [ -r "$_ap_path" ] || continue
+    while IFS= read -r _ap_line || [ -n "$_ap_line" ]; do
+      case $_ap_line in
+      *[pP][rR][eE][pP][uU][sS][hH]*)
+        case $(git config --get agentprov.prePush 2>/dev/null) in
+        '' | off) return 1 ;;
+        *) return 0 ;;
+        esac
+        ;;
+      esac
+    done <"$_ap_path"
+  done
+  return 1
+}
+
+_ap_complete() {
   _ap_any "$_ap_state"/sessions/* "$_ap_state"/pending/* "$_ap_state"/spool/*.drop || return 0
   if ! [ -x "$_ap_python" ]; then
     _ap_say "$_ap_python is gone; run \`agentprov init\` again"
@@ -285,6 +320,7 @@ if [ "${0##*/}" = hook.sh ]; then
     _ap_git=${_ap_line#gitdir: }
   fi
   case ${AGENTPROV_HOOK_ACTIVE:-} in *"|$_ap_name $PWD/$_ap_git|"*) exit 0 ;; esac
-  trap 'exit 0' EXIT
+  _ap_status=0
+  trap 'exit $_ap_status' EXIT
 fi
 _ap_main "$@"

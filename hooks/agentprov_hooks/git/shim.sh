@@ -1,8 +1,9 @@
 #!/bin/sh
 # agentprov-shim v1
 # Runs the hook that stood here before agentprov, then agentprov's own part, and ends with the
-# former hook's status: agentprov itself never fails one. `agentprov hooks uninstall` puts the
-# former hook back. Names start with _ap_ so that no variable of the former hook is touched.
+# former hook's status: agentprov itself fails none but a push that its gate refuses.
+# `agentprov hooks uninstall` puts the former hook back. Names start with _ap_ so that no variable
+# of the former hook is touched.
 _ap_former=@FORMER@
 
 _ap_name=${0##*/}

@@ -416,6 +416,7 @@ def test_the_json_has_the_documented_keys_and_offsets() -> None:
         "exitCode",
         "subject",
         "commit",
+        "path",
         "message",
         "remedy",
     }
