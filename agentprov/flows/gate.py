@@ -53,8 +53,7 @@ def gate(
         _refuse_rules_of_the_range(world.git, branch, words, len(targets.commits))
     targets = replace(targets, text=span or f"{branch.name}..HEAD")
     into = _ref(world.git, branch.name)
-    judgement = verifying.judge_targets(world, targets, root, target_ref=into)
-    return policy.judge(rules, judgement.verdict)
+    return verifying.judge_targets(world, targets, root, target_ref=into, rules=rules).verdict
 
 
 @dataclass(frozen=True)
