@@ -43,7 +43,7 @@ def reaches(basis: str, least: str | None) -> bool:
 def _versions(value: Any) -> None:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    if type(value) is not str or not 0 < len(value) <= 256:
+    if type(value) is not str or not re.fullmatch("[ -~]{1,256}", value):
         raise Mismatch("must be a version range, for example '>=2.1,<3'")
     try:
         found = SpecifierSet(value)
@@ -129,7 +129,8 @@ def _within(versions: str, version: str | None) -> bool:
 
     if version is None or len(version) > 128:
         return False
+    wanted = SpecifierSet(versions)
     try:
-        return Version(version) in SpecifierSet(versions)
+        return wanted.contains(Version(version), prereleases=bool(wanted.prereleases))
     except InvalidVersion:
         return False
