@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from agentprov import attest
 from agentprov.errors import ConfigurationInvalid
+from agentprov.flows import strict_yaml
 from agentprov.formats.facts import AgentReport, Gap, LineRange, McpServer, ModelUse
 from agentprov.formats.policy_facts import JudgedCommit, Miss, PolicyFacts
 from agentprov.verify import policy, policy_facts
@@ -737,8 +741,6 @@ def test_leaving_out_any_records_of_a_real_story_never_helps(require: dict[str, 
 
 
 def test_an_engine_sees_plain_values_only() -> None:
-    import json
-
     facts = policy_facts.collect(told(JANE), (), by_path=True)
     again = json.loads(json.dumps(asdict(facts)))
     assert again["commits"][0]["sessions"][0]["models"][0]["name"] == f"anthropic/{SERVED}"
@@ -760,3 +762,19 @@ def test_another_engine_is_given_the_same_and_its_misses_become_findings() -> No
     assert (verdict.policy_sha256, verdict.policy_source) == ("cd" * 32, "elsewhere")
     assert engine.seen == policy_facts.collect(judged, (), by_path=False)
     assert engine.seen.commits[0].paths is None
+
+
+# The page.
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "spec" / "policy.md"
+
+
+def test_every_example_of_the_page_is_a_policy_and_every_rule_has_one() -> None:
+    shown: set[str] = set()
+    for example in re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.M):
+        document = strict_yaml.parse(example.encode(), source="policy.md")
+        if "version" not in document:
+            shown |= document.keys()
+            document = {"version": 1, "mode": "enforce", "require": document}
+        assert parse(document).blocks
+    assert shown == {*policy.RULES, "unrecorded"}
