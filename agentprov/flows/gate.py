@@ -13,6 +13,7 @@ from pathlib import Path
 from agentprov.errors import ConfigurationInvalid, UserError
 from agentprov.flows import strict_yaml, trust
 from agentprov.flows import verify as verifying
+from agentprov.flows.review import surroundings
 from agentprov.flows.world import World
 from agentprov.formats import digest
 from agentprov.system import files
@@ -53,7 +54,9 @@ def gate(
         _refuse_rules_of_the_range(world.git, branch, words, len(targets.commits))
     targets = replace(targets, text=span or f"{branch.name}..HEAD")
     into = _ref(world.git, branch.name)
-    return verifying.judge_targets(world, targets, root, target_ref=into, rules=rules).verdict
+    judgement = verifying.judge_targets(world, targets, root, target_ref=into)
+    with world.git.cat_file() as reader:
+        return policy.judge(rules, judgement, surroundings(world.git, reader, into))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ they hang. Nothing is fetched; a shallow or partial clone is judged on what it h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
@@ -19,7 +19,6 @@ from agentprov.formats.digest import sha256
 from agentprov.formats.predicates import generation, session
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.statement import Statement
-from agentprov.ports import PolicyEngine
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.plans import PlanShelf
@@ -134,12 +133,10 @@ def judge_targets(
     root: TrustRoot,
     log: LogFacts | None = None,
     target_ref: str | None = None,
-    rules: PolicyEngine | None = None,
 ) -> Judgement:
     """Judge resolved targets under a trust root, and beside them this machine's signing log.
 
-    `target_ref` is the branch that they shall merge into. With `rules` the verdict says what they
-    miss, too.
+    `target_ref` is the branch that they shall merge into.
     """
     named = [
         parsed.commit
@@ -167,12 +164,7 @@ def judge_targets(
             around=surroundings(world.git, reader, target_ref),
             log=log,
         )
-        judgement = judge(case, KeyVerifier(), OfflineEvidence())
-        if rules is None:
-            return judgement
-        from agentprov.verify import policy
-
-        return replace(judgement, verdict=policy.judge(rules, judgement))
+        return judge(case, KeyVerifier(), OfflineEvidence())
 
 
 @dataclass(frozen=True)

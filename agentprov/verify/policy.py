@@ -17,6 +17,7 @@ from agentprov.formats import schema
 from agentprov.formats.policy_facts import JudgedCommit, Miss, PolicyFacts
 from agentprov.ports import PolicyEngine
 from agentprov.verify import policy_facts
+from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.judge import Judgement
 from agentprov.verify.rules import (
@@ -175,15 +176,20 @@ def _block(item: Mapping[str, Any]) -> Block:
     )
 
 
-def judge(engine: PolicyEngine, judgement: Judgement) -> Verdict:
+def judge(
+    engine: PolicyEngine, judgement: Judgement, around: Surroundings | None = None
+) -> Verdict:
     """Hold a judgement against a policy; gives the verdict with what the policy has to say.
 
+    `around` answers what git knows around the commits; by default the judgement's own is asked.
     Where the policy enforces, what it misses is an error, and so are the findings that say why;
     where it observes, a warning. No commit at all satisfies every policy.
     """
     verdict = judgement.verdict
     severity: Literal["error", "warning"] = "error" if engine.enforces else "warning"
-    facts = policy_facts.collect(judgement, engine.milestones, by_path=engine.by_path)
+    facts = policy_facts.collect(
+        judgement, around or judgement.case.around, engine.milestones, by_path=engine.by_path
+    )
     misses = tuple(engine.misses(facts))
     missed = [
         finding(

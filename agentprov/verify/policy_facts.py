@@ -46,8 +46,10 @@ _EMPTY = frozenset(
 )
 
 
-def collect(judgement: Judgement, milestones: Iterable[str], *, by_path: bool) -> PolicyFacts:
-    """Give the facts of a judgement; `judgement.case.around` must still answer."""
+def collect(
+    judgement: Judgement, around: Surroundings, milestones: Iterable[str], *, by_path: bool
+) -> PolicyFacts:
+    """Give the facts of a judgement; `around` is asked for what an engine wants, and no more."""
     case = judgement.case
     generations: dict[str, list[Entry]] = defaultdict(list)
     for entry in judgement.accepted:
@@ -58,11 +60,11 @@ def collect(judgement: Judgement, milestones: Iterable[str], *, by_path: bool) -
         for entry in judgement.decided
         if isinstance(entry.view, ApprovalView)
     }
-    before = {oid: case.around.between(None, oid) or frozenset() for oid in sorted(milestones)}
+    before = {oid: around.between(None, oid) or frozenset() for oid in sorted(milestones)}
     known = {facts.oid: facts for facts in case.commits}
     return PolicyFacts(
         as_of=case.as_of,
-        target_ref=case.around.target_ref,
+        target_ref=around.target_ref,
         commits=tuple(
             _commit(
                 verdict,
@@ -70,7 +72,7 @@ def collect(judgement: Judgement, milestones: Iterable[str], *, by_path: bool) -
                 generations[verdict.commit],
                 decided,
                 tuple(oid for oid, led in before.items() if verdict.commit in led),
-                case.around if by_path else None,
+                around if by_path else None,
             )
             for verdict in judgement.verdict.commits
         ),

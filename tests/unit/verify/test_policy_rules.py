@@ -75,6 +75,10 @@ def told(
     return judge(lines, [commit], trust=TRUST, required=False, around=around)
 
 
+def laid_out(judged: Judgement, *, by_path: bool = True) -> PolicyFacts:
+    return policy_facts.collect(judged, judged.case.around, (), by_path=by_path)
+
+
 def missed(rules: Policy, judged: Judgement) -> set[str]:
     assert judged.verdict.exit_code == 0
     return codes(policy.judge(rules, judged))
@@ -459,7 +463,7 @@ def test_rules_add_to_each_other_and_trusted_time_to_all_of_them() -> None:
             ],
         }
     )
-    facts = policy_facts.collect(told(JANE, BOTH), (), by_path=True)
+    facts = laid_out(told(JANE, BOTH))
     (commit,) = facts.commits
     stamped = tuple(replace(item, trusted_time=True) for item in commit.approvals)
 
@@ -662,7 +666,7 @@ TALES = [
         [{}, {"reviewed": attest.Reviewed()}],
     )
 ]
-FACTS = [policy_facts.collect(item, (), by_path=True) for item in TALES]
+FACTS = [laid_out(item) for item in TALES]
 
 
 def less(facts: PolicyFacts, pick: Any) -> PolicyFacts:
@@ -749,7 +753,7 @@ def test_leaving_out_any_records_of_a_real_story_never_helps(require: dict[str, 
     def denied(names: tuple[str, ...]) -> bool:
         kept = {name: lines[name] for name in names}
         judged = judge(kept, [tale.commit(trailers=())], trust=TRUST, required=False)
-        return bool(list(rules.misses(policy_facts.collect(judged, (), by_path=True))))
+        return bool(list(rules.misses(laid_out(judged))))
 
     subsets = [
         names for size in range(len(lines) + 1) for names in itertools.combinations(lines, size)
@@ -761,7 +765,7 @@ def test_leaving_out_any_records_of_a_real_story_never_helps(require: dict[str, 
 
 
 def test_an_engine_sees_plain_values_only() -> None:
-    facts = policy_facts.collect(told(JANE), (), by_path=True)
+    facts = laid_out(told(JANE))
     again = json.loads(json.dumps(asdict(facts)))
     assert again["commits"][0]["sessions"][0]["models"][0]["name"] == f"anthropic/{SERVED}"
     assert again["commits"][0]["paths"] == sorted(file.path.decode() for file in FILES)
@@ -780,7 +784,7 @@ def test_another_engine_is_given_the_same_and_its_misses_become_findings() -> No
     verdict = policy.judge(engine, judged)
     assert codes(verdict) == {"policy-model"}
     assert (verdict.policy_sha256, verdict.policy_source) == ("cd" * 32, "elsewhere")
-    assert engine.seen == policy_facts.collect(judged, (), by_path=False)
+    assert engine.seen == laid_out(judged, by_path=False)
     assert engine.seen.commits[0].paths is None
 
 
