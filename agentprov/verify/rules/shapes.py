@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from agentprov.formats import schema
 from agentprov.formats.schema import Mismatch
@@ -120,7 +121,7 @@ def split(purl: str | None) -> tuple[str | None, str | None]:
     if purl is None or "?" in purl or "#" in purl:
         return None, None
     package, at, version = purl.rpartition("@")
-    return (package, version) if at else (purl, None)
+    return (package, unquote(version)) if at else (purl, None)
 
 
 def _within(versions: str, version: str | None) -> bool:

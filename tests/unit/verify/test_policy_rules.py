@@ -158,6 +158,16 @@ CASES: list[tuple[dict[str, Any], Story, str | None]] = [
         "policy-agent",
     ),
     (
+        {"agents": {"allow": [{**PACKAGE, "versions": "==2.1.3+acme.1"}]}},
+        agent(purl=f"{CLAUDE}@2.1.3%2Bacme.1"),
+        None,
+    ),
+    (
+        {"agents": {"allow": [PACKAGE]}},
+        agent(purl=f"{CLAUDE}@2.1.3?repository_url=evil.example"),
+        "policy-agent",
+    ),
+    (
         {"agents": {"allow": [PACKAGE]}},
         agent(purl="pkg:npm/%40anthropic-ai/cl\u0430ude-code@2.1.3".encode("punycode").decode()),
         "policy-agent",
