@@ -85,7 +85,11 @@ def _ref(git: Git, name: str) -> str | None:
     # git repeats --end-of-options here; what resolves does not begin with a hyphen.
     full = git.text("rev-parse", "--symbolic-full-name", name, check=False)
     if full.startswith("refs/remotes/"):
-        return "refs/heads/" + full.removeprefix("refs/remotes/").partition("/")[2]
+        rest = full.removeprefix("refs/remotes/")
+        # A remote's name may hold slashes, too.
+        remotes = [name for name in git.text("remote").split("\n") if rest.startswith(f"{name}/")]
+        remote = max(remotes, key=len, default=rest.partition("/")[0])
+        return "refs/heads/" + rest.removeprefix(f"{remote}/")
     return full or None
 
 
