@@ -21,6 +21,7 @@ from agentprov.formats.evidence import (
 )
 from agentprov.formats.exchange import ToolCall
 from agentprov.formats.facts import AgentReport, Edit, Material, McpServer
+from agentprov.formats.policy_facts import Miss, PolicyFacts
 
 
 class Clock(Protocol):
@@ -108,6 +109,43 @@ class EvidenceVerifier(Protocol):
 
         Leaves out those of authorities that are not among `authorities`.
         """
+        ...
+
+
+class PolicyEngine(Protocol):
+    """Holds verified facts against rules. Ours reads YAML (agentprov.verify.policy).
+
+    Sees one frozen value and nothing else: no file, no clock, no repository. Must be monotonic:
+    what is absent may only add misses. Whoever judges makes findings of the misses.
+    """
+
+    @property
+    def sha256(self) -> str:
+        """Give the digest of the rules' bytes, for the verdict."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Say where the rules come from."""
+        ...
+
+    @property
+    def enforces(self) -> bool:
+        """Say whether a miss is an error; else it is a warning."""
+        ...
+
+    @property
+    def by_path(self) -> bool:
+        """Say whether it asks which paths a commit touches; they are not looked up otherwise."""
+        ...
+
+    @property
+    def milestones(self) -> frozenset[str]:
+        """Give the ids of commits of which it asks which judged commits led to them."""
+        ...
+
+    def misses(self, facts: PolicyFacts) -> Iterable[Miss]:
+        """Give all that the facts lack. Raises nothing for anything that facts can hold."""
         ...
 
 
@@ -255,6 +293,7 @@ __all__ = [
     "LaunchContext",
     "Material",
     "McpServer",
+    "PolicyEngine",
     "SignatureVerifier",
     "Signer",
     "Store",

@@ -13,6 +13,7 @@ from pathlib import Path
 from agentprov.errors import ConfigurationInvalid, UserError
 from agentprov.flows import strict_yaml, trust
 from agentprov.flows import verify as verifying
+from agentprov.flows.review import surroundings
 from agentprov.flows.world import World
 from agentprov.formats import digest
 from agentprov.system import files
@@ -86,8 +87,10 @@ def judged(
     targets = replace(targets, text=span or f"{branch.name}..HEAD")
     into = _ref(world.git, branch.name)
     judgement = verifying.judge_targets(world, targets, root, target_ref=into)
+    with world.git.cat_file() as reader:
+        verdict = policy.judge(rules, judgement, surroundings(world.git, reader, into))
     return Judged(
-        policy.judge(rules, judgement.verdict),
+        verdict,
         judgement.accepted,
         root,
         span=words,
@@ -130,7 +133,11 @@ def _ref(git: Git, name: str) -> str | None:
     # git repeats --end-of-options here; what resolves does not begin with a hyphen.
     full = git.text("rev-parse", "--symbolic-full-name", name, check=False)
     if full.startswith("refs/remotes/"):
-        return "refs/heads/" + full.removeprefix("refs/remotes/").partition("/")[2]
+        rest = full.removeprefix("refs/remotes/")
+        # A remote's name may hold slashes, too.
+        remotes = [name for name in git.text("remote").split("\n") if rest.startswith(f"{name}/")]
+        remote = max(remotes, key=len, default=rest.partition("/")[0])
+        return "refs/heads/" + rest.removeprefix(f"{remote}/")
     return full or None
 
 

@@ -31,6 +31,7 @@ from agentprov.sign.key_use import Ask, Say
 from agentprov.store.plans import PlanShelf
 from agentprov.system import files
 from agentprov.system.git import Git
+from agentprov.verify.rules import matcher
 
 ShownOn = Literal["terminal", "pager", "none"]
 Show = Callable[[Presentation], ShownOn]
@@ -341,6 +342,13 @@ def _author(git: Git) -> str:
 
 
 def _limits(git: Git, scope: Scope) -> attest.Limits:
+    for text in scope.allowed_paths:
+        complaint = matcher.why_not(text)
+        if complaint is not None:
+            raise UserError(
+                f"{text!r} is no pattern for paths: {complaint}",
+                hint="write it from the top of the repository: 'src/**', '**/*.md'",
+            )
     repository = scope.repository
     if repository is None and not scope.anywhere:
         here = identity(git).uri

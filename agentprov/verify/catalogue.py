@@ -143,6 +143,29 @@ CATALOGUE: Mapping[str, Kind] = {
         19, "error", "Have it signed again with a timestamp: `--tsa URL` (docs/howto/time.md)."
     ),
     "policy-approvals": Kind(13, "error", "Have it approved: `agentprov approve`."),
+    "policy-record": Kind(
+        13, "error", "Have it recorded, or let the policy accept what people vouch for."
+    ),
+    "policy-plan-signer": Kind(13, "error", "Have the plan signed by somebody who holds the role."),
+    "policy-plan-age": Kind(13, "error", "Sign the plan again before the next session."),
+    "policy-plan-paths": Kind(
+        13, "error", "Leave these paths alone, or sign a plan that allows them before work starts."
+    ),
+    "policy-agent": Kind(13, "error", "Have it made by an allowed agent, or allow this one."),
+    "policy-model": Kind(13, "error", "Have it made by an allowed model, or allow this one."),
+    "policy-endpoint": Kind(
+        13, "error", "Record behind the gateway, and ask models at an allowed host."
+    ),
+    "policy-mcp-server": Kind(
+        13, "error", "Take the server out of the configuration, or allow it as it is."
+    ),
+    "policy-basis": Kind(
+        13, "error", "Record in a stronger mode: behind the gateway, or isolated from the agent."
+    ),
+    "policy-origin": Kind(13, "error", "Read these lines; have a person commit what is right."),
+    "policy-session": Kind(
+        13, "error", "Drain the session where it ran, or have the work done again in view."
+    ),
     "approval-before-work": Kind(15, "error", "Have the change reviewed as it is now."),
     "approval-elsewhere": Kind(15, "error", "Have the change reviewed in this repository."),
     "approval-expired": Kind(18, "error", "Have the change reviewed again."),

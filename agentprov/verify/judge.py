@@ -70,11 +70,13 @@ class Judgement:
     """A verdict, and the entries it rests on, for whoever wants to show what they say.
 
     `accepted` are the generation entries that hold for the judged commits; what each stands on
-    is in its `uses`.
+    is in its `uses`. `decided` are the approvals and rejections that stand.
     """
 
     verdict: Verdict
     accepted: tuple[Entry, ...]
+    decided: tuple[Entry, ...]
+    case: Case
 
 
 def judge(
@@ -135,7 +137,7 @@ def judge(
         trust_source=case.trust.source,
         as_of=case.as_of,
     )
-    return Judgement(verdict, tuple(report.accepted))
+    return Judgement(verdict, tuple(report.accepted), tuple(report.decided), case)
 
 
 def _still_trusted(case: Case, as_of: datetime) -> Callable[[TrustedKey, str], bool]:

@@ -160,7 +160,8 @@ def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:
         if view.limits:
             yield Unproven(
                 f"that the work kept to the limits of {view.name!r}",
-                f"not enforced by this version: {', '.join(view.limits)}",
+                f"no step of verifying looks at {', '.join(view.limits)}; a policy can ask for "
+                "allowedPaths",
                 "declared",
             )
 

@@ -105,6 +105,9 @@ def test_the_branch_that_approvals_are_compared_with_is_the_one_that_its_own_rep
     assert _ref(git, "main") == "refs/heads/main"
     for name in ("origin/release/1", "refs/remotes/origin/release/1", "refs/remotes/origin/HEAD"):
         assert _ref(git, name) == "refs/heads/release/1"
+    repository.git("config", "remote.up/stream.url", "https://git.example.com/x.git")
+    repository.git("update-ref", "refs/remotes/up/stream/main", main)
+    assert _ref(git, "up/stream/main") == "refs/heads/main"
     for name in (main, "main~0", "nothing"):
         assert _ref(git, name) is None
 

@@ -211,6 +211,13 @@ def test_limits_and_intent_are_signed_when_given(world: World, path: Path) -> No
     }
 
 
+@pytest.mark.parametrize("text", ["src/", "/src/**", "!src/**", "[ab]", ""])
+def test_a_path_that_no_gate_could_match_is_not_signed(world: World, path: Path, text: str) -> None:
+    with pytest.raises(UserError, match="is no pattern for paths"):
+        plan.sign(world, path, scope=plan.Scope(allowed_paths=("src/**", text)))
+    assert list(world.store.everything()) == []
+
+
 def test_hidden_content_refuses_with_the_command_that_would_accept_it(
     world: World, path: Path
 ) -> None:

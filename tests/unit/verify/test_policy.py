@@ -8,6 +8,7 @@ import pytest
 from agentprov.errors import ConfigurationInvalid
 from agentprov.verify import policy
 from agentprov.verify.finding import Verdict
+from agentprov.verify.judge import Judgement
 from agentprov.verify.output import verdict_json
 from agentprov.verify.policy import Policy
 from support.story import HUMAN, JANE, RECORDER, SESSION, Key, Story, judge, made_up, seal, trust_of
@@ -23,12 +24,12 @@ def rules(mode: str = "enforce", **require: Any) -> Policy:
     return policy.parse(document, sha256="ab" * 32, source="policy.yaml")
 
 
-def verdict(*approvers: Key, planned: bool = True, recorded: bool = True, **said: Any) -> Verdict:
+def verdict(*approvers: Key, planned: bool = True, recorded: bool = True, **said: Any) -> Judgement:
     told = Story(planned=planned).tell()
     lines = told.lines() if recorded else {}
     for number, key in enumerate(approvers):
         lines[f"approval {number}"] = seal(told.approval(reviewer=key.person, **said), key)
-    return judge(lines, [told.commit()], trust=TRUST, required=False).verdict
+    return judge(lines, [told.commit()], trust=TRUST, required=False)
 
 
 def errors(judged: Verdict) -> list[str]:
@@ -63,7 +64,7 @@ def test_a_policy_that_is_met_says_nothing_and_is_named() -> None:
     ],
 )
 def test_what_is_missing_denies_where_policy_enforces(
-    require: dict[str, Any], judged: Verdict, code: str
+    require: dict[str, Any], judged: Judgement, code: str
 ) -> None:
     denied = policy.judge(rules(**require), judged)
     assert denied.exit_code == 13 or "record-missing" in errors(denied)
@@ -78,7 +79,7 @@ def test_a_rejection_outweighs_any_number_of_approvals() -> None:
     lines = told.lines()
     lines["yes"] = seal(told.approval(reviewer=HUMAN.person), BOTH)
     lines["no"] = seal(told.approval(decision="REJECTED"), JANE)
-    judged = judge(lines, [told.commit()], trust=TRUST).verdict
+    judged = judge(lines, [told.commit()], trust=TRUST)
     denied = policy.judge(rules(approvals={"people": 1}), judged)
     assert "policy-approvals" in errors(denied)
 
@@ -100,7 +101,7 @@ def test_a_plans_author_is_left_out_under_any_spelling(spelling: str) -> None:
     told = Story().tell()
     lines = told.lines() | {"own": seal(told.approval(reviewer=spelling), other_key)}
     trust = trust_of(HUMAN, RECORDER, other_key)
-    judged = judge(lines, [told.commit()], trust=trust).verdict
+    judged = judge(lines, [told.commit()], trust=trust)
     denied = policy.judge(rules(approvals={"people": 1, "notPlanAuthor": True}), judged)
     assert set(errors(denied)) == {"policy-approvals", "approval-by-author"}
 
@@ -115,7 +116,7 @@ def test_who_looks_like_a_reviewer_neither_adds_to_them_nor_takes_back_their_no(
             "jane": seal(told.approval(decision=decision), JANE),
             "twin": seal(late, twin),
         }
-        judged = judge(lines, [told.commit()], trust=trust).verdict
+        judged = judge(lines, [told.commit()], trust=trust)
         denied = policy.judge(rules(approvals={"people": wanted}), judged)
         assert errors(denied) == ["policy-approvals"]
 
@@ -124,8 +125,8 @@ def test_a_plan_behind_one_session_says_nothing_for_another() -> None:
     planned = Story().tell()
     bare = Story(session=replace(SESSION, id="bare-session"), planned=False).tell()
     lines = planned.lines() | {f"bare {name}": line for name, line in bare.lines().items()}
-    judged = judge(lines, [planned.commit()], trust=TRUST).verdict
-    assert len(judged.commits[0].generations) == 2
+    judged = judge(lines, [planned.commit()], trust=TRUST)
+    assert len(judged.verdict.commits[0].generations) == 2
     denied = policy.judge(rules(plan="signed"), judged)
     assert errors(denied) == ["policy-plan"]
     assert "bare-session" in denied.findings[-1].message
@@ -134,15 +135,15 @@ def test_a_plan_behind_one_session_says_nothing_for_another() -> None:
 def test_why_an_approval_is_void_becomes_the_reason_for_denial() -> None:
     told = Story().tell()
     lines = told.lines() | {"old": seal(told.approval(commit=made_up("older", 40)), JANE)}
-    judged = judge(lines, [told.commit()], trust=TRUST).verdict
-    assert judged.exit_code == 0
+    judged = judge(lines, [told.commit()], trust=TRUST)
+    assert judged.verdict.exit_code == 0
     denied = policy.judge(rules(approvals={"people": 1}), judged)
     assert set(errors(denied)) == {"policy-approvals", "approval-void"}
     assert denied.exit_code == 12
 
 
 def test_nothing_to_merge_misses_nothing() -> None:
-    empty = judge([], [], trust=TRUST).verdict
+    empty = judge([], [], trust=TRUST)
     assert policy.judge(rules(approvals={"people": 9}), empty).exit_code == 0
 
 

@@ -245,9 +245,13 @@ def approved(*, decided_at: str = at("11:00"), stamp: str | None = None) -> dict
     return lines() | {"approval": stamped(line, at(stamp)) if stamp else line}
 
 
-def reviewed(bundles: Mapping[str, bytes]) -> verify.Verdict:
+def judged_with_reviewer(bundles: Mapping[str, bytes]) -> verify.Judgement:
     root = trust()
-    return decide(bundles, trust=replace(root, keys=(*root.keys, REVIEWER))).verdict
+    return decide(bundles, trust=replace(root, keys=(*root.keys, REVIEWER)))
+
+
+def reviewed(bundles: Mapping[str, bytes]) -> verify.Verdict:
+    return judged_with_reviewer(bundles).verdict
 
 
 def test_an_approval_is_placed_by_its_trusted_time() -> None:
@@ -329,7 +333,7 @@ def test_a_policy_can_ask_for_trusted_time(
         require["approvals"] = {"people": 1}
     document = {"version": 1, "mode": "enforce", "require": require}
     rules = policy.parse(document, sha256="ab" * 32, source="policy.yaml")
-    judged = policy.judge(rules, reviewed(bundles))
+    judged = policy.judge(rules, judged_with_reviewer(bundles))
     found = [item.code for item in judged.findings if item.severity == "error"]
     assert found == missed
     assert judged.exit_code == (19 if missed else 0)

@@ -126,19 +126,19 @@ def read_change(folder: Path) -> review.Change:
     return review.Change(commit, tree, base, paths, plans, generations)
 
 
-def held_against_its_policy(folder: Path, verdict: verify.Verdict) -> verify.Verdict:
+def held_against_its_policy(folder: Path, judged: verify.Judgement) -> verify.Verdict:
     place = folder / "policy.json"
     if not place.exists():
-        return verdict
+        return judged.verdict
     document = json.loads(place.read_bytes())
-    return policy.judge(policy.parse(document, sha256="0" * 64, source="policy.json"), verdict)
+    return policy.judge(policy.parse(document, sha256="0" * 64, source="policy.json"), judged)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_vector_gets_the_expected_verdict(name: str) -> None:
     expect = json.loads((VECTORS / name / "expect.json").read_bytes())
-    verdict = verify.judge(read(VECTORS / name), KeyVerifier(), OfflineEvidence()).verdict
-    said = verify.verdict_json(held_against_its_policy(VECTORS / name, verdict))
+    judged = verify.judge(read(VECTORS / name), KeyVerifier(), OfflineEvidence())
+    said = verify.verdict_json(held_against_its_policy(VECTORS / name, judged))
     assert said["exitCode"] == expect["exitCode"]
     assert said["verdict"] == expect["verdict"]
     assert {item["code"] for item in said["findings"] if item["severity"] == "error"} == set(
