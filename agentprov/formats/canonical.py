@@ -1,13 +1,15 @@
 """The one JSON that we hash and sign (RFC 8785), and the strict reader of everybody else's.
 
 `encode` writes; `parse` reads. Reading is strict I-JSON (RFC 7493): UTF-8 without a byte order
-mark, no duplicate keys, no NaN or Infinity, integers within +-(2**53 - 1), no lone surrogates,
-bounded depth and size. What is read is never re-encoded on the way to a signature check.
+mark, no duplicate keys, no NaN or Infinity nor numbers that become it, integers within
++-(2**53 - 1) and no -0, no lone surrogates, bounded depth and size. What is read
+is never re-encoded on the way to a signature check.
 """
 
 from __future__ import annotations
 
 import json
+from math import isinf
 from typing import Any
 
 from agentprov.errors import MalformedInput
@@ -62,7 +64,11 @@ def parse(data: bytes, *, what: str = "JSON", max_bytes: int = MAX_BYTES) -> Any
     _bound_depth(text, what)
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_bounded_int
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_bounded_int,
+            parse_float=_finite,
         )
     except MalformedInput as error:
         raise MalformedInput(f"{what}: {error.message}") from error
@@ -115,7 +121,17 @@ def _no_constant(name: str) -> Any:
 def _bounded_int(digits: str) -> int:
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
         raise MalformedInput("integer outside the interoperable range")
+    if digits == "-0":
+        # An integer to some parsers, a negative fraction to others.
+        raise MalformedInput("-0 is no integer")
     return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise MalformedInput("number outside the interoperable range")
+    return number
 
 
 def _refuse_surrogates(value: Any, what: str) -> None:

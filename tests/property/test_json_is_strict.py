@@ -68,6 +68,9 @@ def test_any_json_is_a_statement_or_malformed_and_nothing_else(value: Any) -> No
         b"[9007199254740992]",
         b"[-9007199254740992]",
         b"[1" + b"0" * 5000 + b"]",
+        b"[-0]",
+        b"[1e400]",
+        b"[-1e400]",
         b"\xef\xbb\xbf{}",
         '{"a":1}'.encode("utf-16"),
         '{"a":1}'.encode("utf-16-le"),
@@ -85,7 +88,7 @@ def test_any_json_is_a_statement_or_malformed_and_nothing_else(value: Any) -> No
         b"[" * 65 + b"]" * 65,
         b'{"a":' * 65 + b"1" + b"}" * 65,
     ],
-    ids=range(24),
+    ids=range(27),
 )
 def test_what_parsers_disagree_about_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedInput):

@@ -162,8 +162,8 @@ def test_there_are_enough_vectors_of_both_kinds() -> None:
     verdicts = [
         json.loads((VECTORS / name / "expect.json").read_bytes())["verdict"] for name in FOLDERS
     ]
-    assert verdicts.count("fail") >= 40
-    assert verdicts.count("pass") >= 5
+    assert verdicts.count("fail") >= 150
+    assert verdicts.count("pass") >= 20
 
 
 def test_the_vectors_are_what_the_script_writes() -> None:
@@ -184,7 +184,8 @@ def test_the_vectors_are_what_the_script_writes() -> None:
 def test_every_bundle_of_the_valid_vectors_reads_back_to_itself() -> None:
     seen = 0
     for name in FOLDERS:
-        if name.startswith("valid-"):
+        # Bundles that others spell differently have vectors of their own.
+        if name.startswith("valid-") and not name.startswith("valid-bundle-"):
             for line in (VECTORS / name / "bundles.jsonl").read_bytes().splitlines():
                 try:
                     parsed = bundle.parse(line)
