@@ -19,7 +19,11 @@ sys.path[:0] = [str(TOP), str(TOP / "tests")]
 from agentprov.formats import names, review  # noqa: E402
 from agentprov.verify import trust as trusts  # noqa: E402
 from agentprov.verify.subjects import CommitFacts  # noqa: E402
-from support import approval_defects, json_defects  # noqa: E402, F401
+from support import (  # noqa: E402
+    approval_defects,
+    chain_defects,  # noqa: F401
+    json_defects,  # noqa: F401
+)
 from support.defects import CASES, Vector  # noqa: E402
 from support.story import AS_OF, PLAN_TEXT  # noqa: E402
 
