@@ -22,6 +22,7 @@ from agentprov.verify.subjects import CommitFacts  # noqa: E402
 from support import (  # noqa: E402
     approval_defects,
     chain_defects,  # noqa: F401
+    document_defects,  # noqa: F401
     json_defects,  # noqa: F401
 )
 from support.defects import CASES, Vector  # noqa: E402
@@ -58,7 +59,9 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
     yield "bundles.jsonl", b"".join(line + b"\n" for line in vector.lines.values())
     if vector.named is not None:
         yield "bundle.json", vector.named + b"\n"
-    yield "trust.json", _json(trusts.document(vector.trust.keys, vector.trust.timestamps))
+    if "trust.yaml" not in vector.documents:
+        yield "trust.json", _json(trusts.document(vector.trust.keys, vector.trust.timestamps))
+    yield from vector.documents.items()
     if vector.reviewed is not None:
         told = vector.reviewed
         yield "around.json", _json(told.around.json())
@@ -76,7 +79,8 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
                 "exitCode": vector.exit_code,
                 "errors": sorted(vector.errors),
                 "warnings": sorted(vector.warnings),
-                "coverage": [vector.coverage for _ in vector.commits],
+                "coverage": [] if vector.refused else [vector.coverage for _ in vector.commits],
+                **({"refused": vector.refused} if vector.refused else {}),
             }
         ),
     )
@@ -99,6 +103,11 @@ defect under signatures that are otherwise valid, or shows something odd that mu
   parent: mode and blob before and after, sha256 of the content after.
 - `expect.json`: the time to judge at, whether each commit must have provenance, verdict, exit code,
   codes of all errors and warnings, coverage per commit.
+
+Vectors about the documents that decide have `trust.yaml` in the place of `trust.json`, or
+`policy.yaml` for the verdict to be held against, as the bytes that somebody wrote. Where
+`expect.json` names one of them under `refused`, it must be refused before anything is judged
+(exit code 16), and there are neither findings nor coverage.
 
 Vectors about approvals are questions to a gate, and have four files more:
 
