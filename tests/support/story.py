@@ -317,7 +317,7 @@ class Told:
         said: dict[str, Any] = {
             "commit": facts.oid,
             "tree": facts.tree,
-            "base": facts.parents[0],
+            "base": facts.parents[0] if facts.parents else None,
             "repository": self.session.repository.uri,
             "reviewer": "mailto:jane@example.com",
             "decision": "APPROVED",
