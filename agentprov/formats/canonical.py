@@ -9,6 +9,7 @@ is never re-encoded on the way to a signature check.
 from __future__ import annotations
 
 import json
+import re
 from math import isinf
 from typing import Any
 
@@ -17,6 +18,9 @@ from agentprov.errors import MalformedInput
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
+
+# Whole strings are passed at once; possessive, so that none is looked at twice or remembered.
+_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 
 
 def encode(value: Any) -> bytes:
@@ -83,24 +87,17 @@ def _bound_depth(text: str, what: str) -> None:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    in_string = False
-    escaped = False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
+    for match in _STRUCTURE.finditer(text):
+        char = match[0]
+        if char in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise MalformedInput(f"{what}: nested deeper than {MAX_DEPTH}")
         elif char in "]}":
             depth -= 1
+        elif char == '"':
+            # A string without an end: nothing nests in what follows, and it is no JSON.
+            return
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from support.json_defects import MISSING, changed, enter, signed
 from support.story import (
     FILES,
     HUMAN,
+    PLAN_TEXT,
     RECORDER,
     SESSION,
     File,
@@ -520,6 +521,10 @@ CHAIN: Mapping[str, Callable[[], Vector]] = {
         "The session read other bytes than the plan's signer saw.", 12,
         "plan-differs", "content-differs",
         plan={"digests": {"sha256": made_up("another plan")}}),
+    "plan-right-beside-a-wrong-blob": lambda: _told(
+        "The plan's sha256 is right, the blob id beside it is another file's.",
+        12, "content-differs",
+        plan={"digests": {"sha256": digest.sha256(PLAN_TEXT), "gitBlob": made_up("x", 40)}}),
     "plan-from-the-future": lambda: _told(
         "A plan of the next year.", 15, "plan-after-session", "time-in-future",
         plan={"declared_at": "2027-11-24T10:30:00Z"}),
