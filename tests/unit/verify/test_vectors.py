@@ -193,7 +193,7 @@ def test_the_vectors_are_what_the_script_writes() -> None:
     written = {
         path.relative_to(VECTORS).as_posix(): path.read_bytes()
         for path in VECTORS.rglob("*")
-        if path.is_file()
+        if path.is_file() and path != VECTORS / "README.md"
     }
     assert written == dict(script.everything())
 
