@@ -164,7 +164,7 @@ def changes_of(files: Sequence[File]) -> tuple[Change, ...]:
                 blob_id(file.after),
                 digest.sha256(file.after),
                 len(file.after),
-                ranges=() if op == "mode" else ranges,
+                ranges=() if op == "mode" or not lines else ranges,
             )
         )
     return tuple(found)
