@@ -1,4 +1,4 @@
-"""Files of bundles that a user names: whatever they hold, they are judged, and nothing is skipped."""
+"""Files of bundles that a user names: whatever they hold is judged, and nothing is skipped."""
 
 from __future__ import annotations
 

@@ -161,6 +161,9 @@ SUBJECTS: Mapping[str, tuple[str, bytes, tuple[str, ...], int]] = {
     "digest-right-beside-a-wrong-one": (
         "The sha256 is right and the sha512 beside it is not: all must be, not any.",
         _digests(sha256=RIGHT, sha512=made_up("wrong", 128)), (), 14),
+    "digest-right-beside-a-wrong-weak-one": (
+        "The sha256 is right and the md5 beside it is not.",
+        _digests(sha256=RIGHT, md5="0" * 32), (), 14),
     "digest-right-beside-one-that-nobody-checks": (
         "The sha256 is right; beside it stands one that is right too, and of a kind that a "
         "verifier here does not make.",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from agentprov.formats import schema
-from agentprov.formats.digest import LENGTHS, WEAK
+from agentprov.formats.digest import LENGTHS
 from agentprov.formats.names import AGENT_SESSION_BUILD
 from agentprov.formats.predicates import parts
 from agentprov.formats.vocabulary import OPERATIONS, ORIGINS
@@ -332,8 +332,7 @@ def _subjects_against_changes(subjects: parts.Subjects, metadata: Mapping[str, A
         seen.add(name)
         if name not in changes or changes[name]["op"] == "delete":
             return f"the subject {name!r} is no change that leaves a file"
-        unchecked = digests.keys() - _COMPARED - WEAK
-        if "sha256" in digests and any(algorithm in LENGTHS for algorithm in unchecked):
+        if "sha256" in digests and (digests.keys() & LENGTHS.keys()) - _COMPARED:
             # Beside a right digest a wrong one must not pass; what nobody here makes might be it.
             return f"{name!r} has digests that no verifier here compares"
         if "gitBlob" in digests and digests["gitBlob"] != changes[name]["gitBlob"]:
