@@ -19,7 +19,12 @@ sys.path[:0] = [str(TOP), str(TOP / "tests")]
 from agentprov.formats import names, review  # noqa: E402
 from agentprov.verify import trust as trusts  # noqa: E402
 from agentprov.verify.subjects import CommitFacts  # noqa: E402
-from support import approval_defects  # noqa: E402
+from support import (  # noqa: E402
+    approval_defects,
+    chain_defects,  # noqa: F401
+    document_defects,  # noqa: F401
+    json_defects,  # noqa: F401
+)
 from support.defects import CASES, Vector  # noqa: E402
 from support.story import AS_OF, PLAN_TEXT  # noqa: E402
 
@@ -54,7 +59,9 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
     yield "bundles.jsonl", b"".join(line + b"\n" for line in vector.lines.values())
     if vector.named is not None:
         yield "bundle.json", vector.named + b"\n"
-    yield "trust.json", _json(trusts.document(vector.trust.keys, vector.trust.timestamps))
+    if "trust.yaml" not in vector.documents:
+        yield "trust.json", _json(trusts.document(vector.trust.keys, vector.trust.timestamps))
+    yield from vector.documents.items()
     if vector.reviewed is not None:
         told = vector.reviewed
         yield "around.json", _json(told.around.json())
@@ -72,7 +79,8 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
                 "exitCode": vector.exit_code,
                 "errors": sorted(vector.errors),
                 "warnings": sorted(vector.warnings),
-                "coverage": [vector.coverage for _ in vector.commits],
+                "coverage": [] if vector.refused else [vector.coverage for _ in vector.commits],
+                **({"refused": vector.refused} if vector.refused else {}),
             }
         ),
     )
@@ -82,41 +90,9 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=True, sort_keys=True).encode() + b"\n"
 
 
-ABOUT = """# Vectors
-
-One folder per question to a verifier, written by `scripts/make_vectors.py`. Each isolates one
-defect under signatures that are otherwise valid, or shows something odd that must be accepted.
-
-- `README.md`: what is wrong, or odd.
-- `bundles.jsonl`: records found beside the first commit, one per line; their order means nothing.
-- `bundle.json`, where there is one: a record that the user named.
-- `trust.json`: the trust document (docs/spec/trust.md).
-- `commits.json`: what git holds. Ids, session trailers, and each path that differs from the first
-  parent: mode and blob before and after, sha256 of the content after.
-- `expect.json`: the time to judge at, whether each commit must have provenance, verdict, exit code,
-  codes of all errors and warnings, coverage per commit.
-
-Vectors about approvals are questions to a gate, and have four files more:
-
-- `policy.json`: the policy (docs/spec/policy.md) that the verdict is held against; `expect.json` is
-  what the gate says.
-- `around.json`: what git knows around the approval. `repository`: the URI that every clone gives;
-  `targetRef`: the branch that is merged into; `trees`: the tree of a commit; `ranges`: the commits
-  after `from` and up to `to`; `ancestors`: what led to a commit, itself included. A commit or a
-  range that does not stand there is not in this clone, and no two commits can be compared but by
-  `commits.json`.
-- `review.json`: what a reviewer was to be shown (docs/spec/review.md), beside the plan and the
-  generations of `bundles.jsonl`: commit, tree, base, and each path before and after, with its
-  content in base64. `tooLarge` stands for a content that is larger than what is shown.
-- `review.txt`: the text that comes of it.
-
-`PLAN.md` is the content of every plan. All keys are made from fixed seeds and belong to nobody.
-"""
-
-
 def everything() -> Mapping[str, bytes]:
-    """Give all files of all vectors by path inside tests/vectors."""
-    found: dict[str, bytes] = {"PLAN.md": PLAN_TEXT, "README.md": ABOUT.encode()}
+    """Give all files of all vectors by path inside tests/vectors, but its own README.md."""
+    found: dict[str, bytes] = {"PLAN.md": PLAN_TEXT}
     for name, make in CASES.items():
         for file, content in files_of(name, make()):
             found[f"{name}/{file}"] = content

@@ -108,10 +108,10 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the number that DESIGN section 7 gives."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status; prints errors, raises nothing."""
     # Loading makes many lasting objects; looking through them again and again costs milliseconds.
     gc.set_threshold(_GARBAGE_THRESHOLD)

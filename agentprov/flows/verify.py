@@ -100,6 +100,9 @@ def _bundle_file(path: Path) -> list[Record]:
         raise UserError(f"{path}: {error.strerror}") from error
     lines = [line for line in data.split(b"\n") if line.strip()]
     one = len(lines) == 1
+    if not lines:
+        # Nothing where records were promised is no record, and must not pass for a good one.
+        return [Record(data[:1_000], str(path), named=True)]
     if not one and not all(line.startswith(b"{") and line.endswith(b"}") for line in lines):
         return [Record(data, str(path), named=True)]
     return [

@@ -1,13 +1,16 @@
 """The one JSON that we hash and sign (RFC 8785), and the strict reader of everybody else's.
 
 `encode` writes; `parse` reads. Reading is strict I-JSON (RFC 7493): UTF-8 without a byte order
-mark, no duplicate keys, no NaN or Infinity, integers within +-(2**53 - 1), no lone surrogates,
-bounded depth and size. What is read is never re-encoded on the way to a signature check.
+mark, no duplicate keys, no NaN or Infinity nor numbers that become it, integers within
++-(2**53 - 1) and no -0, no lone surrogates, bounded depth and size. What is read
+is never re-encoded on the way to a signature check.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from math import isinf
 from typing import Any
 
 from agentprov.errors import MalformedInput
@@ -15,6 +18,9 @@ from agentprov.errors import MalformedInput
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
+
+# Whole strings are passed at once; possessive, so that none is looked at twice or remembered.
+_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 
 
 def encode(value: Any) -> bytes:
@@ -62,7 +68,11 @@ def parse(data: bytes, *, what: str = "JSON", max_bytes: int = MAX_BYTES) -> Any
     _bound_depth(text, what)
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_bounded_int
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_bounded_int,
+            parse_float=_finite,
         )
     except MalformedInput as error:
         raise MalformedInput(f"{what}: {error.message}") from error
@@ -77,24 +87,17 @@ def _bound_depth(text: str, what: str) -> None:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    in_string = False
-    escaped = False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
+    for match in _STRUCTURE.finditer(text):
+        char = match[0]
+        if char in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise MalformedInput(f"{what}: nested deeper than {MAX_DEPTH}")
         elif char in "]}":
             depth -= 1
+        elif char == '"':
+            # A string without an end: nothing nests in what follows, and it is no JSON.
+            return
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -115,7 +118,17 @@ def _no_constant(name: str) -> Any:
 def _bounded_int(digits: str) -> int:
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
         raise MalformedInput("integer outside the interoperable range")
+    if digits == "-0":
+        # An integer to some parsers, a negative fraction to others.
+        raise MalformedInput("-0 is no integer")
     return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise MalformedInput("number outside the interoperable range")
+    return number
 
 
 def _refuse_surrogates(value: Any, what: str) -> None:

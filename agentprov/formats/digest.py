@@ -40,6 +40,19 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def git_blob(content: bytes, digits: int = 40) -> str:
+    """Give git's id of a blob, in the object format whose ids have this many hex digits.
+
+    Raises ValueError for a number of digits that no format has.
+    """
+    whole = b"blob %d\0%b" % (len(content), content)
+    if digits == 40:
+        return hashlib.sha1(whole, usedforsecurity=False).hexdigest()
+    if digits == 64:
+        return sha256(whole)
+    raise ValueError(f"no object format of git has ids of {digits} digits")
+
+
 def why_not(algorithm: str, value: object) -> str | None:
     """Say what is wrong with one entry of a digest set, or None where nothing is.
 

@@ -7,7 +7,6 @@ independent verifier. One key has one spelling here: canonical SubjectPublicKeyI
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from typing import TYPE_CHECKING, Literal
 
@@ -86,5 +85,5 @@ def from_pem(text: str) -> bytes:
         raise MalformedInput("public key: not one PEM block of type PUBLIC KEY")
     try:
         return base64.b64decode("".join(lines[1:-1]), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise MalformedInput(f"public key: bad base64 ({error})") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -377,6 +378,9 @@ class CommitObject:
     signed: bool
 
 
+_SECONDS = re.compile(r"-?[0-9]{1,18}")
+
+
 def parse_commit(oid: str, content: bytes) -> CommitObject:
     """Read a commit object's bytes; tolerant of unknown headers, never raises on odd bytes."""
     head, _, message = content.partition(b"\n\n")
@@ -397,7 +401,8 @@ def parse_commit(oid: str, content: bytes) -> CommitObject:
         elif key in (b"gpgsig", b"gpgsig-sha256"):
             signed = True
     words = committer.rsplit(" ", 2)
-    committed = int(words[1]) if len(words) == 3 and words[1].lstrip("-").isdigit() else 0
+    # Whoever writes a commit object by hand writes what they like here; git takes it.
+    committed = int(words[1]) if len(words) == 3 and _SECONDS.fullmatch(words[1]) else 0
     return CommitObject(
         oid, tree, tuple(parents), author, committer, committed,
         message.decode("utf-8", "replace"), signed,

@@ -14,7 +14,7 @@ from agentprov.formats.statement import Statement
 from agentprov.formats.vocabulary import BASES, Basis
 from agentprov.verify import times
 from agentprov.verify.finding import Problem
-from agentprov.verify.record import Entry
+from agentprov.verify.record import Entry, View
 from agentprov.verify.trust import HUMAN_ROLES, TrustedSigner
 
 CAPS: Mapping[str, Basis] = {
@@ -71,7 +71,7 @@ def judge(entry: Entry, as_of: datetime) -> None:
     else:
         for problem in complaints[entry.statement.signature_sha256]:
             entry.blame(problem.code, problem.message)
-    for name in _weak(statement):
+    for name in _weak(statement, entry.view):
         entry.blame("weak-digest", f"nothing but a weak digest binds {name!r}")
     if isinstance(entry.view, OpenView | CloseView | GenerationView):
         _judge_bases(entry, statement, entry.view.builder)
@@ -104,11 +104,16 @@ def _why_no_role(key: TrustedSigner, kind: str, roles: tuple[str, ...]) -> str:
     return f"the key of {key.person} is {held}; a {kind} needs {' or '.join(roles)}"
 
 
-def _weak(statement: Statement) -> Iterator[str]:
+def _weak(statement: Statement, view: View | None) -> Iterator[str]:
     files = statement.kind == "generation"
     for index, subject in enumerate(statement.subjects):
         if is_weak(subject.digest) or (files and index and "sha256" not in subject.digest):
             yield subject.name
+    if isinstance(view, GenerationView):
+        named = {subject.name for subject in statement.subjects}
+        for change in view.changes:
+            if change.leaves_content and change.path not in named:
+                yield change.path
 
 
 def _bases(statement: Statement) -> Iterator[tuple[str, str]]:

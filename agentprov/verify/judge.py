@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agentprov.errors import MalformedInput
-from agentprov.formats.digest import sha256
+from agentprov.formats.digest import git_blob, sha256
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
@@ -172,7 +172,9 @@ def _compare_plan(entry: Entry, content_of: Callable[[PlanView], bytes | None]) 
     content = content_of(view) if isinstance(view, PlanView) else None
     if content is None or not isinstance(view, PlanView):
         return
-    if sha256(content) != view.sha256:
+    # All digests that stand there must be right, not any.
+    same = sha256(content) == view.sha256
+    if not same or (view.blob is not None and git_blob(content, len(view.blob)) != view.blob):
         entry.blame("content-differs", f"the bytes kept for {view.name!r} are not what was signed")
         return
     from agentprov.formats import presentation

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentprov.errors import MalformedInput
@@ -68,6 +68,9 @@ def test_any_json_is_a_statement_or_malformed_and_nothing_else(value: Any) -> No
         b"[9007199254740992]",
         b"[-9007199254740992]",
         b"[1" + b"0" * 5000 + b"]",
+        b"[-0]",
+        b"[1e400]",
+        b"[-1e400]",
         b"\xef\xbb\xbf{}",
         '{"a":1}'.encode("utf-16"),
         '{"a":1}'.encode("utf-16-le"),
@@ -85,7 +88,7 @@ def test_any_json_is_a_statement_or_malformed_and_nothing_else(value: Any) -> No
         b"[" * 65 + b"]" * 65,
         b'{"a":' * 65 + b"1" + b"}" * 65,
     ],
-    ids=range(24),
+    ids=range(27),
 )
 def test_what_parsers_disagree_about_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedInput):
@@ -95,6 +98,35 @@ def test_what_parsers_disagree_about_is_refused(data: bytes) -> None:
 def test_the_depth_that_is_allowed_is_allowed() -> None:
     assert canonical.parse(b"[" * 64 + b"]" * 64)
     assert canonical.parse(b'["' + b"[" * 1000 + b'"]') == ["[" * 1000]
+
+
+def depth_of(text: str) -> int:
+    """Count brackets one character after another, outside of strings."""
+    depth = deepest = 0
+    inside = escaped = False
+    for char in text:
+        if inside:
+            inside, escaped = escaped or char != '"', not escaped and char == "\\"
+        elif char == '"':
+            inside = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet='[]{}"\\a\n\u00e9', min_size=60, max_size=220), st.integers(0, 70))
+def test_depth_is_counted_outside_of_strings_only(text: str, more: int) -> None:
+    text = "[" * more + text
+    try:
+        canonical.parse(text.encode())
+        refused = False
+    except MalformedInput as error:
+        refused = "nested deeper" in error.message
+    assert refused is (depth_of(text) > canonical.MAX_DEPTH)
 
 
 @pytest.mark.parametrize("value", [0.5, {"a": [1.0]}, "\ud800", {"\udc00": 1}, 2**53, {1: 2}])

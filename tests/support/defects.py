@@ -57,6 +57,9 @@ class Vector:
     required: bool = True
     warnings: tuple[str, ...] = ()
     reviewed: Reviewed | None = None
+    # Files as their bytes, instead of what would be written; the name of the one to be refused.
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+    refused: str | None = None
 
 
 def case(function: Callable[[], Vector]) -> Callable[[], Vector]:

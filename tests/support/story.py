@@ -164,7 +164,7 @@ def changes_of(files: Sequence[File]) -> tuple[Change, ...]:
                 blob_id(file.after),
                 digest.sha256(file.after),
                 len(file.after),
-                ranges=() if op == "mode" else ranges,
+                ranges=() if op == "mode" or not lines else ranges,
             )
         )
     return tuple(found)
@@ -317,7 +317,7 @@ class Told:
         said: dict[str, Any] = {
             "commit": facts.oid,
             "tree": facts.tree,
-            "base": facts.parents[0],
+            "base": facts.parents[0] if facts.parents else None,
             "repository": self.session.repository.uri,
             "reviewer": "mailto:jane@example.com",
             "decision": "APPROVED",

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from agentprov.formats import schema
+from agentprov.formats.digest import LENGTHS
 from agentprov.formats.names import AGENT_SESSION_BUILD
 from agentprov.formats.predicates import parts
 from agentprov.formats.vocabulary import OPERATIONS, ORIGINS
 
 COMMIT_NAME = "."
 SUBJECTS_PER_PART = 1_000
+SUBMODULE = "160000"
+_COMPARED = frozenset({"sha256", "gitBlob"})
 
 
 def _build_type(value: Any) -> None:
@@ -182,6 +185,11 @@ class ChangeView(NamedTuple):
     sha256: str | None
     from_session: bool
 
+    @property
+    def leaves_content(self) -> bool:
+        """Say whether the session left bytes at this path; a submodule has none."""
+        return self.from_session and self.op not in ("delete", "mode") and self.mode != SUBMODULE
+
 
 class GenerationView(NamedTuple):
     """The members of a generation statement that the chain and the byte checks need.
@@ -324,6 +332,9 @@ def _subjects_against_changes(subjects: parts.Subjects, metadata: Mapping[str, A
         seen.add(name)
         if name not in changes or changes[name]["op"] == "delete":
             return f"the subject {name!r} is no change that leaves a file"
+        if "sha256" in digests and (digests.keys() & LENGTHS.keys()) - _COMPARED:
+            # Beside a right digest a wrong one must not pass; what nobody here makes might be it.
+            return f"{name!r} has digests that no verifier here compares"
         if "gitBlob" in digests and digests["gitBlob"] != changes[name]["gitBlob"]:
             return f"two blobs are named for {name!r}"
         if not changes[name].get("fromSession", True):

@@ -20,8 +20,8 @@ HEAVY = frozenset(
 
 _PROGRAM = """
 import json, sys
-from agentprov.cli import run
-status = run(sys.argv[2:])
+from agentprov.cli import execute
+status = execute(sys.argv[2:])
 with open(sys.argv[1], "w") as stream:
     json.dump([status, sorted(sys.modules)], stream)
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import os
 import re
 
@@ -60,12 +62,48 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     assert sorted(named - known_tests()) == []
 
 
+def vectors() -> dict[str, bool]:
+    """Give the vectors by name, and whether each must be refused."""
+    return {
+        place.parent.name: json.loads(place.read_bytes())["verdict"] == "fail"
+        for place in (TOP / "tests" / "vectors").glob("*/expect.json")
+    }
+
+
+def vectors_named() -> set[str]:
+    """Give the names and patterns by which the threat model names vectors."""
+    spans = documents.spans(THREATS)
+    return {span.removeprefix("vectors/") for span in spans if span.startswith("vectors/")}
+
+
 def test_every_vector_that_the_threat_model_names_exists() -> None:
-    named = {span for span in documents.spans(THREATS) if span.startswith("vectors/")}
-    assert named
-    assert (
-        sorted(name for name in named if not (TOP / "tests" / name / "expect.json").is_file()) == []
-    )
+    assert vectors_named()
+    assert [
+        pattern for pattern in sorted(vectors_named()) if not fnmatch.filter(vectors(), pattern)
+    ] == []
+
+
+def test_every_vector_that_must_be_refused_stands_for_a_threat() -> None:
+    known = vectors_named()
+    assert [
+        name
+        for name, refused in sorted(vectors().items())
+        if refused and not any(fnmatch.fnmatchcase(name, pattern) for pattern in known)
+    ] == []
+
+
+ATTACKS = TOP / "tests" / "vectors" / "README.md"
+
+
+def test_every_known_attack_on_verifiers_has_vectors_or_tests_that_exist() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+) \|$", ATTACKS.read_text(), re.MULTILINE)
+    assert [int(number) for number, *_ in rows] == list(range(1, 27))
+    for _, attack, shown in rows:
+        named = re.findall(r"`([^`]+)`", shown)
+        assert named, attack
+        tests = {name for name in named if name.startswith("test_")}
+        assert tests <= known_tests(), attack
+        assert [name for name in set(named) - tests if not fnmatch.filter(vectors(), name)] == []
 
 
 def test_every_threat_has_a_grade_and_evidence_unless_it_is_not_covered() -> None:

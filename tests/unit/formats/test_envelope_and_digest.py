@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
 from agentprov.formats import digest
 from agentprov.formats.envelope import pae
 
@@ -33,3 +35,16 @@ def test_broken_and_unknown_algorithms_alone_bind_nothing() -> None:
 def test_git_object_ids_are_not_called_weak() -> None:
     assert not digest.is_weak({"gitCommit": "ab" * 20})
     assert not digest.is_weak({"gitBlob": "ab" * 32})
+
+
+@pytest.mark.parametrize(
+    ("digits", "oid"),
+    [
+        (40, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+        (64, "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813"),
+    ],
+)
+def test_the_empty_blob_has_the_id_that_git_gives_it(digits: int, oid: str) -> None:
+    assert digest.git_blob(b"", digits) == oid
+    with pytest.raises(ValueError, match="41 digits"):
+        digest.git_blob(b"", 41)

@@ -76,8 +76,9 @@ def test_pem_goes_there_and_back_and_other_programs_read_it(key: bytes) -> None:
         public.to_pem(P256).replace("PUBLIC", "PRIVATE"),
         public.to_pem(P256) + public.to_pem(P256),
         public.to_pem(P256).replace("M", "!", 1),
+        public.to_pem(P256).replace("M", "\u041c", 1),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_what_is_not_one_public_key_is_refused(text: str) -> None:
     with pytest.raises(MalformedInput):

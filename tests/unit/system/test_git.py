@@ -1,4 +1,4 @@
-"""Which git program runs."""
+"""Which git program runs, and how the objects are read that it gives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentprov.errors import UserError
-from agentprov.system.git import git_program
+from agentprov.system.git import git_program, parse_commit
 
 
 def test_a_relative_folder_on_path_names_no_program(
@@ -21,3 +21,22 @@ def test_a_relative_folder_on_path_names_no_program(
         git_program()
     monkeypatch.setenv("PATH", f".:{tmp_path}")
     assert git_program() == str(tmp_path / "git")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1764000000", 1_764_000_000),
+        ("-1", -1),
+        ("--5", 0),
+        ("\u00b2", 0),
+        ("\u0661", 0),
+        ("9" * 5_000, 0),
+        ("", 0),
+        ("1e3", 0),
+    ],
+)
+def test_a_commit_with_any_time_is_read(written: str, read: int) -> None:
+    header = f"tree {'1' * 40}\ncommitter A <a@example.com> {written} +0000\n\nAdd\n"
+    commit = parse_commit("0" * 40, header.encode())
+    assert (commit.committed, commit.message) == (read, "Add\n")

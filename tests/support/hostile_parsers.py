@@ -1,0 +1,185 @@
+"""Every parser that takes bytes from strangers: a good input, and the errors that it may raise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentprov.errors import ConfigurationInvalid, EvidenceInvalid, MalformedInput
+from agentprov.flows import strict_yaml
+from agentprov.formats import (
+    bundle,
+    checkpoint,
+    dropbox,
+    exchange,
+    journal,
+    names,
+    ssh_signature,
+    ssh_wire,
+    statement,
+    tile_log,
+)
+from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
+from agentprov.sign import public, sigstore_root
+from agentprov.sign.evidence import OfflineEvidence
+from agentprov.store import lines, objects
+from agentprov.system.git import parse_commit
+from agentprov.verify import policy, trust
+from agentprov.verify.subjects import session_trailers
+from support.story import HUMAN, JANE, RECORDER, Story, judge, seal, trust_of
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+TOLD = Story(files=Story().files[:1]).tell()
+LINES = TOLD.lines() | {"approval": seal(TOLD.approval(), JANE)}
+COMMIT = TOLD.commit()
+STAMP = (DATA / "timestamps" / "plan-10-30.tsr").read_bytes()
+CHAIN = (DATA / "timestamps" / "chain.pem").read_bytes()
+KEYLESS = (DATA / "keyless" / "plan-rekor1.json").read_bytes()
+ROOT = SigstoreRoot("ours", (DATA / "keyless" / "trusted_root.json").read_bytes(), "0" * 64)
+POLICY = b"""version: 1
+mode: enforce
+require:
+  coverage: [covered, human]
+  plan: signed
+  trustedTime: [plan]
+  approvals: {people: 2, notPlanAuthor: true}
+"""
+
+
+@dataclass(frozen=True)
+class Parser:
+    """A function from bytes, an input that it accepts, and the only errors that it may raise."""
+
+    parse: Callable[[bytes], object]
+    sample: bytes
+    errors: tuple[type[Exception], ...] = (MalformedInput,)
+
+
+def _trust(data: bytes) -> object:
+    document = strict_yaml.parse(data, source="trust")
+    return trust.parse(document, sha256="0" * 64, source="trust")
+
+
+def _policy(data: bytes) -> object:
+    document = strict_yaml.parse(data, source="policy")
+    return policy.parse(document, sha256="0" * 64, source="policy")
+
+
+def _commit(data: bytes) -> object:
+    return parse_commit("0" * 40, data), session_trailers(data.decode("utf-8", "replace"))
+
+
+def _times(data: bytes) -> object:
+    made = bundle.Bundle(b"{}", b"x", evidence=bundle.Evidence(timestamps=(data,)))
+    return OfflineEvidence().times(made, [TimestampAuthority("ours", CHAIN)])
+
+
+def _chain(data: bytes) -> object:
+    made = bundle.parse(LINES["plan"])
+    made = bundle.Bundle(
+        made.payload, made.signature, evidence=bundle.Evidence(timestamps=(STAMP,))
+    )
+    return OfflineEvidence().times(made, [TimestampAuthority("ours", data)])
+
+
+def _sigstore_root(data: bytes) -> object:
+    return sigstore_root.load(SigstoreRoot("ours", data, "0" * 64))
+
+
+def _judge(name: str) -> Callable[[bytes], object]:
+    def put(data: bytes) -> object:
+        trusted = trust_of(HUMAN, RECORDER, JANE)
+        return judge({**LINES, name: data}, [COMMIT], named=True, trust=trusted)
+
+    return put
+
+
+def _note(data: bytes) -> object:
+    return judge(sorted(lines.split(data)), [COMMIT], anchor=COMMIT.oid)
+
+
+def _label(data: bytes) -> object:
+    return names.label_path(data.decode("utf-8", "replace"))
+
+
+def _public_line(data: bytes) -> object:
+    return ssh_wire.from_public_line(data.decode("utf-8", "replace"))
+
+
+def _signature(data: bytes) -> object:
+    return ssh_wire.signature_of(b"ssh-ed25519", data)
+
+
+def _tree(data: bytes) -> object:
+    return objects.parse_tree(data, "sha1")
+
+
+def _pem(data: bytes) -> object:
+    return public.from_pem(data.decode("utf-8", "replace"))
+
+
+SIGNED_COMMIT = (
+    b"tree " + b"1" * 40 + b"\nauthor A <a@example.com> 1764000000 +0000\n"
+    b"committer A <a@example.com> 1764000000 +0000\n"
+    b"gpgsig -----BEGIN SSH SIGNATURE-----\n U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAg\n"
+    b" -----END SSH SIGNATURE-----\n\nAdd\n\nAgentprov-Session: x/1\n"
+)
+ENTRY = tile_log.entry("0" * 64, "1" * 64)
+JOURNAL = b"".join(
+    journal.encode_line(0, "2026-11-24T10:00:00Z", kind, {}, journal.GENESIS) + b"\n"
+    for kind in sorted(journal.KINDS)[:1]
+)
+CHECKPOINT = (
+    b"agentprov.example/log\n1\n"
+    + b"A" * 43
+    + b"=\n\n\xe2\x80\x94 agentprov.example/log AAAAAAA=\n"
+)
+
+
+def trust_sample() -> bytes:
+    """Give a trust document that is accepted."""
+    return json.dumps(trust.document(trust_of(HUMAN, RECORDER, JANE).keys), indent=1).encode()
+
+
+PARSERS: dict[str, Parser] = {
+    "bundle": Parser(bundle.parse, LINES["generation"]),
+    "statement": Parser(statement.parse, TOLD.generation.payload),
+    "statement-of-an-approval": Parser(statement.parse, TOLD.approval().payload),
+    "trust": Parser(_trust, trust_sample(), (ConfigurationInvalid,)),
+    "policy": Parser(_policy, POLICY, (ConfigurationInvalid,)),
+    "note": Parser(_note, lines.join(LINES.values()), ()),
+    "judge-plan": Parser(_judge("plan"), LINES["plan"], ()),
+    "judge-approval": Parser(_judge("approval"), LINES["approval"], ()),
+    "commit": Parser(_commit, SIGNED_COMMIT, ()),
+    "commit-signature": Parser(ssh_signature.of_commit, SIGNED_COMMIT),
+    "ssh-public-key": Parser(ssh_wire.spki_of, ssh_wire.blob_of(RECORDER.spki)),
+    "ssh-public-line": Parser(_public_line, ssh_wire.public_line(HUMAN.spki).encode()),
+    "ssh-signature": Parser(_signature, ssh_wire.text(b"ssh-ed25519") + ssh_wire.text(bytes(64))),
+    "public-key": Parser(public.load, HUMAN.spki),
+    "public-key-as-pem": Parser(_pem, public.to_pem(HUMAN.spki).encode()),
+    "tree": Parser(_tree, b"100644 a\0" + bytes(20) + b"40000 b\0" + bytes(20)),
+    "path-label": Parser(_label, b"%bytes:a%ffb", (ValueError,)),
+    "checkpoint": Parser(checkpoint.parse, CHECKPOINT),
+    "log-entries": Parser(tile_log.decode_entries, tile_log.encode_entries([ENTRY, ENTRY])),
+    "journal": Parser(journal.read, JOURNAL, ()),
+    "drop": Parser(dropbox.decode, dropbox.encode(dropbox.Drop("wire", "exchange", b"{}"))),
+    "exchange": Parser(exchange.decode, b'{"number":1,"dialect":"x"}'),
+    "timestamp": Parser(_times, STAMP, (EvidenceInvalid,)),
+    "timestamp-chain": Parser(_chain, CHAIN, (EvidenceInvalid,)),
+    "keyless": Parser(
+        lambda data: OfflineEvidence().identify(data, [ROOT]), KEYLESS, (EvidenceInvalid,)
+    ),
+    "sigstore-root": Parser(_sigstore_root, ROOT.data, (EvidenceInvalid,)),
+}
+
+
+def run(name: str, data: bytes) -> Any:
+    """Parse; gives None where a parser refuses in one of the ways that it may."""
+    parser = PARSERS[name]
+    try:
+        return parser.parse(data)
+    except parser.errors:
+        return None
