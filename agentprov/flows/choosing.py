@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.digest import sha256
@@ -16,6 +15,7 @@ from agentprov.formats.names import APPROVAL_TYPE
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.formats.value import value
 from agentprov.store.notes import NotesStore
 from agentprov.system.git import CatFile
 from agentprov.verify.reading import Reading
@@ -26,7 +26,7 @@ _PAYLOAD = re.compile(rb'"payload"[ \t]*:[ \t]*"([^"]*)"')
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
 
 
-@dataclass(frozen=True)
+@value
 class Described:
     """What an unverified record says it is about."""
 
@@ -37,7 +37,7 @@ class Described:
     points_at: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@value
 class Chosen:
     """Records to bring, and the commits that they say they are about."""
 

@@ -6,16 +6,17 @@ they hang. Nothing is fetched; a shallow or partial clone is judged on what it h
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
-from agentprov.flows import choosing, signing_log, trust
+from agentprov.flows import choosing, trust
 from agentprov.flows.choosing import choose, described
 from agentprov.flows.review import material_for, surroundings
 from agentprov.flows.world import World
+from agentprov.formats.value import value
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.plans import PlanShelf
@@ -33,7 +34,7 @@ _DEFAULT_BRANCH = "refs/remotes/origin/HEAD"
 _TOGETHER = 200
 
 
-@dataclass(frozen=True)
+@value
 class Targets:
     """What the user named: commits to judge, those that must have a record, bundle files."""
 
@@ -125,7 +126,16 @@ def verify(world: World, words: Sequence[str], trust_file: Path | None = None) -
     with world.git.cat_file() as reader:
         targets = resolve(world.git, words, reader)
         root = trust_for(world, trust_file, reader)
-        return _judge(world, reader, targets, root, signing_log.facts(world), None)
+        return _judge(world, reader, targets, root, _log_facts(world), None)
+
+
+def _log_facts(world: World) -> LogFacts | None:
+    # In most clones nothing was ever logged, and what reads a log need not be loaded.
+    if not any(map(os.path.lexists, (world.git.home / "log", world.home / "log-seen"))):
+        return None
+    from agentprov.flows import signing_log
+
+    return signing_log.facts(world)
 
 
 def judge_targets(

@@ -13,11 +13,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Literal, cast
 
 from agentprov.errors import GitFailed, NotARepository, UserError
+from agentprov.formats.value import value
 
 # Transport and authentication settings are the user's, about the user's own remotes.
 _KEPT = frozenset(
@@ -87,7 +88,7 @@ def git_program() -> str:
     return found
 
 
-@dataclass(frozen=True)
+@value
 class Git:
     """One repository as seen from one work tree.
 
@@ -226,7 +227,7 @@ class Git:
         return CatFile(self)
 
 
-@dataclass(frozen=True)
+@value
 class Digested:
     """An object's type, SHA-256 and size, and its content where that was asked to be kept."""
 
@@ -410,7 +411,7 @@ class CatFile:
         self._process.wait()
 
 
-@dataclass(frozen=True)
+@value
 class CommitObject:
     """A commit as stored: tree, parents, times, message; the object's own words, unverified."""
 

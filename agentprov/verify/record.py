@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agentprov.formats.schema import instant
 from agentprov.formats.statement import Statement
+from agentprov.formats.value import value
 from agentprov.verify import signatures
 from agentprov.verify.declared import CLOCK_SLACK, time_of
 from agentprov.verify.finding import Problem
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
 
-@dataclass(frozen=True)
+@value
 class Record:
     """A bundle as it was found.
 

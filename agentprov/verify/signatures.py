@@ -6,7 +6,6 @@ the keys, so that a thousand of them do not mean a thousand attempts; it never a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from agentprov.errors import EvidenceInvalid, MalformedInput
@@ -15,6 +14,7 @@ from agentprov.formats.envelope import pae
 from agentprov.formats.evidence import TrustedTime
 from agentprov.formats.names import PAYLOAD_TYPE
 from agentprov.formats.statement import Statement
+from agentprov.formats.value import value
 from agentprov.verify.finding import Problem
 from agentprov.verify.reading import Reading
 from agentprov.verify.trust import TrustedSigner, TrustRoot
@@ -53,7 +53,7 @@ class Verified(Generic[T]):
         self.times = times
 
 
-@dataclass(frozen=True)
+@value
 class Checked:
     """What came of one bundle: how far it could be read, what stopped it, what was left aside."""
 
@@ -63,7 +63,7 @@ class Checked:
     remarks: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True)
+@value
 class _Signature:
     """A good signature: whose, and since when it is known to exist."""
 

@@ -18,6 +18,7 @@ from agentprov.errors import ConfigurationInvalid, MalformedInput
 from agentprov.formats import digest, schema
 from agentprov.formats.bundle import key_hint
 from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
+from agentprov.formats.value import value
 
 SCHEMA = "agentprov-trust/1"
 ROLES = ("human", "recorder", "ci", "reviewer")
@@ -31,7 +32,7 @@ _P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 _ED25519 = bytes.fromhex("302a300506032b6570032100")
 
 
-@dataclass(frozen=True)
+@value
 class Retired:
     """A signer who stopped on good terms: what is bound to `after` or its ancestors stays."""
 
@@ -39,7 +40,7 @@ class Retired:
     reason: str
 
 
-@dataclass(frozen=True)
+@value
 class Compromised:
     """A signer who cannot be believed since a time (RFC 3339, Z): only earlier proof counts."""
 
@@ -123,7 +124,7 @@ class TrustedIdentity(TrustedSigner):
         return f"{self.issuer} {self.identity or self.pattern}"
 
 
-@dataclass(frozen=True)
+@value
 class TrustRoot:
     """All trusted signers, the digest of the document they stand in, and where that came from.
 
