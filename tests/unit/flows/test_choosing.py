@@ -20,7 +20,6 @@ ELSEWHERE = "e" * 40
 LINES = TOLD.lines()
 GENERATION, PLAN = LINES["generation"], LINES["plan"]
 OTHERS = [LINES["open"], LINES["close"]]
-APPROVAL = seal(TOLD.approval(), JANE)
 
 
 class Notes:
@@ -84,7 +83,7 @@ def test_a_generation_that_hangs_elsewhere_brings_itself_and_its_session(
 
 @pytest.mark.parametrize("spelled", SPELLINGS)
 def test_approvals_are_found_wherever_they_hang(spelled: Callable[[bytes], bytes]) -> None:
-    approval = spelled(APPROVAL)
+    approval = spelled(seal(TOLD.approval(commit=made_up("another commit", 40)), JANE))
     assert approval in brought({COMMIT: [GENERATION], ELSEWHERE: [approval]})
 
 
