@@ -61,9 +61,7 @@ def parse(data: bytes, *, what: str = "JSON", max_bytes: int = MAX_BYTES) -> Any
         raise MalformedInput(f"{what}: starts with a byte order mark")
     _bound_depth(text, what)
     try:
-        value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_bounded_int
-        )
+        value = _STRICT.decode(text)
     except MalformedInput as error:
         raise MalformedInput(f"{what}: {error.message}") from error
     except (ValueError, RecursionError) as error:
@@ -116,6 +114,11 @@ def _bounded_int(digits: str) -> int:
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
         raise MalformedInput("integer outside the interoperable range")
     return int(digits)
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_bounded_int
+)
 
 
 def _refuse_surrogates(value: Any, what: str) -> None:

@@ -18,9 +18,19 @@ def value(cls: type[T]) -> type[T]:
     """Make a class what ``@dataclass(frozen=True)`` makes of it.
 
     Knows defaults, factories, `init=False` and ``__post_init__``; instances must have a
-    ``__dict__``. Does not know `kw_only`, `InitVar`, nor fields left out of comparison.
+    ``__dict__``. Does not know `InitVar`, nor fields left out of comparison.
     """
-    made: Any = dataclass(init=False, repr=False, eq=False)(cls)
+    return _made(cls, kw_only=False)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def named_value(cls: type[T]) -> type[T]:
+    """Make a class as `value` does, whose members are given by name only."""
+    return _made(cls, kw_only=True)
+
+
+def _made(cls: type[T], *, kw_only: bool) -> type[T]:
+    made: Any = dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
     names = tuple(item.name for item in fields(made))
 
     def equals(self: Any, other: object) -> Any:
@@ -59,8 +69,10 @@ def _initialiser(cls: type, members: tuple[Field[Any], ...]) -> Any:
     given: dict[str, Any] = {"_MISSING": MISSING}
     parameters = ["self"]
     body = ["kept = self.__dict__"]
-    for item in members:
+    for item in sorted(members, key=lambda item: bool(item.kw_only)):
         name = item.name
+        if item.kw_only and "*" not in parameters:
+            parameters.append("*")
         source = name
         if item.default_factory is not MISSING:
             given[f"_make_{name}"] = item.default_factory

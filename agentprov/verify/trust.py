@@ -11,14 +11,14 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from agentprov.errors import ConfigurationInvalid, MalformedInput
 from agentprov.formats import digest, schema
 from agentprov.formats.bundle import key_hint
 from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
-from agentprov.formats.value import value
+from agentprov.formats.value import named_value, value
 
 SCHEMA = "agentprov-trust/1"
 ROLES = ("human", "recorder", "ci", "reviewer")
@@ -48,7 +48,7 @@ class Compromised:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@named_value
 class TrustedSigner:
     """Whose signature it is, what it may be put to, and for how long.
 
@@ -79,7 +79,7 @@ class TrustedSigner:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
+@named_value
 class TrustedKey(TrustedSigner):
     """One public key (SubjectPublicKeyInfo DER)."""
 
@@ -95,7 +95,7 @@ class TrustedKey(TrustedSigner):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
+@named_value
 class TrustedIdentity(TrustedSigner):
     """An identity for which a Sigstore instance issues certificates.
 

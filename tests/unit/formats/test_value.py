@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pytest
 
-from agentprov.formats.value import value
+from agentprov.formats.value import named_value, value
 
 
 @value
@@ -99,3 +99,18 @@ def test_what_a_class_says_itself_stands() -> None:
 
     assert Odd(1) == 5
     assert hash(Odd(1)) == 7
+
+
+def test_members_given_by_name_only_may_follow_inherited_defaults() -> None:
+    @named_value
+    class Base:
+        x: int = 1
+
+    @named_value
+    class Derived(Base):
+        y: int
+
+    assert (Derived(y=2).x, Derived(y=2, x=5).x) == (1, 5)
+    assert Derived(y=2) != Base()
+    with pytest.raises(TypeError):
+        Derived(2)  # type: ignore[misc, call-arg]
