@@ -106,6 +106,24 @@ def test_one_reader_serves_many_questions(repository: Repository) -> None:
         ]
 
 
+def test_asking_ahead_survives_what_a_partial_clone_did_not_fetch(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.git("config", "uploadpack.allowFilter", "true")
+    repository.write("kept.txt", "1\n")
+    commit = repository.commit("second")
+    blob = repository.git("rev-parse", "HEAD:kept.txt")
+    clone = tmp_path / "clone"
+    origin = repository.top.as_uri()
+    repository.git("clone", "-q", "--no-checkout", "--filter=blob:none", origin, str(clone))
+    with Git.discover(clone).cat_file() as reader:
+        names = [blob, commit, blob, blob, commit]
+        kinds = [None, "commit", None, None, "commit"]
+        assert [found and found[0] for found in reader.get_many(names)] == kinds
+        assert [found and found.kind for found in reader.digest_many(names)] == kinds
+        assert reader.resolve("HEAD") == commit
+
+
 def test_notes_that_git_wrote_stay_and_git_can_write_after_us(repository: Repository) -> None:
     store = store_of(repository)
     head = repository.git("rev-parse", "HEAD")
