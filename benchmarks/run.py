@@ -33,6 +33,8 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "start": trees.agent_start,
     "session": sessions.session,
     "verify": verifying.verify,
+    "verify-many": verifying.many,
+    "hostile": verifying.hostile,
     "size": sessions.sizes,
     "sign": signing.signing,
     "log": logs.logs,

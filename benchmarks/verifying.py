@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from ground import AGENTPROV, PYTHON, Ground
-from measure import Case, Table, Target, at_most_times, inside, process, run_cases
+from measure import (
+    Case,
+    Failed,
+    Table,
+    Target,
+    at_most_times,
+    inside,
+    process,
+    run_cases,
+)
 from starts import nothing_app
 
 from agentprov import attest
 from agentprov.flows.repository import identity
 from agentprov.flows.world import World, seal
-from agentprov.formats import digest, names
+from agentprov.formats import bundle, digest, names
+from agentprov.formats.envelope import pae
 from agentprov.formats.facts import Agent, AgentReport, Change, Commit, LineRange, Session
+from agentprov.ports import Signer
 from agentprov.system.clock import SystemClock
 from agentprov.system.git import Git
 
@@ -28,6 +40,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 """
 _ABOVE_FLOOR_MS = 420
+_MANY = 10_000
+_MANY_SECONDS = 20
+_MANY_MB = 300
+_HOSTILE_BYTES = 1_000_000
+_MALFORMED_STATUS = 14
+# What a process holds at most is known to itself alone: what waits for it would count its own too.
+_PEAK = """
+import resource, sys
+from agentprov.cli import run
+status = run(sys.argv[1:])
+own = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(status, max(int(own[0]), children), file=sys.stderr)
+"""
 
 
 @dataclass(frozen=True)
@@ -40,21 +66,23 @@ class Corpus:
 
 
 def verify(ground: Ground, table: Table) -> None:
-    """1, 100 and 1,000 distinct statements; then what one more costs."""
+    """One session of one commit, 1, 100 and 1,000 commits; then what one more statement costs."""
     floor = ground.place / "floor.py"
     floor.write_text(_FLOOR + nothing_app(ground).read_text())
-    small = corpus(ground, "small", 110, one_session=True)
-    large = small if ground.quick else corpus(ground, "large", 1_000, one_session=True)
-    apart = corpus(ground, "apart", 100, one_session=False)
+    small = corpus(ground, "small", 110, each=110)
+    large = small if ground.quick else corpus(ground, "large", 1_000, each=1_000)
+    apart = corpus(ground, "apart", 100, each=1)
     cases = {
         "floor: signature imports + do-nothing app": lambda: process(
             (PYTHON, "-I", str(floor), "one"), cwd=ground.place, env=ground.env
         ),
+        "verify 1 commit, the only one of its session": _case(ground, apart, "HEAD"),
         "verify 1 commit": _case(ground, small, "HEAD"),
         "verify 100 commits of one session": _case(ground, small, "HEAD~100..HEAD"),
         "verify 100 commits of 100 sessions": _case(ground, apart, "HEAD~100..HEAD"),
     }
     targets = {
+        "verify 1 commit, the only one of its session": at_most_times(1.6, cpu=True),
         "verify 1 commit": at_most_times(1.6, cpu=True),
         "verify 100 commits of one session": at_most_times(2.2),
     }
@@ -82,6 +110,86 @@ def _case(ground: Ground, corpus: Corpus, words: str) -> Case:
     return lambda: process((*AGENTPROV, "verify", words), cwd=corpus.top, env=ground.env)
 
 
+def many(ground: Ground, table: Table) -> None:
+    """The whole history of 10,000 commits by 1,000 sessions: time, memory, and one commit of it."""
+    commits = 1_000 if ground.quick else _MANY
+    made = corpus(ground, "many", commits, each=10)
+    span = f"HEAD~{commits}..HEAD"
+    name = f"verify {commits:,} commits"
+    seconds = Target(f"<= {_MANY_SECONDS} s", lambda row: row.wall_p50 <= _MANY_SECONDS * 1_000)
+    cases = {
+        "verify 1 commit of them": _case(ground, made, "HEAD"),
+        name: _case(ground, made, span),
+    }
+    kept = run_cases(table, "verify-many", cases, ground.rounds(3, 1), {name: seconds}, warm=0)
+    best = min(sample.wall for sample in kept[name]) / 1_000
+    table.fact("verify-many", "statements", made.statements)
+    rate = round(made.statements / best)
+    table.fact("verify-many", "statements a second, best run", rate, ">= 1000", rate >= 1_000)
+    for words in ("HEAD", span):
+        peak = _peak_mb(ground, made.top, words)
+        what = f"most memory in verify {'1 commit' if words == 'HEAD' else span}, MB"
+        table.fact("verify-many", what, peak, f"<= {_MANY_MB} MB", peak <= _MANY_MB)
+
+
+def _peak_mb(ground: Ground, top: Path, *words: str) -> int:
+    if not sys.platform.startswith("linux"):
+        raise Failed("how much memory a process held at most is read from Linux's /proc")
+    script = ground.place / "peak.py"
+    script.write_text(_PEAK)
+    said = ground.place / "peak.txt"
+    ground.run(
+        "sh", "-c", 'exec "$@" 2>"$0" >/dev/null', str(said), PYTHON, "-I", str(script), "verify",
+        *words, cwd=top,
+    )  # fmt: skip
+    return round(int(said.read_text().split()[-1]) / 1_000)
+
+
+def hostile(ground: Ground, table: Table) -> None:
+    """A megabyte of JSON that is made to cost, as a bundle and as what a trusted key has signed."""
+    top = corpus(ground, "hostile", 1, each=1).top
+    key = World(Git.discover(top), Path(ground.env["AGENTPROV_HOME"]), SystemClock()).recorder
+    texts = _hostile_texts()
+    cases: dict[str, Case] = {}
+    targets = {}
+    for name, text in texts.items():
+        for place, data in (("bundle", text), ("signed", _signed(text, key))):
+            path = top / f"{place}-{len(cases)}.json"
+            path.write_bytes(data)
+            case = f"{name}, {place}"
+            cases[case] = _refusing(ground, top, path)
+            targets[case] = Target("< 1 s", lambda row: row.wall_p95 < 1_000)
+    run_cases(table, "hostile", cases, ground.rounds(5, 2), targets, warm=0)
+
+
+def _refusing(ground: Ground, top: Path, path: Path) -> Case:
+    argv = (*AGENTPROV, "verify", path.name)
+    return lambda: process(argv, cwd=top, env=ground.env, status=_MALFORMED_STATUS)
+
+
+def _hostile_texts() -> dict[str, bytes]:
+    size = _HOSTILE_BYTES
+    pairs = ",".join(f'"{number:06d}":{number}' for number in range(size // 16))
+    return {
+        "a word that is no JSON": b"junk",
+        "nested arrays": b"[" * (size // 2) + b"]" * (size // 2),
+        "nested objects": b'{"a":' * (size // 5),
+        "one long number": b'{"a":' + b"9" * size + b"}",
+        "many members": b"{" + pairs.encode() + b"}",
+        "one member again and again": b"{" + b'"a":1,' * (size // 6) + b'"a":1}',
+        "many small objects": b"[" + b"{}," * (size // 3) + b"{}]",
+        "escapes": b'{"a":"' + b"\\ud800" * (size // 6) + b'"}',
+        "brackets in a text": b'{"a":"' + b"[" * size + b'"}',
+        "no end": b'{"a":"' + b"x" * size,
+        "not UTF-8": b'{"a":"' + b"\xff" * size + b'"}',
+    }
+
+
+def _signed(payload: bytes, key: Signer) -> bytes:
+    signature = key.sign(pae(names.PAYLOAD_TYPE, payload))
+    return bundle.encode(bundle.Bundle(payload, signature, bundle.key_hint(key.spki)))
+
+
 def _signature_alone(ground: Ground, table: Table) -> None:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -99,8 +207,11 @@ def _signature_alone(ground: Ground, table: Table) -> None:
     table.fact("verify", "P-256 verify alone, ms", round(best / 1_000, 4))
 
 
-def corpus(ground: Ground, name: str, commits: int, *, one_session: bool) -> Corpus:
-    """Make commits of one small file each, and records of them as a recorder would sign them."""
+def corpus(ground: Ground, name: str, commits: int, *, each: int) -> Corpus:
+    """Make commits of one small file each, and records of them as a recorder would sign them.
+
+    `each` is how many commits a session makes.
+    """
     top = ground.place / name
     top.mkdir()
     ground.run("git", "init", "-q", cwd=top)
@@ -116,7 +227,7 @@ def corpus(ground: Ground, name: str, commits: int, *, one_session: bool) -> Cor
     ][1:]
     notes: dict[str, list[bytes]] = {}
     statements = 0
-    groups = [described] if one_session else [[commit] for commit in described]
+    groups = [described[start : start + each] for start in range(0, commits, each)]
     number = 0
     for group in groups:
         lines = _session(world, group, number)

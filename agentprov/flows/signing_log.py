@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agentprov.errors import KeyUnusable, UserError
@@ -15,6 +14,7 @@ from agentprov.flows.log_append import log_of
 from agentprov.flows.world import World
 from agentprov.formats import bundle, checkpoint
 from agentprov.formats.checkpoint import Checkpoint
+from agentprov.formats.value import value
 from agentprov.sign.registry import PURPOSES, local_public
 from agentprov.store.signing_log import LogBroken, SigningLog, View
 from agentprov.system import files
@@ -22,7 +22,7 @@ from agentprov.verify.finding import Problem
 from agentprov.verify.local_log import LogFacts
 
 
-@dataclass(frozen=True)
+@value
 class Head:
     """A log's newest checkpoint: the note as it is signed, what it says, and the key to check it.
 

@@ -22,7 +22,7 @@ from agentprov.sign.registry import (
     signer_for,
 )
 from agentprov.system import files
-from agentprov.system.git import Git
+from agentprov.system.git import CatFile, Git
 from agentprov.verify import trust
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -89,12 +89,17 @@ def read(
     )
 
 
-def at_revision(git: Git, revision: str, name: str | None = None) -> TrustRoot | None:
+def at_revision(
+    git: Git, revision: str, name: str | None = None, reader: CatFile | None = None
+) -> TrustRoot | None:
     """Read the trust file of a revision, and what it names, from there; None without one.
 
-    `name` is what the revision is called in errors and verdicts. Raises ConfigurationInvalid, also
-    where the revision has such a file and this clone has not fetched it.
+    `name` is what the revision is called in errors and verdicts. An open `reader` spares asking
+    about a revision that is not here. Raises ConfigurationInvalid, also where the revision has
+    such a file and this clone has not fetched it.
     """
+    if reader is not None and reader.resolve(revision) is None:
+        return None
     content = blob_at(git, revision, TRUST_PATH)
     if content is None:
         return None

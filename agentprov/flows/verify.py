@@ -6,19 +6,17 @@ they hang. Nothing is fetched; a shallow or partial clone is judged on what it h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
-from agentprov.flows import signing_log, trust
+from agentprov.flows import choosing, trust
+from agentprov.flows.choosing import choose, described
 from agentprov.flows.review import material_for, surroundings
 from agentprov.flows.world import World
-from agentprov.formats import bundle, statement
-from agentprov.formats.digest import sha256
-from agentprov.formats.predicates import generation, session
-from agentprov.formats.predicates.plan import PlanView
-from agentprov.formats.statement import Statement
+from agentprov.formats.value import value
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.plans import PlanShelf
@@ -32,9 +30,11 @@ from agentprov.verify.subjects import CommitFacts, PathDiff, session_trailers
 from agentprov.verify.trust import TrustRoot
 
 MAX_BUNDLE_FILE = 256 * 1024 * 1024
+_DEFAULT_BRANCH = "refs/remotes/origin/HEAD"
+_TOGETHER = 200
 
 
-@dataclass(frozen=True)
+@value
 class Targets:
     """What the user named: commits to judge, those that must have a record, bundle files."""
 
@@ -44,11 +44,12 @@ class Targets:
     bundles: tuple[Record, ...] = ()
 
 
-def resolve(git: Git, words: Sequence[str]) -> Targets:
+def resolve(git: Git, words: Sequence[str], reader: CatFile | None = None) -> Targets:
     """Tell revisions, ranges and bundle files apart.
 
     A single revision must have a record; in a range every commit is judged and reported, and
-    what a missing record means is policy's business. Raises UserError for what names nothing.
+    what a missing record means is policy's business. An open `reader` saves a process for each
+    revision. Raises UserError for what names nothing.
     """
     commits: dict[str, None] = {}
     required: set[str] = set()
@@ -57,7 +58,7 @@ def resolve(git: Git, words: Sequence[str]) -> Targets:
         if ".." in word:
             commits.update(dict.fromkeys(in_range(git, word)))
             continue
-        oid = git.resolve(word)
+        oid = git.resolve(word) if reader is None else reader.resolve(word)
         if oid is not None:
             commits[oid] = None
             required.add(oid)
@@ -111,7 +112,7 @@ def _bundle_file(path: Path) -> list[Record]:
     ]
 
 
-def trust_for(world: World, trust_file: Path | None) -> TrustRoot:
+def trust_for(world: World, trust_file: Path | None, reader: CatFile | None = None) -> TrustRoot:
     """Choose the trust root: the named file, else the default branch's, else this user's keys.
 
     The work tree's own file is never used: a change must not widen its own trust. Raises
@@ -119,15 +120,25 @@ def trust_for(world: World, trust_file: Path | None) -> TrustRoot:
     """
     if trust_file is not None:
         return trust.read_file(trust_file)
-    found = trust.at_revision(world.git, "refs/remotes/origin/HEAD")
+    found = trust.at_revision(world.git, _DEFAULT_BRANCH, reader=reader)
     return found or trust.local_trust(world.home, trust.person(world.git))
 
 
 def verify(world: World, words: Sequence[str], trust_file: Path | None = None) -> Judgement:
     """Judge what the user named; raises UserError and ConfigurationInvalid before judging only."""
-    targets = resolve(world.git, words)
-    root = trust_for(world, trust_file)
-    return judge_targets(world, targets, root, signing_log.facts(world))
+    with world.git.cat_file() as reader:
+        targets = resolve(world.git, words, reader)
+        root = trust_for(world, trust_file, reader)
+        return _judge(world, reader, targets, root, _log_facts(world), None)
+
+
+def _log_facts(world: World) -> LogFacts | None:
+    # In most clones nothing was ever logged, and what reads a log need not be loaded.
+    if not any(map(os.path.lexists, (world.git.home / "log", world.home / "log-seen"))):
+        return None
+    from agentprov.flows import signing_log
+
+    return signing_log.facts(world)
 
 
 def judge_targets(
@@ -141,170 +152,66 @@ def judge_targets(
 
     `target_ref` is the branch that they shall merge into.
     """
-    named = [
-        parsed.commit
-        for parsed in (_described(record) for record in targets.bundles)
-        if parsed.commit is not None
-    ]
-    shelf = PlanShelf(world.git)
-
-    def plan_content(view: PlanView) -> bytes | None:
-        return shelf.plan_bytes(view.sha256)
-
     with world.git.cat_file() as reader:
-        facts = commit_facts(world.git, reader, [*targets.commits, *named])
-        parents = {parent for commit in facts for parent in commit.parents}
-        records = [*targets.bundles, *_records(world, targets, parents)]
-        case = Case(
-            target=targets.text,
-            records=records,
-            commits=facts,
-            trust=root,
-            as_of=world.now(),
-            required=targets.required,
-            plan_content=plan_content,
-            review_material=material_for(world.git, reader, records),
-            around=surroundings(world.git, reader, target_ref),
-            log=log,
-        )
-        return judge(case, KeyVerifier(), OfflineEvidence())
+        return _judge(world, reader, targets, root, log, target_ref)
 
 
-@dataclass(frozen=True)
-class _Described:
-    """What an unverified record says it is about; only used to choose what to bring."""
-
-    payload_sha256: str | None = None
-    commit: str | None = None
-    session: str | None = None
-    approves: bool = False
-    points_at: frozenset[str] = field(default_factory=frozenset)
-
-
-def _described(record: Record) -> _Described:
-    try:
-        parsed = bundle.parse(record.data)
-        read = statement.parse(parsed.payload)
-    except MalformedInput:
-        return _Described()
-    return _describe(read, sha256(parsed.payload))
-
-
-def _describe(read: Statement, payload_sha256: str) -> _Described:
-    subjects = [(subject.name, subject.digest) for subject in read.subjects]
-    if read.kind == "generation":
-        view = generation.view(subjects, read.predicate)
-        edges = {view.open_sha256, view.plan[0] if view.plan else None} - {None}
-        points_at = frozenset(str(edge) for edge in edges)
-        return _Described(payload_sha256, view.commit, view.session, points_at=points_at)
-    if read.kind == "session-open":
-        opened = session.view_open(read.predicate)
-        plan = frozenset({opened.plan[0]} if opened.plan else ())
-        return _Described(payload_sha256, None, opened.id, points_at=plan)
-    if read.kind == "session-close":
-        closed = session.view_close(read.predicate)
-        points_at = frozenset({closed.open_sha256, *closed.generations})
-        return _Described(payload_sha256, None, closed.id, points_at=points_at)
-    if read.kind == "approval":
-        return _Described(payload_sha256, approves=True)
-    return _Described(payload_sha256)
-
-
-def _records(world: World, targets: Targets, parents: Iterable[str]) -> list[Record]:
-    """Bring the notes of the judged commits, and whatever else these need to be judged.
-
-    Of their parents' notes, the approvals: they hang there too, so that one is found by the
-    commit that took the approved one's place.
-    """
-    around = sorted(set(parents) - set(targets.commits))
-    notes = world.notes.get_many([*targets.commits, *around]) if targets.commits else {}
-    near = [
-        record
-        for record in _as_records(notes)
-        if record.anchor not in around or _described(record).approves
-    ]
-    described = {record.data: _described(record) for record in (*near, *targets.bundles)}
-    if _complete(described, targets):
-        return near
-    return _related(near, described, _as_records(dict(world.notes.everything())), targets)
+def _judge(
+    world: World,
+    reader: CatFile,
+    targets: Targets,
+    root: TrustRoot,
+    log: LogFacts | None,
+    target_ref: str | None,
+) -> Judgement:
+    said = [described(record).commit for record in targets.bundles]
+    named = [commit for commit in said if commit is not None]
+    content = _ContentDigests(reader)
+    facts = commit_facts(world.git, reader, [*targets.commits, *named], content)
+    parents = {parent for commit in facts for parent in commit.parents}
+    chosen = choose(world.notes, reader, targets.commits, parents, targets.bundles)
+    content.expect(
+        path.new_blob
+        for commit in facts
+        if commit.oid in chosen.about
+        for path in commit.diffs.values()
+        if path.new_blob is not None
+    )
+    records = [*targets.bundles, *chosen.records]
+    shelf = PlanShelf(world.git, reader)
+    case = Case(
+        target=targets.text,
+        records=records,
+        commits=facts,
+        trust=root,
+        as_of=world.now(),
+        required=targets.required,
+        plan_content=lambda view: shelf.plan_bytes(view.sha256),
+        review_material=material_for(world.git, reader, records),
+        around=surroundings(world.git, reader, target_ref),
+        log=log,
+    )
+    return judge(case, KeyVerifier(), OfflineEvidence())
 
 
 def lines_about(world: World, commit: str) -> list[bytes]:
-    """Give the stored lines about one commit: its own note, its sessions' and their plans.
-
-    Unverified. Of other notes, approvals and the generations of other commits are left out,
-    though these may belong to the same session.
-    """
-    targets = Targets(commit, (commit,), frozenset())
-    return [
-        record.data
-        for record in _records(world, targets, ())
-        if record.anchor == commit or _concerns(_described(record), commit)
-    ]
+    """Give the stored lines about one commit, as `choosing.lines_about` does."""
+    with world.git.cat_file() as reader:
+        return choosing.lines_about(world.notes, reader, commit)
 
 
-def _concerns(described: _Described, commit: str) -> bool:
-    return not described.approves and described.commit in (None, commit)
-
-
-def _as_records(notes: Mapping[str, Iterable[bytes]]) -> list[Record]:
-    return [
-        Record(line, f"note of {anchor[:12]}", anchor=anchor)
-        for anchor, lines in notes.items()
-        for line in lines
-    ]
-
-
-def _complete(described: Mapping[bytes, _Described], targets: Targets) -> bool:
-    """Say whether the notes at hand answer for themselves, so that the rest need not be read."""
-    here = {item.payload_sha256 for item in described.values()}
-    covered = {item.commit for item in described.values()}
-    return set(targets.commits) <= covered and all(
-        item.points_at <= here for item in described.values()
-    )
-
-
-def _related(
-    near: Sequence[Record],
-    described: Mapping[bytes, _Described],
-    everything: Sequence[Record],
-    targets: Targets,
-) -> list[Record]:
-    """Choose from all records those of the judged commits' sessions and what they point at."""
-    known = dict(described)
-    for record in everything:
-        if record.data not in known:
-            known[record.data] = _described(record)
-    judged = set(targets.commits)
-    sessions = {
-        item.session
-        for item in known.values()
-        if item.session and (item.commit in judged or item in described.values())
-    }
-    wanted = {
-        edge for item in known.values() if item.session in sessions for edge in item.points_at
-    }
-    chosen = list(near)
-    present = {record.data for record in near}
-    for record in everything:
-        item = known[record.data]
-        if record.data in present:
-            continue
-        if item.approves or item.session in sessions or item.payload_sha256 in wanted:
-            chosen.append(record)
-    return chosen
-
-
-def commit_facts(git: Git, reader: CatFile, oids: Iterable[str]) -> list[CommitFacts]:
+def commit_facts(
+    git: Git, reader: CatFile, oids: Iterable[str], content: Callable[[str], str | None]
+) -> list[CommitFacts]:
     """Read what git holds of commits; ids of commits that are not here are left out.
 
-    Raises UserError for a commit whose parent a shallow clone does not hold: what it changed
-    cannot be said.
+    `content` gives the SHA-256 of a blob. Raises UserError for a commit whose parent a shallow
+    clone does not hold: what it changed cannot be said.
     """
     commits: list[CommitObject] = []
     signers: dict[str, bytes] = {}
-    for oid in dict.fromkeys(oids):
-        found = reader.get(oid)
+    wanted = list(dict.fromkeys(oids))
+    for oid, found in zip(wanted, reader.get_many(wanted), strict=True):
         if found is not None and found[0] == "commit":
             commits.append(parse_commit(oid, found[1]))
             signer = _signer(found[1])
@@ -318,7 +225,6 @@ def commit_facts(git: Git, reader: CatFile, oids: Iterable[str]) -> list[CommitF
             parent = commit.parents[0]
             before = trees.get(parent) or _tree_of(reader, parent, commit.oid)
         pairs.append((before, commit.tree))
-    content = _ContentDigests(reader)
     return [
         CommitFacts(
             oid=commit.oid,
@@ -372,15 +278,23 @@ def _or_none(value: str, mode: str) -> str | None:
 
 
 class _ContentDigests:
-    """Digests blob contents on demand, each once."""
+    """Digests blob contents on demand, each once; with one that was expected, some others."""
 
     def __init__(self, reader: CatFile) -> None:
         self._reader = reader
         self._known: dict[str, str | None] = {}
+        self._expected: dict[str, None] = {}
+
+    def expect(self, oids: Iterable[str]) -> None:
+        """Say which blobs will be asked for."""
+        self._expected.update(dict.fromkeys(oids))
 
     def __call__(self, oid: str) -> str | None:
         if oid not in self._known:
-            found = self._reader.digest(oid, keep=0)
-            blob = found is not None and found.kind == "blob"
-            self._known[oid] = found.sha256 if found is not None and blob else None
+            self._expected.pop(oid, None)
+            together = [oid, *islice(self._expected, _TOGETHER)]
+            for one, found in zip(together, self._reader.digest_many(together), strict=True):
+                self._expected.pop(one, None)
+                blob = found is not None and found.kind == "blob"
+                self._known[one] = found.sha256 if found is not None and blob else None
         return self._known[oid]

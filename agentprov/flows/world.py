@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from agentprov.formats.envelope import pae
 from agentprov.formats.evidence import Evidence
 from agentprov.formats.names import PAYLOAD_TYPE
 from agentprov.formats.statement import Statement
+from agentprov.formats.value import value
 from agentprov.system import places
 from agentprov.system.clock import SystemClock, rfc3339
 from agentprov.system.git import Git
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentprov.store.notes import NotesStore
 
 
-@dataclass(frozen=True)
+@value
 class World:
     """One repository, this user's own directory, and the clock."""
 

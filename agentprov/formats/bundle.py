@@ -12,13 +12,14 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from agentprov.errors import MalformedInput
 from agentprov.formats import canonical, digest, schema
 from agentprov.formats.evidence import NO_EVIDENCE, Evidence
 from agentprov.formats.names import BUNDLE_TYPE, PAYLOAD_TYPE
+from agentprov.formats.value import value
 
 MAX_SIGNATURE_BYTES = 1024
 MAX_CERTIFICATE_BYTES = 16 * 1024
@@ -28,7 +29,7 @@ MAX_TIMESTAMPS = 8
 MAX_TIMESTAMP_BYTES = 32 * 1024
 
 
-@dataclass(frozen=True)
+@value
 class Bundle:
     """One payload, its declared type, one signature over both, and what stands beside it.
 

@@ -67,13 +67,7 @@ def parse(data: bytes, *, what: str = "JSON", max_bytes: int = MAX_BYTES) -> Any
         raise MalformedInput(f"{what}: starts with a byte order mark")
     _bound_depth(text, what)
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_int=_bounded_int,
-            parse_float=_finite,
-        )
+        value = _STRICT.decode(text)
     except MalformedInput as error:
         raise MalformedInput(f"{what}: {error.message}") from error
     except (ValueError, RecursionError) as error:
@@ -129,6 +123,14 @@ def _finite(digits: str) -> float:
     if isinf(number):
         raise MalformedInput("number outside the interoperable range")
     return number
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_no_constant,
+    parse_int=_bounded_int,
+    parse_float=_finite,
+)
 
 
 def _refuse_surrogates(value: Any, what: str) -> None:

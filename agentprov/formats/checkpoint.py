@@ -10,16 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
 
 from agentprov.errors import MalformedInput
+from agentprov.formats.value import value
 
 MAX_BYTES = 16 * 1024
 _ED25519 = b"\x01"
 _DASH = "\u2014"
 
 
-@dataclass(frozen=True)
+@value
 class Checkpoint:
     """How a log stood: its origin (a name without spaces), its number of entries, its root."""
 
@@ -34,7 +34,7 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{root}\n".encode()
 
 
-@dataclass(frozen=True)
+@value
 class NoteSignature:
     """One signature line: who is said to have signed, the four bytes of its key id, the rest."""
 
@@ -43,7 +43,7 @@ class NoteSignature:
     signature: bytes
 
 
-@dataclass(frozen=True)
+@value
 class SignedCheckpoint:
     """A checkpoint as it was read: what it says, the very bytes that are signed, signatures."""
 

@@ -8,12 +8,13 @@ that may vouch with it (verify.trust); the port `EvidenceVerifier` puts the two 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agentprov.formats.value import value
 
-@dataclass(frozen=True)
+
+@value
 class Evidence:
     """What a bundle carries beside its signature, as it came; nothing of it was checked.
 
@@ -33,7 +34,7 @@ class Evidence:
 NO_EVIDENCE = Evidence()
 
 
-@dataclass(frozen=True)
+@value
 class SigstoreRoot:
     """A Sigstore instance that a trust document names: its ``trusted_root.json``, as bytes."""
 
@@ -42,7 +43,7 @@ class SigstoreRoot:
     sha256: str
 
 
-@dataclass(frozen=True)
+@value
 class TimestampAuthority:
     """A timestamp authority that a trust document names: certificates in PEM, leaf first."""
 
@@ -50,7 +51,7 @@ class TimestampAuthority:
     chain: bytes
 
 
-@dataclass(frozen=True)
+@value
 class TrustedTime:
     """A time at which a signature existed, and the authority that says so; aware, in UTC."""
 
@@ -58,7 +59,7 @@ class TrustedTime:
     authority: str
 
 
-@dataclass(frozen=True)
+@value
 class CertifiedIdentity:
     """Who a certificate authority says has signed, by whose word, and when.
 

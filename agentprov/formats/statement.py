@@ -8,7 +8,7 @@ unknown members of a predicate is each predicate's own rule (formats/predicates)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, NamedTuple
 
 from agentprov.errors import MalformedInput
@@ -21,6 +21,7 @@ from agentprov.formats.names import (
     STATEMENT_TYPE,
 )
 from agentprov.formats.predicates import approval, generation, plan, session
+from agentprov.formats.value import value
 
 Kind = Literal["plan", "session-open", "session-close", "generation", "approval"]
 
@@ -34,7 +35,7 @@ class Subject(NamedTuple):
     digest: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@value
 class Statement:
     """Signed or signable bytes with their checked view.
 

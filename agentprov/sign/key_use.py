@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from agentprov.errors import PassphraseNeeded
+from agentprov.formats.value import value
 
 Ask = Callable[[str], str | None]
 """Puts a question to a person without echo; None where nobody can be asked."""
@@ -13,7 +13,7 @@ Say = Callable[[str], None]
 ATTEMPTS = 3
 
 
-@dataclass(frozen=True)
+@value
 class KeyUse:
     """The occasion on which a key is used: its name and purpose as the person is told them.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentprov.errors import KeyDamaged, KeyKindRefused, MalformedInput
 from agentprov.formats import ssh_wire
+from agentprov.formats.value import value
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -40,7 +40,7 @@ class WrongPassphrase(Exception):
     """This passphrase does not open this key, or the key is damaged: both look the same."""
 
 
-@dataclass(frozen=True)
+@value
 class KeyFile:
     """A private key file, as far as it can be read without its passphrase.
 

@@ -9,6 +9,7 @@ costs three git processes. docs/spec/refs.md is the page.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from agentprov.errors import Busy, GitFailed
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 IDENTITY = "agentprov <agentprov@localhost>"
 LOCK_SECONDS = 60.0
 ATTEMPTS = 25
-_BATCH = 1_000
 
 Change = Callable[[CatFile, str | None, NewObjects], str | None]
 
@@ -52,22 +52,28 @@ class NotesStore:
         with self.git.cat_file() as reader:
             return sorted(self.tree_at(reader, self._tip(reader)).find(anchor))
 
-    def get_many(self, anchors: Sequence[str]) -> dict[str, list[bytes]]:
-        """Give the bundles under each of these object ids, by one git process."""
+    def get_many(
+        self, anchors: Sequence[str], reader: CatFile | None = None
+    ) -> dict[str, list[bytes]]:
+        """Give the bundles under each of these object ids, by one git process or an open reader."""
         for anchor in anchors:
             require_anchor(anchor, self.git.object_format)
-        with self.git.cat_file() as reader:
-            tree = self.tree_at(reader, self._tip(reader))
-            return {anchor: sorted(tree.find(anchor)) for anchor in anchors}
+        with self._reading(reader) as open_reader:
+            found = self._tree(open_reader).find_many(anchors)
+            return {anchor: sorted(found[anchor]) for anchor in anchors}
 
-    def everything(self) -> Iterator[tuple[str, list[bytes]]]:
+    def everything(self, reader: CatFile | None = None) -> Iterator[tuple[str, list[bytes]]]:
         """Give (object id, bundles) for all that is stored, in order of object id."""
-        blobs = self.blobs(self.ref)
-        with self.git.cat_file() as reader:
-            for anchor in sorted(blobs):
-                found = lines.split(b"\n".join(read_blobs(reader, blobs[anchor])))
+        with self._reading(reader) as open_reader:
+            for anchor, found in self._tree(open_reader).everything():
                 if found:
                     yield anchor, sorted(found)
+
+    def _reading(self, reader: CatFile | None) -> AbstractContextManager[CatFile]:
+        return self.git.cat_file() if reader is None else nullcontext(reader)
+
+    def _tree(self, reader: CatFile) -> NotesTree:
+        return self.tree_at(reader, self._tip(reader))
 
     def add(self, additions: Mapping[str, Sequence[bytes]]) -> None:
         """Add bundles; all or nothing; none that was there is lost.

@@ -8,7 +8,7 @@ do we. We write into the directories that are there, and at least one level deep
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentprov.errors import GitFailed, MalformedInput
@@ -17,12 +17,19 @@ from agentprov.store.objects import FILE_MODE, TREE_MODE, Entry, NewObjects, Obj
 from agentprov.system.git import CatFile
 
 _HEX = re.compile(r"[0-9a-f]+")
+_GITLINK = b"160000"
 _MAX_LEVELS = 8
+_TOGETHER = 500
+
+
+def is_anchor(text: str, format_: ObjectFormat) -> bool:
+    """Say whether this is an object id in this repository's format."""
+    return len(text) == (40 if format_ == "sha1" else 64) and bool(_HEX.fullmatch(text))
 
 
 def require_anchor(anchor: str, format_: ObjectFormat) -> str:
     """Give an object id back; raises MalformedInput for what is none in this repository."""
-    if len(anchor) != (40 if format_ == "sha1" else 64) or not _HEX.fullmatch(anchor):
+    if not is_anchor(anchor, format_):
         raise MalformedInput(f"{anchor!r} is not a {format_} object id")
     return anchor
 
@@ -63,6 +70,53 @@ class NotesTree:
             oid, rest = (below.oid if below and below.is_tree else None), rest[2:]
         return found
 
+    def find_many(self, anchors: Iterable[str]) -> dict[str, set[bytes]]:
+        """Give the lines of each of these notes, in a few turns with git however many they are."""
+        found: dict[str, set[bytes]] = {anchor: set() for anchor in anchors}
+        blobs: list[tuple[str, str]] = []
+        here = [(anchor, anchor, self.root) for anchor in found]
+        for _ in range(_MAX_LEVELS):
+            here = [place for place in here if place[2] is not None]
+            self._read_trees(oid for _, _, oid in here if oid is not None)
+            inner: list[tuple[str, str, str | None]] = []
+            for anchor, rest, oid in here:
+                entries = self._tree(oid) if oid is not None else {}
+                note = entries.get(rest.encode())
+                if note is not None and not note.is_tree:
+                    blobs.append((anchor, note.oid))
+                below = entries.get(rest[:2].encode())
+                if below is not None and below.is_tree:
+                    inner.append((anchor, rest[2:], below.oid))
+            here = inner
+        for anchor, body in self._bodies(blobs):
+            found[anchor] |= lines.split(body)
+        return found
+
+    def everything(self) -> Iterator[tuple[str, set[bytes]]]:
+        """Give (object id, lines) of every note, in order of object id."""
+        found: dict[str, list[str]] = {}
+        here = [("", self.root)] if self.root is not None else []
+        for _ in range(_MAX_LEVELS):
+            self._read_trees(oid for _, oid in here)
+            inner = []
+            for above, oid in here:
+                for name, entry in self._tree(oid).items():
+                    step = name.decode("ascii", "replace")
+                    if entry.is_tree:
+                        if len(step) == 2:
+                            inner.append((above + step, entry.oid))
+                    elif entry.mode != _GITLINK and is_anchor(above + step, self.format):
+                        found.setdefault(above + step, []).append(entry.oid)
+            here = inner
+        anchors = sorted(found)
+        for at in range(0, len(anchors), _TOGETHER):
+            together = anchors[at : at + _TOGETHER]
+            gathered: dict[str, set[bytes]] = {anchor: set() for anchor in together}
+            blobs = [(anchor, oid) for anchor in together for oid in found[anchor]]
+            for anchor, body in self._bodies(blobs):
+                gathered[anchor] |= lines.split(body)
+            yield from gathered.items()
+
     def write(self, notes: Mapping[str, set[bytes]], new: NewObjects) -> str:
         """Give the id of a tree in which these notes stand as given; all else is unchanged.
 
@@ -92,11 +146,25 @@ class NotesTree:
     def _tree(self, oid: str) -> Mapping[bytes, Entry]:
         # Many notes share the few trees above them.
         if oid not in self._read:
-            found = self.reader.get(oid)
-            if found is None or found[0] != "tree":
-                raise GitFailed(f"the notes tree {oid} is missing from this repository")
-            self._read[oid] = objects.parse_tree(found[1], self.format)
+            self._keep(oid, self.reader.get(oid))
         return self._read[oid]
+
+    def _read_trees(self, oids: Iterable[str]) -> None:
+        wanted = [oid for oid in dict.fromkeys(oids) if oid not in self._read]
+        for oid, found in zip(wanted, self.reader.get_many(wanted), strict=True):
+            self._keep(oid, found)
+
+    def _keep(self, oid: str, found: tuple[str, bytes] | None) -> None:
+        if found is None or found[0] != "tree":
+            raise GitFailed(f"the notes tree {oid} is missing from this repository")
+        self._read[oid] = objects.parse_tree(found[1], self.format)
+
+    def _bodies(self, blobs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
+        contents = self.reader.get_many([oid for _, oid in blobs])
+        for (anchor, oid), found in zip(blobs, contents, strict=True):
+            if found is None:
+                raise GitFailed(f"the note {oid} is missing from this repository")
+            yield anchor, found[1]
 
     def _blob(self, oid: str) -> bytes:
         found = self.reader.get(oid)

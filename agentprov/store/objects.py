@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agentprov.errors import MalformedInput
+from agentprov.formats.value import value
 
 ObjectFormat = Literal["sha1", "sha256"]
 Kind = Literal["commit", "tree", "blob"]
@@ -68,7 +69,7 @@ def _entry_header(kind: int, size: int) -> bytes:
     return bytes(out)
 
 
-@dataclass(frozen=True)
+@value
 class Entry:
     """One entry of a tree."""
 

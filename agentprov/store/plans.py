@@ -7,19 +7,21 @@ travel only where the plan is tracked, or when asked for.
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 from agentprov.formats import digest
 from agentprov.formats.names import PLANS_REF
-from agentprov.system.git import Git
+from agentprov.system.git import CatFile, Git
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PlanShelf:
-    """Plans by the SHA-256 of their bytes."""
+    """Plans by the SHA-256 of their bytes; an open `reader` saves a process for each."""
 
-    def __init__(self, git: Git) -> None:
+    def __init__(self, git: Git, reader: CatFile | None = None) -> None:
         self.git = git
+        self._reader = reader
 
     def keep_plan(self, plan: bytes) -> str:
         """Keep a plan's bytes and give their blob id; keeping twice is keeping once.
@@ -34,7 +36,7 @@ class PlanShelf:
         """Give the kept bytes of a plan; None where they are not here, or not those bytes."""
         if not _SHA256.fullmatch(sha256):
             return None
-        with self.git.cat_file() as reader:
+        with nullcontext(self._reader) if self._reader else self.git.cat_file() as reader:
             found = reader.read(PLANS_REF + sha256)
         if found is None or found[1] != "blob" or digest.sha256(found[2]) != sha256:
             return None

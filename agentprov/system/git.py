@@ -13,12 +13,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Literal, cast
 
 from agentprov.errors import GitFailed, NotARepository, UserError
+from agentprov.formats.value import value
 
 # Transport and authentication settings are the user's, about the user's own remotes.
 _KEPT = frozenset(
@@ -43,6 +44,8 @@ _KEPT = frozenset(
     }
 )
 _BLOCK = 1024 * 1024
+# What a pipe takes even where the system is short of them: asking ahead must never block.
+_AHEAD_BYTES = 4_000
 _ALWAYS = (
     "--no-replace-objects",
     "-c", "core.fsmonitor=false",
@@ -86,7 +89,7 @@ def git_program() -> str:
     return found
 
 
-@dataclass(frozen=True)
+@value
 class Git:
     """One repository as seen from one work tree.
 
@@ -225,7 +228,7 @@ class Git:
         return CatFile(self)
 
 
-@dataclass(frozen=True)
+@value
 class Digested:
     """An object's type, SHA-256 and size, and its content where that was asked to be kept."""
 
@@ -290,6 +293,11 @@ class CatFile:
         found = self.read(name)
         return None if found is None else (found[1], found[2])
 
+    def resolve(self, revision: str) -> str | None:
+        """Give the commit id that a revision names, or None, as `Git.resolve` does."""
+        found = None if revision.startswith("-") else self.read(f"{revision}^{{commit}}")
+        return None if found is None else found[0]
+
     def read(self, name: str) -> tuple[str, str, bytes] | None:
         """Give (id, type, content) of an object by name; None when there is no such object."""
         header = self._ask(name)
@@ -300,14 +308,32 @@ class CatFile:
         self._answer.read(1)
         return oid, kind, content
 
+    def get_many(self, oids: Sequence[str]) -> list[tuple[str, bytes] | None]:
+        """Give what `get` gives for each of many ids, asking ahead: no turn for every object."""
+        found: list[tuple[str, bytes] | None] = []
+        for header in self._ask_ahead(oids):
+            if header is None:
+                found.append(None)
+            else:
+                found.append((header[1], self._answer.read(header[2])))
+                self._answer.read(1)
+        return found
+
     def digest(self, name: str, *, keep: int) -> Digested | None:
         """Digest an object in constant memory; None when there is no such object.
 
         The content is given with it when it is at most `keep` bytes long.
         """
         header = self._ask(name)
-        if header is None:
-            return None
+        return None if header is None else self._digest(header, keep)
+
+    def digest_many(self, oids: Sequence[str]) -> list[Digested | None]:
+        """Digest each of many objects in constant memory, asking ahead; contents are not kept."""
+        return [
+            None if header is None else self._digest(header, 0) for header in self._ask_ahead(oids)
+        ]
+
+    def _digest(self, header: tuple[str, str, int], keep: int) -> Digested:
         _, kind, size = header
         digest = hashlib.sha256()
         kept = bytearray() if size <= keep else None
@@ -324,16 +350,38 @@ class CatFile:
         content = None if kept is None else bytes(kept)
         return Digested(kind, digest.hexdigest(), size, content)
 
+    def _ask_ahead(self, oids: Sequence[str]) -> Iterator[tuple[str, str, int] | None]:
+        """Give the header of each object; its content must be read before the next is taken."""
+        left = list(oids)
+        while left:
+            size = len(left[0]) + 1
+            now = left[: max(1, _AHEAD_BYTES // size)]
+            self._send("\n".join(now))
+            answered = 0
+            process = self._process
+            for _ in now:
+                answered += 1
+                yield self._header()
+                if self._process is not process:  # a new one has heard nothing of the rest
+                    break
+            del left[:answered]
+
     def _ask(self, name: str) -> tuple[str, str, int] | None:
         if "\n" in name:
             return None
+        self._send(name)
+        return self._header()
+
+    def _send(self, names: str) -> None:
         stdin = self._process.stdin
         assert stdin is not None
         try:
-            stdin.write(os.fsencode(name) + b"\n")
+            stdin.write(os.fsencode(names) + b"\n")
             stdin.flush()
         except BrokenPipeError as error:
             raise GitFailed("git cat-file stopped answering") from error
+
+    def _header(self) -> tuple[str, str, int] | None:
         header = self._answer.readline()
         parts = header.split()
         if len(parts) == 3 and parts[2].isdigit():
@@ -364,7 +412,7 @@ class CatFile:
         self._process.wait()
 
 
-@dataclass(frozen=True)
+@value
 class CommitObject:
     """A commit as stored: tree, parents, times, message; the object's own words, unverified."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from agentprov.formats.value import value
 from agentprov.system.git import Git
 
 
-@dataclass(frozen=True)
+@value
 class RawChange:
     """One entry of ``git diff-tree --raw``: what changed at a path between two trees."""
 

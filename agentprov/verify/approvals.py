@@ -9,13 +9,13 @@ policy's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from agentprov.formats.names import path_label
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.schema import instant
+from agentprov.formats.value import value
 from agentprov.verify import times
 from agentprov.verify.finding import ApprovalRef, Finding, PlanRef, Problem, finding
 from agentprov.verify.people import taken_for, who
@@ -27,7 +27,7 @@ _COMPARED = 200
 Differences = Mapping[bytes, PathDiff]
 
 
-@dataclass(frozen=True)
+@value
 class Surroundings:
     """What git knows around approvals; each gives None where this clone cannot say.
 
@@ -89,7 +89,7 @@ def judge(entries: Sequence[Entry], around: Surroundings, as_of: datetime) -> No
             entry.blame(problem.code, problem.message)
 
 
-@dataclass(frozen=True)
+@value
 class Decisions:
     """What was decided about one commit, what there is to say about that, and what stands."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, NamedTuple
 
 from agentprov.formats.evidence import TrustedTime
+from agentprov.formats.value import value
 from agentprov.verify.catalogue import CATALOGUE, EXIT_ORDER, Severity
 
 Coverage = Literal["covered", "human", "uncovered"]
@@ -122,7 +123,7 @@ class CommitVerdict(NamedTuple):
     approvals: tuple[ApprovalRef, ...] = ()
 
 
-@dataclass(frozen=True)
+@value
 class Verdict:
     """Everything the judge found; `as_of` is the time it judged at (RFC 3339, Z)."""
 

@@ -8,7 +8,7 @@ whichever of them decides the exit code. Nothing here fetches, opens, executes o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.schema import instant
+from agentprov.formats.value import value
 from agentprov.verify import (
     approvals,
     authority,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
 
-@dataclass(frozen=True)
+@value
 class Case:
     """Everything the judge may look at.
 
@@ -65,7 +66,7 @@ class Case:
     log: LogFacts | None = None
 
 
-@dataclass(frozen=True)
+@value
 class Judgement:
     """A verdict, and the entries it rests on, for whoever wants to show what they say.
 

@@ -7,19 +7,19 @@ it is only weighed. Where no log is kept (any other clone, CI) there is nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from agentprov.formats import tile_log
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
+from agentprov.formats.value import value
 from agentprov.verify.finding import Finding, Problem, finding
 from agentprov.verify.record import Entry
 
 SOURCE = "the signing log"
 
 
-@dataclass(frozen=True)
+@value
 class LogFacts:
     """What is known of this machine's log.
 

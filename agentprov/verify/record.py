@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from agentprov.formats.predicates import approval, generation, plan, session
-from agentprov.formats.predicates.approval import ApprovalView
-from agentprov.formats.predicates.generation import GenerationView
-from agentprov.formats.predicates.plan import PlanView
-from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
 from agentprov.formats.statement import Statement
+from agentprov.formats.value import value
 from agentprov.verify import signatures
 from agentprov.verify.declared import CLOCK_SLACK, time_of
 from agentprov.verify.finding import Problem
+from agentprov.verify.reading import Reading, View
 from agentprov.verify.signatures import Verified
 from agentprov.verify.trust import TrustRoot
 
 if TYPE_CHECKING:
     from agentprov.ports import EvidenceVerifier, SignatureVerifier
 
-View = PlanView | OpenView | CloseView | GenerationView | ApprovalView
 
-
-@dataclass(frozen=True)
+@value
 class Record:
     """A bundle as it was found.
 
@@ -38,6 +34,11 @@ class Record:
     source: str
     named: bool = False
     anchor: str | None = None
+
+    @cached_property
+    def reading(self) -> Reading:
+        """Give what the bytes say, read once for whoever chooses and for the judge."""
+        return Reading(self.data)
 
 
 @dataclass(eq=False)
@@ -104,8 +105,11 @@ def read(
 
     A copy with a bad signature takes nothing away from a good one.
     """
-    checked = {record.data: None for record in records}
-    results = {data: signatures.check(data, trust, verifier, evidence) for data in checked}
+    readings = {record.data: record.reading for record in reversed(records)}
+    results = {
+        data: signatures.check(reading, trust, verifier, evidence)
+        for data, reading in readings.items()
+    }
     good: dict[str, Entry] = {}
     entries: list[Entry] = []
     for record in records:
@@ -122,7 +126,7 @@ def read(
             anchors=_anchors([record.anchor]),
             payload_sha256=payload,
             statement=verified,
-            view=_view(verified.value) if verified else None,
+            view=readings[record.data].view() if verified else None,
             signatures={verified.signature_sha256: verified} if verified else {},
             problems=list(result.problems),
             remarks=list(result.remarks),
@@ -164,16 +168,4 @@ def _anchors(values: Iterable[str | None]) -> set[str]:
     return {value for value in values if value is not None}
 
 
-def _view(statement: Statement) -> View | None:
-    subjects = [(subject.name, subject.digest) for subject in statement.subjects]
-    if statement.kind == "plan":
-        return plan.view(subjects, statement.predicate)
-    if statement.kind == "session-open":
-        return session.view_open(statement.predicate)
-    if statement.kind == "session-close":
-        return session.view_close(statement.predicate)
-    if statement.kind == "generation":
-        return generation.view(subjects, statement.predicate)
-    if statement.kind == "approval":
-        return approval.view(subjects, statement.predicate)
-    return None
+__all__ = ["Entry", "Record", "View", "read"]

@@ -6,18 +6,17 @@ the keys, so that a thousand of them do not mean a thousand attempts; it never a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from agentprov.errors import EvidenceInvalid, MalformedInput
-from agentprov.formats import bundle as bundles
-from agentprov.formats import statement as statements
 from agentprov.formats.bundle import Bundle
 from agentprov.formats.envelope import pae
 from agentprov.formats.evidence import TrustedTime
 from agentprov.formats.names import PAYLOAD_TYPE
 from agentprov.formats.statement import Statement
+from agentprov.formats.value import value
 from agentprov.verify.finding import Problem
+from agentprov.verify.reading import Reading
 from agentprov.verify.trust import TrustedSigner, TrustRoot
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Verified(Generic[T]):
         self.times = times
 
 
-@dataclass(frozen=True)
+@value
 class Checked:
     """What came of one bundle: how far it could be read, what stopped it, what was left aside."""
 
@@ -64,7 +63,7 @@ class Checked:
     remarks: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True)
+@value
 class _Signature:
     """A good signature: whose, and since when it is known to exist."""
 
@@ -73,7 +72,7 @@ class _Signature:
 
 
 def check(
-    data: bytes,
+    data: bytes | Reading,
     trust: TrustRoot,
     verifier: SignatureVerifier,
     evidence: EvidenceVerifier | None = None,
@@ -84,8 +83,9 @@ def check(
     nothing for odd input; what is wrong stands in `problems`. Does not judge whether the signer
     may say this, nor whether it is true.
     """
+    reading = data if isinstance(data, Reading) else Reading(data)
     try:
-        bundle = bundles.parse(data)
+        bundle = reading.bundle()
     except MalformedInput as error:
         return Checked(None, None, (Problem("bundle-malformed", error.message),))
     problems: list[Problem] = []
@@ -93,7 +93,7 @@ def check(
     if bundle.payload_type != PAYLOAD_TYPE:
         problems.append(Problem("payload-type", f"the payload is {bundle.payload_type!r}"))
     if bundle.evidence.certificate is not None:
-        found = _certified(data, trust, evidence, problems)
+        found = _certified(reading.data, trust, evidence, problems)
     else:
         found = _keyed(bundle, trust, verifier, problems)
         if found is not None and bundle.evidence:
@@ -101,7 +101,7 @@ def check(
     if found is None or problems:
         return Checked(bundle, None, tuple(problems))
     try:
-        statement = statements.parse(bundle.payload)
+        statement = reading.statement()
     except MalformedInput as error:
         return Checked(bundle, None, (Problem("statement-malformed", error.message),))
     verified = Verified(statement, found.signer, bundle.signature_sha256, found.times, seal=_SEAL)

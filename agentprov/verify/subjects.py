@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from agentprov.formats import names
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
+from agentprov.formats.value import value
 from agentprov.verify.finding import Problem
 
 _TRAILER = re.compile(rf"^{names.TRAILER}:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
@@ -28,7 +29,7 @@ class PathDiff(NamedTuple):
     new_blob: str | None
 
 
-@dataclass(frozen=True)
+@value
 class CommitFacts:
     """A commit as git holds it.
 

@@ -11,13 +11,14 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from agentprov.errors import ConfigurationInvalid, MalformedInput
 from agentprov.formats import digest, schema
 from agentprov.formats.bundle import key_hint
 from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
+from agentprov.formats.value import named_value, value
 
 SCHEMA = "agentprov-trust/1"
 ROLES = ("human", "recorder", "ci", "reviewer")
@@ -31,7 +32,7 @@ _P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 _ED25519 = bytes.fromhex("302a300506032b6570032100")
 
 
-@dataclass(frozen=True)
+@value
 class Retired:
     """A signer who stopped on good terms: what is bound to `after` or its ancestors stays."""
 
@@ -39,7 +40,7 @@ class Retired:
     reason: str
 
 
-@dataclass(frozen=True)
+@value
 class Compromised:
     """A signer who cannot be believed since a time (RFC 3339, Z): only earlier proof counts."""
 
@@ -47,7 +48,7 @@ class Compromised:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@named_value
 class TrustedSigner:
     """Whose signature it is, what it may be put to, and for how long.
 
@@ -78,7 +79,7 @@ class TrustedSigner:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
+@named_value
 class TrustedKey(TrustedSigner):
     """One public key (SubjectPublicKeyInfo DER)."""
 
@@ -94,7 +95,7 @@ class TrustedKey(TrustedSigner):
         return self.hint
 
 
-@dataclass(frozen=True, kw_only=True)
+@named_value
 class TrustedIdentity(TrustedSigner):
     """An identity for which a Sigstore instance issues certificates.
 
@@ -123,7 +124,7 @@ class TrustedIdentity(TrustedSigner):
         return f"{self.issuer} {self.identity or self.pattern}"
 
 
-@dataclass(frozen=True)
+@value
 class TrustRoot:
     """All trusted signers, the digest of the document they stand in, and where that came from.
 

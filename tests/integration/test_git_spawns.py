@@ -139,3 +139,24 @@ def test_starting_and_ending_a_run_costs_the_same_in_every_repository(
         counts.add(sum(1 for e in events if e["event"] == "start"))
     assert len(counts) == 1, counts
     assert counts.pop() <= 16
+
+
+def test_verifying_asks_git_the_same_few_times_however_much_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = _repository(tmp_path / "r", files=3, commits=1)
+    script = "for n in 1 2 3 4; do echo $n >f$n; git add f$n; git commit -qm $n; done"
+    done = agentprov("run", "--quiet", "--", "sh", "-c", script, cwd=repository.top)
+    assert done.status == 0
+    assert _settled(repository)
+    assert agentprov("verify", "HEAD~4..HEAD", cwd=repository.top).status == 0
+    counts = {}
+    for words in ("HEAD", "HEAD~2..HEAD", "HEAD~4..HEAD"):
+        trace = tmp_path / f"trace-{len(counts)}"
+        monkeypatch.setenv("GIT_TRACE2_EVENT", str(trace))
+        assert agentprov("verify", words, cwd=repository.top).status == 0
+        monkeypatch.delenv("GIT_TRACE2_EVENT")
+        events = [json.loads(line) for line in trace.read_text().splitlines()]
+        counts[words] = sum(1 for event in events if event["event"] == "start")
+    # Where we are, who the user is, all objects, all differences; a range is walked too.
+    assert counts == {"HEAD": 4, "HEAD~2..HEAD": 5, "HEAD~4..HEAD": 5}

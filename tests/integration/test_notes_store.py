@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_an_addition_of_any_size_takes_three_git_processes(
     assert store.get(anchors[299]) == [b"1", b"2"]
 
 
-def test_everything_is_read_with_two_git_processes(
+def test_everything_is_read_with_one_git_process(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     store = store_of(repository)
@@ -82,9 +83,45 @@ def test_everything_is_read_with_two_git_processes(
     trace.mkdir()
     monkeypatch.setenv("GIT_TRACE2_EVENT", str(trace))
     assert list(store.everything()) == [(a, [a.encode()]) for a in sorted(anchors)]
-    assert len(list(trace.iterdir())) == 2
+    assert len(list(trace.iterdir())) == 1
     monkeypatch.delenv("GIT_TRACE2_EVENT")
     assert store.get_many(anchors[:2]) == {a: [a.encode()] for a in anchors[:2]}
+
+
+def test_one_reader_serves_many_questions(repository: Repository) -> None:
+    store = store_of(repository)
+    anchors = many(repository, 300)
+    store.add({anchor: [anchor.encode()] for anchor in anchors[:299]})
+    with store.git.cat_file() as reader:
+        found = store.get_many(anchors, reader)
+        assert found == {a: [a.encode()] for a in anchors[:299]} | {anchors[299]: []}
+        assert [anchor for anchor, _ in store.everything(reader)] == sorted(anchors[:299])
+        missing = "0" * len(anchors[0])
+        names = [anchors[0], missing, *anchors[1:250], missing]
+        kinds = [item and item[0] for item in reader.get_many(names)]
+        assert kinds == ["blob" if name != missing else None for name in names]
+        digests = reader.digest_many(names)
+        assert [item and item.sha256 for item in digests] == [
+            None if name == missing else sha256(reader.get(name)[1]).hexdigest() for name in names
+        ]
+
+
+def test_asking_ahead_survives_what_a_partial_clone_did_not_fetch(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.git("config", "uploadpack.allowFilter", "true")
+    repository.write("kept.txt", "1\n")
+    commit = repository.commit("second")
+    blob = repository.git("rev-parse", "HEAD:kept.txt")
+    clone = tmp_path / "clone"
+    origin = repository.top.as_uri()
+    repository.git("clone", "-q", "--no-checkout", "--filter=blob:none", origin, str(clone))
+    with Git.discover(clone).cat_file() as reader:
+        names = [blob, commit, blob, blob, commit]
+        kinds = [None, "commit", None, None, "commit"]
+        assert [found and found[0] for found in reader.get_many(names)] == kinds
+        assert [found and found.kind for found in reader.digest_many(names)] == kinds
+        assert reader.resolve("HEAD") == commit
 
 
 def test_notes_that_git_wrote_stay_and_git_can_write_after_us(repository: Repository) -> None:

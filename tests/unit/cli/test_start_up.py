@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,19 @@ def test_verifying_loads_neither_the_recorder_nor_the_signer_of_others(
     assert _wings(modules).isdisjoint({"record", "attest"})
     assert "agentprov.formats.facts" not in modules
     assert "agentprov.ports" not in modules
+
+
+def test_where_nothing_was_logged_verifying_loads_no_log(
+    repository: Repository,
+) -> None:
+    _imported(repository.top, "run", "--quiet", "--", "sh", "-c",
+              "echo 2 >a; git commit -qam two")  # fmt: skip
+    _, modules = _imported(repository.top, "verify")
+    assert "agentprov.store.signing_log" in modules
+    shutil.rmtree(repository.top / ".git/agentprov/log")
+    shutil.rmtree(Path(os.environ["AGENTPROV_HOME"]) / "log-seen")
+    _, modules = _imported(repository.top, "verify")
+    assert "agentprov.store.signing_log" not in modules
 
 
 def test_the_worker_that_hooks_start_loads_nothing_when_nothing_waits(
