@@ -16,6 +16,7 @@ from agentprov.flows import choosing, trust
 from agentprov.flows.choosing import choose, described
 from agentprov.flows.review import material_for, surroundings
 from agentprov.flows.world import World
+from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.value import value
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
@@ -166,7 +167,7 @@ def _judge(
 ) -> Judgement:
     said = [described(record).commit for record in targets.bundles]
     named = [commit for commit in said if commit is not None]
-    content = _ContentDigests(reader)
+    content = ContentDigests(reader)
     facts = commit_facts(world.git, reader, [*targets.commits, *named], content)
     parents = {parent for commit in facts for parent in commit.parents}
     chosen = choose(world.notes, reader, targets.commits, parents, targets.bundles)
@@ -186,12 +187,24 @@ def _judge(
         trust=root,
         as_of=world.now(),
         required=targets.required,
-        plan_content=lambda view: shelf.plan_bytes(view.sha256),
+        plan_content=lambda view: _plan_bytes(shelf, reader, view),
         review_material=material_for(world.git, reader, records),
         around=surroundings(world.git, reader, target_ref),
         log=log,
     )
     return judge(case, KeyVerifier(), OfflineEvidence())
+
+
+def _plan_bytes(shelf: PlanShelf, reader: CatFile, view: PlanView) -> bytes | None:
+    """Give a plan's bytes: kept here by whoever signed it, or tracked in the repository."""
+    kept = shelf.plan_bytes(view.sha256)
+    if kept is not None or view.blob is None:
+        return kept
+    from agentprov.formats.presentation import MAX_PLAN_BYTES
+
+    found = reader.digest(view.blob, keep=MAX_PLAN_BYTES)
+    tracked = found is not None and found.kind == "blob" and found.sha256 == view.sha256
+    return found.content if found is not None and tracked else None
 
 
 def lines_about(world: World, commit: str) -> list[bytes]:
@@ -277,7 +290,7 @@ def _or_none(value: str, mode: str) -> str | None:
     return None if mode == "000000" else value
 
 
-class _ContentDigests:
+class ContentDigests:
     """Digests blob contents on demand, each once; with one that was expected, some others."""
 
     def __init__(self, reader: CatFile) -> None:

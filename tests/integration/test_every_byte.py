@@ -25,7 +25,7 @@ import pytest
 from agentprov import verify
 from agentprov.errors import ConfigurationInvalid
 from agentprov.flows import strict_yaml
-from agentprov.flows.verify import commit_facts
+from agentprov.flows.verify import ContentDigests, commit_facts
 from agentprov.formats import names
 from agentprov.formats.digest import sha256
 from agentprov.formats.facts import Change, Commit
@@ -145,7 +145,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         git = Git.discover(repository.top)
         store = NotesStore(git)
         with git.cat_file() as reader:
-            (facts,) = commit_facts(git, reader, [oid])
+            (facts,) = commit_facts(git, reader, [oid], ContentDigests(reader))
             blobs = {path: diff.new_blob or "" for path, diff in facts.diffs.items()}
             # The digests outlive the reader.
             known = {blob: facts.sha256_of(blob) for blob in blobs.values()}
@@ -331,7 +331,7 @@ def test_no_changed_byte_of_a_committed_file_is_spoken_for(history: History) -> 
                     new.add("commit", original[1].replace(tree.encode(), root.encode(), 1))
                 )
         git.run("unpack-objects", "-q", input=new.pack())
-        facts = commit_facts(git, reader, commits)
+        facts = commit_facts(git, reader, commits, ContentDigests(reader))
         assert len(facts) == len(set(commits)) > 1_000
         verdict, judgement = history.judge(commits=facts)
         assert judgement.accepted == ()

@@ -70,6 +70,9 @@ def test_with_the_records_a_clone_verifies_against_the_branch_it_came_from(
     assert verdict["trust"]["source"] == ".agentprov/trust.yaml of refs/remotes/origin/HEAD"
     assert [plan["name"] for plan in verdict["commits"][0]["plans"]] == ["PLAN.md"]
     claims = [item["claim"] for item in verdict["notProven"]]
+    # The plan is tracked, so what its signer was shown can be made again in any clone.
+    (shown,) = (item for item in verdict["notProven"] if "saw all of it" in item["claim"])
+    assert "what was shown was made again here" in shown["why"]
     assert "that the signers are who they are said to be" not in claims
 
 
