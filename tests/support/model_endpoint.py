@@ -68,6 +68,8 @@ class ModelEndpoint:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        # A connection that is gone before it is accepted must not hold the server, nor its end.
+        self._server.socket.settimeout(2)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         return self

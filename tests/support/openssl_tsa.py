@@ -187,6 +187,8 @@ def serving(tsa: OpensslTsa) -> Iterator[Service]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    # A connection that is gone before it is accepted must not hold the server, nor its end.
+    server.socket.settimeout(2)
     service = Service(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

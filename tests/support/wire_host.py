@@ -98,6 +98,9 @@ class WireHost:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Closing alone leaves the thread that accepts where it waits, and the port open with it.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for line in self.lines:
             with contextlib.suppress(OSError):

@@ -85,6 +85,8 @@ class LoopbackServer:
         self._services: dict[str, tuple[str, Service]] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
+        # A connection that is gone before it is accepted must not hold the server, nor its end.
+        self._http.socket.settimeout(2)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
