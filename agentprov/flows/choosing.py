@@ -17,7 +17,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.value import value
 from agentprov.store.notes import NotesStore
-from agentprov.system.git import CatFile
+from agentprov.system.git_objects import CatFile
 from agentprov.verify.reading import Reading
 from agentprov.verify.record import Record
 

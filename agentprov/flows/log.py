@@ -9,7 +9,7 @@ from agentprov.flows import verify as verifying
 from agentprov.flows.show import shown
 from agentprov.flows.verify import Targets
 from agentprov.flows.world import World
-from agentprov.system.git import read_commit
+from agentprov.system.git_objects import read_commit
 from agentprov.verify.trust import TrustRoot
 
 SCHEMA = "agentprov-log/1"

@@ -30,7 +30,7 @@ from agentprov.record.session import SessionDirectory, State
 from agentprov.record.versions import Version, instant, kept
 from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
-from agentprov.system.git import CatFile, read_commit
+from agentprov.system.git_objects import CatFile, read_commit
 from agentprov.system.trees import blobs_at, diff_pairs, diff_tree
 
 

@@ -13,7 +13,8 @@ from agentprov.formats.names import path_label
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.statement import Statement
 from agentprov.store.plans import PlanShelf
-from agentprov.system.git import CatFile, Git, parse_commit
+from agentprov.system.git import Git
+from agentprov.system.git_objects import CatFile, parse_commit
 from agentprov.system.trees import RawChange, diff_tree
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.record import Record
@@ -53,15 +54,7 @@ def surroundings(git: Git, reader: CatFile, target_ref: str | None = None) -> Su
             found = diff_tree(git, old or git.empty_tree, new, renames=False)
         except AgentprovError:
             return None
-        return {
-            change.path: PathDiff(
-                _there(change.old_mode, change.old_mode),
-                _there(change.old_blob, change.old_mode),
-                _there(change.new_mode, change.new_mode),
-                _there(change.new_blob, change.new_mode),
-            )
-            for change in found
-        }
+        return path_diffs(found)
 
     def tree_of(commit: str) -> str | None:
         found = reader.get(commit)
@@ -78,6 +71,19 @@ def surroundings(git: Git, reader: CatFile, target_ref: str | None = None) -> Su
         return address(git)
 
     return Surroundings(between, differences, tree_of, is_ancestor, repository, target_ref)
+
+
+def path_diffs(changes: Iterable[RawChange]) -> Mapping[bytes, PathDiff]:
+    """Give changes as the judge takes them, by path; made without rename detection."""
+    return {
+        change.path: PathDiff(
+            _there(change.old_mode, change.old_mode),
+            _there(change.old_blob, change.old_mode),
+            _there(change.new_mode, change.new_mode),
+            _there(change.new_blob, change.new_mode),
+        )
+        for change in changes
+    }
 
 
 def address(git: Git) -> str | None:

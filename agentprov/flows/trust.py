@@ -22,7 +22,8 @@ from agentprov.sign.registry import (
     signer_for,
 )
 from agentprov.system import files
-from agentprov.system.git import CatFile, Git
+from agentprov.system.git import Git
+from agentprov.system.git_objects import CatFile
 from agentprov.verify import trust
 from agentprov.verify.trust import TrustedKey, TrustRoot
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from agentprov.errors import AgentprovError, MalformedInput, UserError
 from agentprov.flows import choosing, trust
 from agentprov.flows.choosing import choose, described
-from agentprov.flows.review import material_for, surroundings
+from agentprov.flows.review import material_for, path_diffs, surroundings
 from agentprov.flows.world import World
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.value import value
@@ -22,12 +22,13 @@ from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
-from agentprov.system.git import CatFile, CommitObject, Git, parse_commit
+from agentprov.system.git import Git
+from agentprov.system.git_objects import CatFile, CommitObject, parse_commit
 from agentprov.system.trees import diff_pairs
 from agentprov.verify.judge import Case, Judgement, judge
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Record
-from agentprov.verify.subjects import CommitFacts, PathDiff, session_trailers
+from agentprov.verify.subjects import CommitFacts, session_trailers
 from agentprov.verify.trust import TrustRoot
 
 MAX_BUNDLE_FILE = 256 * 1024 * 1024
@@ -243,15 +244,7 @@ def commit_facts(
             oid=commit.oid,
             tree=commit.tree,
             parents=commit.parents,
-            diffs={
-                change.path: PathDiff(
-                    _or_none(change.old_mode, change.old_mode),
-                    _or_none(change.old_blob, change.old_mode),
-                    _or_none(change.new_mode, change.new_mode),
-                    _or_none(change.new_blob, change.new_mode),
-                )
-                for change in changes
-            },
+            diffs=path_diffs(changes),
             sha256_of=content,
             trailers=session_trailers(commit.message),
             signed_by=signers.get(commit.oid),
@@ -284,10 +277,6 @@ def _tree_of(reader: CatFile, parent: str, child: str) -> str:
             hint="this clone is shallow: `git fetch --deepen=1`, or `git fetch --unshallow`",
         )
     return parse_commit(parent, found[1]).tree
-
-
-def _or_none(value: str, mode: str) -> str | None:
-    return None if mode == "000000" else value
 
 
 class ContentDigests:

@@ -17,7 +17,8 @@ from agentprov.record import origins
 from agentprov.record.accounts import Account, Circumstances
 from agentprov.record.neighbours import Neighbours
 from agentprov.record.versions import Version, instant
-from agentprov.system.git import CatFile, CommitObject, Git, read_commit
+from agentprov.system.git import Git
+from agentprov.system.git_objects import CatFile, CommitObject, read_commit
 from agentprov.system.trees import RawChange, diff_tree
 
 _PATCH_OPTIONS = (

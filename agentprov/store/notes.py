@@ -19,7 +19,8 @@ from agentprov.store.notes_tree import NotesTree, anchor_of, require_anchor
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
-from agentprov.system.git import CatFile, Git, parse_commit
+from agentprov.system.git import Git
+from agentprov.system.git_objects import CatFile, parse_commit
 
 if TYPE_CHECKING:
     from agentprov.ports import Clock

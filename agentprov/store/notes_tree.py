@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from agentprov.errors import GitFailed, MalformedInput
 from agentprov.store import lines, objects
 from agentprov.store.objects import FILE_MODE, TREE_MODE, Entry, NewObjects, ObjectFormat
-from agentprov.system.git import CatFile
+from agentprov.system.git_objects import CatFile
 
 _HEX = re.compile(r"[0-9a-f]+")
 _GITLINK = b"160000"

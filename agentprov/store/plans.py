@@ -11,7 +11,8 @@ from contextlib import nullcontext
 
 from agentprov.formats import digest
 from agentprov.formats.names import PLANS_REF
-from agentprov.system.git import CatFile, Git
+from agentprov.system.git import Git
+from agentprov.system.git_objects import CatFile
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

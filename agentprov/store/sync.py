@@ -17,7 +17,7 @@ from agentprov.errors import GitFailed
 from agentprov.store import lines
 from agentprov.store.notes import NotesStore, read_blobs
 from agentprov.store.objects import NewObjects
-from agentprov.system.git import CatFile
+from agentprov.system.git_objects import CatFile
 
 PUSH_ATTEMPTS = 6
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)(?!.*\.lock(?:/|$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}(?<![./])")

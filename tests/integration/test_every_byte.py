@@ -34,7 +34,8 @@ from agentprov.sign.verifier import KeyVerifier
 from agentprov.store import lines, objects
 from agentprov.store.notes import NotesStore
 from agentprov.store.objects import Entry, NewObjects
-from agentprov.system.git import Git, parse_commit
+from agentprov.system.git import Git
+from agentprov.system.git_objects import parse_commit
 from agentprov.verify import policy, signatures
 from agentprov.verify import trust as trusts
 from agentprov.verify.approvals import Surroundings

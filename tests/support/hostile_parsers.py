@@ -26,7 +26,7 @@ from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
 from agentprov.sign import public, sigstore_root
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.store import lines, objects
-from agentprov.system.git import parse_commit
+from agentprov.system.git_objects import parse_commit
 from agentprov.verify import policy, trust
 from agentprov.verify.subjects import session_trailers
 from support.story import HUMAN, JANE, RECORDER, Story, judge, seal, trust_of

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agentprov.errors import UserError
-from agentprov.system.git import git_program, parse_commit
+from agentprov.system.git import git_program
+from agentprov.system.git_objects import parse_commit
 
 
 def test_a_relative_folder_on_path_names_no_program(
