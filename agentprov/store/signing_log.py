@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from agentprov.errors import AgentprovError, MalformedInput
 from agentprov.formats import checkpoint as notes
-from agentprov.formats import merkle, tile_log
+from agentprov.formats import merkle, schema, tile_log
 from agentprov.formats.checkpoint import Checkpoint, SignedCheckpoint
 from agentprov.formats.tile_log import ENTRIES, WIDTH, Tiles
 from agentprov.system import files
@@ -154,11 +154,18 @@ class SigningLog:
         return self.read(data, "the checkpoint that was last seen") if data else None
 
     def began(self) -> str | None:
-        """Give the time at which this log was begun (RFC 3339, Z), as its keeper says."""
+        """Give the time at which this log was begun (RFC 3339, Z), as its keeper says.
+
+        None where that cannot be read, or is no time: a machine that lost power may leave an
+        empty file.
+        """
         try:
-            return files.read_bounded(self.directory / "began", 64).decode("ascii", "replace")
-        except OSError:
+            text = files.read_bounded(self.directory / "began", 64, follow=False)
+            began = text.decode("ascii", "replace")
+            schema.require(schema.time, began, "began")
+        except (OSError, MalformedInput):
             return None
+        return began
 
     def read(self, note: bytes, what: str) -> SignedCheckpoint:
         """Read a checkpoint and check that this key signed it; raises LogBroken."""
@@ -204,7 +211,7 @@ class SigningLog:
         process began. Raises LogBroken, Busy, KeyUnusable, OSError; then nothing was added, or
         the next call finishes it.
         """
-        files.private_directory(self.directory)
+        self._own_directory()
         with files.locked(self.directory / "lock", LOCK_SECONDS):
             view = self._view_to_grow()
             if view is not None:
@@ -233,6 +240,13 @@ class SigningLog:
             os.replace(self.seen_path, self.seen_path.with_name(f"{self.seen_path.name}.{name}"))
         return None
 
+    def _own_directory(self) -> None:
+        """Make the log's directory; a link in its place must not lead our writing elsewhere."""
+        for place in (self._home, self.directory, self.directory / "tile"):
+            if place.is_symlink():
+                raise LogBroken("log-damaged", f"{place} is a link, and the log is not kept there")
+        files.private_directory(self.directory)
+
     def _may_be_new(self) -> bool:
         return not (self.directory / "tile").exists() and not self._has_past()
 
@@ -241,7 +255,7 @@ class SigningLog:
 
         Makes hashes and checkpoint again from the entries. None when there is no log any more.
         """
-        files.private_directory(self.directory)
+        self._own_directory()
         with files.locked(self.directory / "lock", LOCK_SECONDS):
             self.seen_path.unlink(missing_ok=True)
             entries = self._unfinished(0)

@@ -324,3 +324,29 @@ def test_an_independent_reader_agrees(log: SigningLog) -> None:
     vkey = signing.Vkey.from_string(notes.verifier_key(new.origin, log.key.public))
     verifier = signing.PlainEd25519Verifier(vkey)
     verifier.verify_note(found.signatures[0], found)
+
+
+@pytest.mark.parametrize("content", [b"", b"yesterday", b"\xff" * 9, b"2026-99-99T00:00:00Z"])
+def test_a_beginning_that_is_no_time_is_none(log: SigningLog, content: bytes) -> None:
+    log.append(entries(0, 1))
+    assert log.began() is not None
+    (log.directory / "began").write_bytes(content)
+    assert log.began() is None
+
+
+@pytest.mark.parametrize("step", ["log", "key", "tile"])
+def test_a_link_in_the_logs_place_does_not_lead_writing_elsewhere(
+    log: SigningLog, tmp_path: Path, step: str
+) -> None:
+    elsewhere = tmp_path / "precious"
+    elsewhere.mkdir()
+    place = {
+        "log": log.directory.parent,
+        "key": log.directory,
+        "tile": log.directory / "tile",
+    }[step]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(elsewhere)
+    with pytest.raises(LogBroken, match="is a link"):
+        log.append(entries(0, 1))
+    assert list(elsewhere.iterdir()) == []
