@@ -52,19 +52,36 @@ def drain(world: World, progress: Callable[[str], None] | None = None) -> Draine
                 _one(world, directory, result, progress)
             except (AgentprovError, OSError) as error:
                 result.failures.append(f"{name}: {error}")
-        outside = Spool((world.git.home / "spool",))
-        drops = outside.new()
-        try:
-            taken = rewrites.take_in(world, drops)
-            result.linked = taken.linked
-            if taken.unlogged:
-                result.failures.append(f"not in the signing log: {taken.unlogged}")
-        except (AgentprovError, OSError) as error:
-            result.failures.append(f"rewritten commits: {error}")
-            return result
-        # That recording was switched off is for the next session's record to say.
-        outside.clear(but=DISABLED)
+        _rewrites(world, result)
     return result
+
+
+def link_rewrites(world: World) -> None:
+    """Link what was rewritten, after a session; what goes wrong is left to the next command.
+
+    Does nothing while another process takes in what waits.
+    """
+    if not waiting(world.git):
+        return
+    try:
+        with locked(world.git.home / "lock", 0.0):
+            _rewrites(world, Drained())
+    except (AgentprovError, OSError):
+        return
+
+
+def _rewrites(world: World, result: Drained) -> None:
+    outside = Spool((world.git.home / "spool",))
+    try:
+        taken = rewrites.take_in(world, outside.new())
+    except (AgentprovError, OSError) as error:
+        result.failures.append(f"rewritten commits: {error}")
+        return
+    result.linked = taken.linked
+    if taken.unlogged:
+        result.failures.append(f"not in the signing log: {taken.unlogged}")
+    # That recording was switched off is for the next session's record to say.
+    outside.clear(but=DISABLED)
 
 
 def _names(home: Path) -> list[str]:

@@ -95,10 +95,10 @@ def graph(
 ) -> Graph:
     """Read the commits that new and recorded ones reach, less what all the bases reach.
 
-    Two processes, whatever the number of commits; at most `MAX_GRAPH` commits.
+    One or two processes, whatever the number of commits; at most `MAX_GRAPH` commits.
     """
-    common = ""
-    if bases:
+    common = next(iter(bases), "") if len(bases) < 2 else ""
+    if len(bases) > 1:
         common = git.text("merge-base", "--octopus", *sorted(bases)[:100], check=False)
     asked = [*news, *anchors, *([f"^{common}"] if common else [])]
     out = git.run(

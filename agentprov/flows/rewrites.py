@@ -142,10 +142,11 @@ class _Look:
         self.taken = taken
         self.commits = Commits(world, reader)
         self.lines: dict[str, list[bytes]] = {}
+        self.refs: dict[str, str] = {}
 
     def go(self, drops: Sequence[Dropped], brought: Sequence[str]) -> None:
         """Link what is said to be a rewrite, then what is like a recorded commit."""
-        anchors = set(self.world.notes.blobs(self.world.notes.ref))
+        anchors = self.world.notes.anchors(self.reader)
         news = self._news(brought)
         rewrites = self._said(drops, news)
         if self.before.notes != self.now.notes:
@@ -167,18 +168,12 @@ class _Look:
     def _news(self, brought: Sequence[str]) -> dict[str, str]:
         """Give commits that may be copies of others, with how they came to be."""
         git = self.world.git
-        out = git.run(
-            "for-each-ref",
-            "--format=%(objectname) %(refname)",
-            "refs/heads",
-            "refs/remotes",
-            check=False,
-        )
-        tips = {line.split(b" ", 1)[0].decode() for line in out.splitlines()}
-        self.now.tips = sorted(tips)
+        self.refs = seen.refs(git)
+        places = ("refs/heads/", "refs/remotes/")
+        self.now.tips = sorted({oid for name, oid in self.refs.items() if name.startswith(places)})
         found = {one.oid: one.kind for one in self.made if one.kind not in ("revert", "merge")}
         reverted = {one.oid for one in self.made if one.kind in ("revert", "merge")}
-        if self.now.tips != self.before.tips:
+        if not self._all_told():
             out = git.run(
                 "rev-list", "--topo-order", "--reverse", f"--max-count={MAX_NEWS}",
                 "--ignore-missing", "--no-merges", "--stdin", "--branches", "--not", "--remotes",
@@ -190,11 +185,16 @@ class _Look:
             found.setdefault(oid, "")
         return {oid: kind for oid, kind in found.items() if oid not in reverted}
 
+    def _all_told(self) -> bool:
+        """Say whether reflogs told of every commit that branches gained since the last look."""
+        known = {*self.before.tips, *(one.oid for one in self.made), self.world.git.zero}
+        return known.issuperset(self.now.tips) and all(one.before in known for one in self.made)
+
     def _said(self, drops: Sequence[Dropped], news: dict[str, str]) -> list[Rewrite]:
         git = self.world.git
         found = [*seen.from_hooks(drops), *seen.amended(self.made)]
-        maps = [*seen.commit_map(git), *seen.replaced(git)]
-        tips = seen.originals(git)
+        maps = [*seen.commit_map(git), *seen.replaced(self.refs)]
+        tips = seen.originals(self.refs)
         self.now.maps = sha256(repr((maps, tips)).encode()).hexdigest()
         if self.now.maps != self.before.maps:
             found += maps

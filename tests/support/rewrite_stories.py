@@ -1,8 +1,8 @@
 """Histories in real git repositories whose every line has a known author, and what was said of it.
 
 People and recorded sessions edit files; `Story` keeps, for itself alone, who wrote which line. The
-recorder sees bytes, git objects and what the wire asked for, as it does in a run: sessions go through
-`flows.recording.Recording`, only the agent's process and its network are left out. Then `check`
+recorder sees bytes, git objects and what the wire asked for, as it does in a run: sessions go
+through `flows.recording.Recording`, only the agent and its network are left out. Then `check`
 compares what records and links say of each line of the final tree with who wrote it.
 """
 
@@ -37,9 +37,33 @@ Line = tuple[str, str]
 """A line's text and its author: a session's id, or a person's name."""
 COMMON = ("", "}", "{", "    return", "end", "    }", "else:")
 _WORDS = (
-    "amber basin cedar delta ember fjord grove haven inlet joust knoll larch mango noble ochre "
-    "plaza quilt raven slate tulip umber vivid wharf xenon yield zebra"
-).split()
+    "amber",
+    "basin",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "haven",
+    "inlet",
+    "joust",
+    "knoll",
+    "larch",
+    "mango",
+    "noble",
+    "ochre",
+    "plaza",
+    "quilt",
+    "raven",
+    "slate",
+    "tulip",
+    "umber",
+    "vivid",
+    "wharf",
+    "xenon",
+    "yield",
+    "zebra",
+)
 
 
 @dataclass
@@ -267,7 +291,7 @@ class Recorded:
                 "intercepted",
                 at=self.world.now(),
                 echoed=others,
-            )  # fmt: skip
+            )
         )
 
     @property
