@@ -143,6 +143,10 @@ class Likeness:
         """Say whether there is nothing to compare with."""
         return not self._candidates or not self.news
 
+    def forget(self, news: Collection[str]) -> None:
+        """Leave out new commits that are not worth comparing: nothing leads to them any more."""
+        self.news = [oid for oid in self.news if oid not in news]
+
     def prepare(self) -> None:
         """Read what the comparison needs: a constant number of processes."""
         commits = self._commits

@@ -170,7 +170,7 @@ class Linker:
             self._commits.text,
             by_content=rewrite.method == "content",
         )
-        paths = [self.without_known(rewrite.new, path) for path in link.paths()]
+        paths = [self.without_known(rewrite.new, link, path) for path in link.paths()]
         kept = [path for path in paths if path is not None]
         return Linked(rewrite, self.sign(link, rewrite.method, kept), waiting)
 
@@ -194,8 +194,11 @@ class Linker:
             self._commits.told[facts.commit].append(made)
         return line
 
-    def without_known(self, new: str, path: RewrittenPath) -> RewrittenPath | None:
-        """Leave out what a session's own statement about the new commit says already."""
+    def without_known(self, new: str, link: Link, path: RewrittenPath) -> RewrittenPath | None:
+        """Leave out what a session's own statement about the new commit says already.
+
+        A commit that was rewritten and then made again, byte for byte, is its own source.
+        """
         known: set[int] = set()
         whole = False
         for told in self._commits.told[new]:
@@ -211,12 +214,11 @@ class Linker:
                     for number in range(claim.start, claim.end + 1)
                 }
         if path.source is not None:
-            return None if whole else path
-        if not known:
-            return path
+            return None if whole or link.numbers[path.source][0] == new else path
         left = [
             claim._replace(start=number, end=number)
             for claim in path.claims
+            if link.numbers[claim.source][0] != new
             for number in range(claim.start, claim.end + 1)
             if number not in known
         ]

@@ -241,6 +241,8 @@ class _Look:
         linker = Linker(self.world, self.commits)
         linker.prepare(todo)
         done: set[str] = set()
+        # Of several that speak of one commit, the one that names most recorded commits is heard.
+        todo.sort(key=lambda one: -len(recorded.intersection(one.olds)))
         for one in seen.in_order(todo):
             if one.new in done and one.method != "replace":
                 continue
@@ -312,6 +314,7 @@ class _Look:
         likeness = Likeness(self.world, self.commits, worth, anchors)
         if likeness.hopeless:
             return
+        likeness.forget(self._loose(likeness.news))
         likeness.prepare()
         linker = Linker(self.world, self.commits)
         kinds = {one.oid: one.kind for one in self.made}
@@ -326,7 +329,7 @@ class _Look:
             if oid in self.lines:
                 continue
             for link, paths in likeness.links(oid):
-                kept = [linker.without_known(oid, path) for path in paths]
+                kept = [linker.without_known(oid, link, path) for path in paths]
                 line = linker.sign(link, "content", [path for path in kept if path is not None])
                 if line is not None:
                     self.lines.setdefault(oid, []).append(line)

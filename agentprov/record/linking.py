@@ -206,7 +206,7 @@ class Link:
 
     def paths(self) -> list[RewrittenPath]:
         """Give the paths of the new commit that hold something of the old ones, by label."""
-        names = {path_label(change.path) for change in self._new.changes}
+        names = {path_label(one.path) for one in self._new.changes if one.status != "D"}
         found = []
         for change in self._new.changes:
             label = path_label(change.path)
@@ -233,10 +233,15 @@ class Link:
         before = path_label(change.old_path) if change.old_path is not None else None
         if before in free and left[before] is not None:
             return before
-        same = [path for path in free if left[path] == change.new_blob]
-        if len(same) != 1:
-            same = [path for path in free if left[path] and label.endswith("/" + path)]
-        return same[0] if len(same) == 1 else None
+        gone = {path_label(one.path) for one in self._new.changes if one.status == "D"}
+        for likely in (
+            [path for path in free if left[path] == change.new_blob],
+            [path for path in free if left[path] and label.endswith("/" + path)],
+            [path for path in free if left[path] and path in gone],
+        ):
+            if len(likely) == 1:
+                return likely[0]
+        return None
 
     def _path(self, change: RawChange, label: str, origin: str) -> RewrittenPath | None:
         op = _OPERATIONS.get(change.status, "modify")

@@ -216,8 +216,11 @@ class Story:
         """Compare what is said of each line of a tree with who wrote it."""
         tally = Tally()
         record = Record(self.repository)
-        listing = self.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", revision)
-        for path in listing.splitlines():
+        listing = self.git("-c", "core.quotePath=false", "ls-tree", "-r", revision)
+        for line in listing.splitlines():
+            meta, path = line.split("\t")
+            if meta.startswith("160000"):
+                continue
             blamed = blame(self.repository, revision, path)
             texts = [text for *_, text in blamed]
             for (commit, place, number, text), authors in zip(
