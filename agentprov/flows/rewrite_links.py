@@ -31,12 +31,14 @@ _CACHED_BYTES = 64 * 1024 * 1024
 class Linked:
     """What became of a rewrite: the signed line, or None where nothing lives on or it is stored.
 
-    `waiting` says that some old commit has no statement here, so that a later look may find more.
+    `waiting` says that some old commit has no statement here, so that a later look may find more;
+    `exact` that nothing was added that the old commits do not account for.
     """
 
     rewrite: Rewrite
     line: bytes | None
     waiting: bool
+    exact: bool = True
 
 
 class Commits:
@@ -172,7 +174,7 @@ class Linker:
         )
         paths = [self.without_known(rewrite.new, link, path) for path in link.paths()]
         kept = [path for path in paths if path is not None]
-        return Linked(rewrite, self.sign(link, rewrite.method, kept), waiting)
+        return Linked(rewrite, self.sign(link, rewrite.method, kept), waiting, link.exact)
 
     def sign(self, link: Link, method: str, paths: Sequence[RewrittenPath]) -> bytes | None:
         """Sign what a link found; None for nothing, or where this recorder said it before."""
@@ -195,14 +197,14 @@ class Linker:
         return line
 
     def without_known(self, new: str, link: Link, path: RewrittenPath) -> RewrittenPath | None:
-        """Leave out what a session's own statement about the new commit says already.
+        """Leave out what a session's own statement about the new commit says, or a link of ours.
 
         A commit that was rewritten and then made again, byte for byte, is its own source.
         """
         known: set[int] = set()
         whole = False
         for told in self._commits.told[new]:
-            if told.session is None:
+            if told.session is None and told.hint != self._hint:
                 continue
             stated = told.stated(lambda _: 0).get(path.path)
             if stated is not None:
@@ -210,7 +212,7 @@ class Linker:
                 known |= {
                     number
                     for claim in stated.claims
-                    if claim.origin != "unknown"
+                    if claim.origin != "unknown" or told.session is None
                     for number in range(claim.start, claim.end + 1)
                 }
         if path.source is not None:

@@ -143,6 +143,7 @@ class _Look:
         self.commits = Commits(world, reader)
         self.lines: dict[str, list[bytes]] = {}
         self.refs: dict[str, str] = {}
+        self.settled: set[str] = set()
 
     def go(self, drops: Sequence[Dropped], brought: Sequence[str]) -> None:
         """Link what is said to be a rewrite, then what is like a recorded commit."""
@@ -154,7 +155,7 @@ class _Look:
         else:
             self.now.open = list(self.before.open)
         self._link(rewrites, anchors)
-        self._compare([one for one in news if one not in self.lines], anchors)
+        self._compare([one for one in news if one not in self.settled], anchors)
         if self.lines:
             why = store(self.world, self.lines)
             self.taken.unlogged = why
@@ -238,6 +239,7 @@ class _Look:
         recorded = anchors | {one.new for one in todo}
         todo = [one for one in todo if any(old in recorded for old in one.olds)]
         waiting = [one for one in composed if one not in todo]
+        self.settled = {one.new for one in composed}
         linker = Linker(self.world, self.commits)
         linker.prepare(todo)
         done: set[str] = set()
@@ -250,6 +252,8 @@ class _Look:
             if linked.line is not None:
                 self.lines.setdefault(one.new, []).append(linked.line)
                 done.add(one.new)
+                if not linked.exact:
+                    self.settled.discard(one.new)
             if linked.waiting:
                 waiting.append(one)
         self.now.open = list(dict.fromkeys([*self.now.open, *waiting]))
@@ -326,8 +330,6 @@ class _Look:
             if linked.line is not None:
                 self.lines.setdefault(pair.new, []).append(linked.line)
         for oid in likeness.news:
-            if oid in self.lines:
-                continue
             for link, paths in likeness.links(oid):
                 kept = [linker.without_known(oid, link, path) for path in paths]
                 line = linker.sign(link, "content", [path for path in kept if path is not None])

@@ -159,7 +159,11 @@ class Numbers:
 
 
 class Link:
-    """Follows the lines of old commits into a new one; `sessions` is by generation digest."""
+    """Follows the lines of old commits into a new one; `sessions` is by generation digest.
+
+    After `paths`, `exact` says whether every file is one that the old commits left, or adds the
+    same lines as they did.
+    """
 
     def __init__(
         self,
@@ -180,6 +184,7 @@ class Link:
         self._sessions = sessions
         self.old_commits = [self._old(old) for old in olds]
         self._taken: set[str] = set()
+        self.exact = True
 
     def _old(self, old: Old) -> OldCommit:
         several = [one.stated(self.numbers) for one in sorted(old.told, key=lambda one: one.order)]
@@ -212,6 +217,7 @@ class Link:
             label = path_label(change.path)
             origin = self._origin(change, label, names)
             if origin is None:
+                self.exact = self.exact and not self._new.added.get(change.path)
                 continue
             path = self._path(change, label, origin)
             if path is not None:
@@ -274,7 +280,9 @@ class Link:
         if content is None or not any(version.claims for version in history):
             return []
         found = carrying.follow(history, self._content_of, content, added, blob)
-        if self._by_content and not carrying.is_exact(history, content, added, blob):
+        exact = carrying.is_exact(history, content, added, blob)
+        self.exact = self.exact and exact
+        if self._by_content and not exact:
             return carrying.capped(enough(found, content))
         return found
 

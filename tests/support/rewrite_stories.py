@@ -98,6 +98,7 @@ class Story:
         self.written: dict[str, set[str]] = defaultdict(set)
         self.versions: list[list[Line]] = []
         self._serial = 0
+        self._made: list[Line] = []
 
     # --- texts -----------------------------------------------------------------------------
 
@@ -111,7 +112,13 @@ class Story:
             tag = sha256(b"%d" % self._serial).hexdigest()[: self.random.choice((4, 8, 12))]
             text = "    " * self.random.randint(0, 2) + f"{words} {tag}{self._serial}"
         self.written[text].add(author)
-        return text, author
+        line = (text, author)
+        self._made.append(line)
+        return line
+
+    def is_new(self, line: Line) -> bool:
+        """Say whether this very line was made up for an edit, and not read from a file."""
+        return any(line is one for one in self._made[-400:])
 
     def block(self, author: str, least: int = 2, most: int = 7) -> list[Line]:
         return [self.fresh(author) for _ in range(self.random.randint(least, most))]
@@ -284,7 +291,7 @@ class Recorded:
         lines = self.story.edited(path, self.id) if lines is None else lines
         self.story.put(path, lines)
         text = "".join(f"{text}\n" for text, _ in lines)
-        others = tuple(n for n, (_, author) in enumerate(lines, 1) if author != self.id)
+        others = tuple(n for n, line in enumerate(lines, 1) if not self.story.is_new(line))
         self.edits.append(
             Edit(
                 str(self.story.top / path),
