@@ -125,15 +125,18 @@ class Likeness:
         self.graph = graph(world.git, news, () if roots else bases, anchors)
         self._candidates = [oid for oid in self.graph.parents if oid in anchors]
         self.news = [oid for oid in news if oid in self.graph.parents]
+        self._narrow()
+        self._paths: dict[str, list[str]] = defaultdict(list)
+        self._blobs: dict[str, list[str]] = defaultdict(list)
+        self._added: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._authors: dict[str, list[tuple[str, str]]] = defaultdict(list)
+
+    def _narrow(self) -> None:
         self._candidates = [
             oid
             for oid in self._candidates
             if any(self._apart(oid, new) for new in self.news if new != oid)
         ]
-        self._paths: dict[str, list[str]] = defaultdict(list)
-        self._blobs: dict[str, list[str]] = defaultdict(list)
-        self._added: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        self._authors: dict[str, list[tuple[str, str]]] = defaultdict(list)
 
     def _apart(self, oid: str, new: str) -> bool:
         return not self.graph.descends(new, oid) and not self.graph.descends(oid, new)
@@ -146,6 +149,7 @@ class Likeness:
     def forget(self, news: Collection[str]) -> None:
         """Leave out new commits that are not worth comparing: nothing leads to them any more."""
         self.news = [oid for oid in self.news if oid not in news]
+        self._narrow()
 
     def prepare(self) -> None:
         """Read what the comparison needs: a constant number of processes."""

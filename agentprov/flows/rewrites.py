@@ -88,10 +88,10 @@ class Taken:
     unlogged: str = ""
 
 
-def take_in(world: World, drops: Sequence[Dropped] = (), *, brought: Iterable[str] = ()) -> Taken:
+def take_in(world: World, drops: Sequence[Dropped] = ()) -> Taken:
     """Sign links for what was rewritten since the last look; the caller holds the lock.
 
-    `brought` are commits that a fetch brought and that have no record. Raises GitFailed, Busy,
+    What a fetch brought counts as new too: a forge squashes and rebases unseen. Raises GitFailed, Busy,
     KeyUnusable; then the next look finds the same again.
     """
     taken = Taken()
@@ -105,7 +105,7 @@ def take_in(world: World, drops: Sequence[Dropped] = (), *, brought: Iterable[st
             _remember(git, now, before, drops)
             return taken
         now.notes = tip
-        _Look(world, reader, before, now, made, taken).go(drops, list(brought))
+        _Look(world, reader, before, now, made, taken).go(drops)
     _save(git, now)
     return taken
 
@@ -145,10 +145,10 @@ class _Look:
         self.refs: dict[str, str] = {}
         self.settled: set[str] = set()
 
-    def go(self, drops: Sequence[Dropped], brought: Sequence[str]) -> None:
+    def go(self, drops: Sequence[Dropped]) -> None:
         """Link what is said to be a rewrite, then what is like a recorded commit."""
         anchors = self.world.notes.anchors(self.reader)
-        news = self._news(brought)
+        news = self._news()
         rewrites = self._said(drops, news)
         if self.before.notes != self.now.notes:
             rewrites = [*self.before.open, *rewrites]
@@ -166,7 +166,7 @@ class _Look:
         """Give where the notes stand now that we added to them."""
         return self.reader.resolve(self.world.notes.ref) or ""
 
-    def _news(self, brought: Sequence[str]) -> dict[str, str]:
+    def _news(self) -> dict[str, str]:
         """Give commits that may be copies of others, with how they came to be."""
         git = self.world.git
         self.refs = seen.refs(git)
@@ -182,14 +182,31 @@ class _Look:
             )  # fmt: skip
             for oid in out.decode().split():
                 found.setdefault(oid, "")
-        for oid in (*self.before.again, *brought):
+        for oid in (*self.before.again, *self._arrived()):
             found.setdefault(oid, "")
         return {oid: kind for oid, kind in found.items() if oid not in reverted}
+
+    def _arrived(self) -> list[str]:
+        """Give the commits that a fetch brought since the last look; none at the first."""
+        if not self.before.tips:
+            return []
+        theirs = {oid for name, oid in self.refs.items() if name.startswith("refs/remotes/")}
+        fresh = sorted(theirs.difference(self.before.tips))
+        if not fresh:
+            return []
+        out = self.world.git.run(
+            "rev-list", "--topo-order", "--reverse", f"--max-count={MAX_NEWS}",
+            "--ignore-missing", "--no-merges", "--stdin",
+            input="\n".join([*fresh, *(f"^{tip}" for tip in self.before.tips)]).encode() + b"\n",
+            check=False,
+        )  # fmt: skip
+        return out.decode().split()
 
     def _all_told(self) -> bool:
         """Say whether reflogs told of every commit that branches gained since the last look."""
         known = {*self.before.tips, *(one.oid for one in self.made), self.world.git.zero}
-        return known.issuperset(self.now.tips) and all(one.before in known for one in self.made)
+        mine = {oid for name, oid in self.refs.items() if name.startswith("refs/heads/")}
+        return known.issuperset(mine) and all(one.before in known for one in self.made)
 
     def _said(self, drops: Sequence[Dropped], news: dict[str, str]) -> list[Rewrite]:
         git = self.world.git
@@ -316,9 +333,10 @@ class _Look:
         if not worth:
             return
         likeness = Likeness(self.world, self.commits, worth, anchors)
+        if not likeness.hopeless:
+            likeness.forget(self._loose(likeness.news))
         if likeness.hopeless:
             return
-        likeness.forget(self._loose(likeness.news))
         likeness.prepare()
         linker = Linker(self.world, self.commits)
         kinds = {one.oid: one.kind for one in self.made}
