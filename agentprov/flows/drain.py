@@ -56,12 +56,13 @@ def drain(world: World, progress: Callable[[str], None] | None = None) -> Draine
     return result
 
 
-def link_rewrites(world: World) -> None:
-    """Link what was rewritten, after a session; what goes wrong is left to the next command.
+def link_rewrites(world: World, *, fetched: bool = False) -> None:
+    """Link what was rewritten; what goes wrong is left to the next command.
 
-    Does nothing while another process takes in what waits.
+    With `fetched`, also where no HEAD moved here. Does nothing while another process takes in
+    what waits, and where nothing was ever recorded.
     """
-    if not waiting(world.git):
+    if not waiting(world.git) and not (fetched and (world.git.home / "sessions").is_dir()):
         return
     try:
         with locked(world.git.home / "lock", 0.0):

@@ -91,8 +91,8 @@ class Taken:
 def take_in(world: World, drops: Sequence[Dropped] = ()) -> Taken:
     """Sign links for what was rewritten since the last look; the caller holds the lock.
 
-    What a fetch brought counts as new too: a forge squashes and rebases unseen. Raises GitFailed, Busy,
-    KeyUnusable; then the next look finds the same again.
+    What a fetch brought counts as new too: a forge squashes and rebases unseen. Raises GitFailed,
+    Busy, KeyUnusable; then the next look finds the same again.
     """
     taken = Taken()
     git = world.git
