@@ -15,6 +15,7 @@ from pathlib import Path
 
 import commits
 import logs
+import rewrites
 import sessions
 import signing
 import starts
@@ -38,8 +39,10 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "size": sessions.sizes,
     "sign": signing.signing,
     "log": logs.logs,
+    "rewrites": rewrites.rewritten,
+    "rewrite-stories": rewrites.stories,
 }
-ONLY_FULL = {"commit-large"}
+ONLY_FULL = {"commit-large", "rewrite-stories"}
 
 
 def main() -> int:

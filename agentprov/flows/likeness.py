@@ -68,6 +68,10 @@ class Graph:
             wanted |= self._above[oid]
         return [oid for oid in self.parents if self._bits[oid] & wanted & ~all_of_them]
 
+    def reaches_all(self, oid: str, others: Iterable[str]) -> bool:
+        """Say whether a commit descends from all of these."""
+        return all(self._above[oid] & self._bits[other] for other in others)
+
     def tips(self, oids: Collection[str]) -> list[str]:
         """Give those commits that no other of them descends from."""
         found: list[str] = []
@@ -132,10 +136,12 @@ class Likeness:
         self._authors: dict[str, list[tuple[str, str]]] = defaultdict(list)
 
     def _narrow(self) -> None:
+        """Keep what may be apart from some new commit: no ancestor, and no descendant, of all."""
+        inside = set(self.graph.apart(self._candidates, self.news)) if self.news else set()
         self._candidates = [
             oid
             for oid in self._candidates
-            if any(self._apart(oid, new) for new in self.news if new != oid)
+            if oid in inside and not self.graph.reaches_all(oid, self.news)
         ]
 
     def _apart(self, oid: str, new: str) -> bool:

@@ -255,7 +255,8 @@ class _Look:
         todo = [one for one in composed if objects[one.new] is not None]
         recorded = anchors | {one.new for one in todo}
         todo = [one for one in todo if any(old in recorded for old in one.olds)]
-        waiting = [one for one in composed if one not in todo]
+        left = set(todo)
+        waiting = [one for one in composed if one not in left]
         self.settled = {one.new for one in composed}
         linker = Linker(self.world, self.commits)
         linker.prepare(todo)
