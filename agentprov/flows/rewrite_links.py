@@ -12,7 +12,7 @@ from agentprov.flows import log_append
 from agentprov.flows.repository import identity
 from agentprov.flows.world import World, seal
 from agentprov.formats import bundle
-from agentprov.formats.carrying import MAX_TEXT_BYTES, joined
+from agentprov.formats.carrying import MAX_TEXT_BYTES
 from agentprov.formats.names import LOCAL_WRAPPER
 from agentprov.formats.predicates.rewrite import RewrittenPath
 from agentprov.formats.value import value
@@ -217,14 +217,15 @@ class Linker:
                 }
         if path.source is not None:
             return None if whole or link.numbers[path.source][0] == new else path
-        left = [
-            claim._replace(start=number, end=number)
+        if any(link.numbers[claim.source][0] == new for claim in path.claims):
+            return None
+        fresh = any(
+            number not in known
             for claim in path.claims
-            if link.numbers[claim.source][0] != new
             for number in range(claim.start, claim.end + 1)
-            if number not in known
-        ]
-        return path._replace(claims=tuple(joined(left))) if left else None
+        )
+        # A path is stated whole or not at all, or nobody could tell what was left out from a lie.
+        return path if fresh else None
 
 
 def store(world: World, linked: Mapping[str, Sequence[bytes]]) -> str:

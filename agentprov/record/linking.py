@@ -184,6 +184,7 @@ class Link:
         self._sessions = sessions
         self.old_commits = [self._old(old) for old in olds]
         self._taken: set[str] = set()
+        self._whole_history = all(old.side.object is not None for old in olds)
         self.exact = True
 
     def _old(self, old: Old) -> OldCommit:
@@ -279,11 +280,13 @@ class Link:
         history = carrying.versions(origin, self.old_commits)
         if content is None or not any(version.claims for version in history):
             return []
-        found = carrying.follow(history, self._content_of, content, added, blob)
+        # Half a history would give other lines than the whole one gives elsewhere.
+        content_of = self._content_of if self._whole_history else _nothing
+        found = carrying.follow(history, content_of, content, added, blob)
         exact = carrying.is_exact(history, content, added, blob)
         self.exact = self.exact and exact
         if self._by_content and not exact:
-            return carrying.capped(enough(found, content))
+            return carrying.capped(found) if is_telling(found, content) else []
         return found
 
     def _whole(self, change: RawChange, op: str, origin: str) -> int | None:
@@ -336,26 +339,24 @@ _TELLING = 20
 _DISTINCTIVE = 8
 
 
-def enough(claims: Sequence[Claim], content: bytes) -> list[Claim]:
-    """Keep the claims that stand in a stretch which says enough to be recognised.
+def is_telling(claims: Sequence[Claim], content: bytes) -> bool:
+    """Say whether some stretch of claimed lines says enough to be recognised.
 
-    A stretch is a run of claimed lines: three lines of which one is more than a bracket, or one
-    line of 20 characters.
+    That is three lines in a row of which one is more than a bracket, or one line of 20 characters.
     """
     keys = carrying.line_keys(content)
-    kept: list[Claim] = []
-    run: list[Claim] = []
-    for claim in [*claims, None]:
-        if claim is not None and (not run or run[-1].end + 1 == claim.start):
-            run.append(claim)
-            continue
-        if run:
-            lines = [len(key.strip()) for key in keys[run[0].start - 1 : run[-1].end]]
-            longest = max(lines, default=0)
-            if longest >= _TELLING or (len(lines) >= _BLOCK and longest >= _DISTINCTIVE):
-                kept += run
-        run = [claim] if claim is not None else []
-    return kept
+    numbers = sorted(n for claim in claims for n in range(claim.start, claim.end + 1))
+    run: list[int] = []
+    for number in numbers:
+        run = [*run, number] if run and run[-1] + 1 == number else [number]
+        lengths = [len(keys[one - 1].strip()) for one in run[-_BLOCK:]]
+        if lengths[-1] >= _TELLING or (len(lengths) == _BLOCK and max(lengths) >= _DISTINCTIVE):
+            return True
+    return False
 
 
-__all__ = ["Link", "NewSide", "Old", "Side", "Told", "blobs_of", "enough", "read"]
+def _nothing(_: str) -> None:
+    return None
+
+
+__all__ = ["Link", "NewSide", "Old", "Side", "Told", "blobs_of", "is_telling", "read"]
