@@ -107,7 +107,7 @@ def describe(
     """
     commit = read_commit(reader, oid)
     parents = commit.parents or (git.empty_tree,)
-    raw = _changed(git, oid, parents)
+    raw = changed_paths(git, oid, parents)
     since_start = {
         change.path for change in diff_tree(git, evidence.baseline_tree, oid, renames=False)
     }
@@ -117,9 +117,9 @@ def describe(
         if (change.path in since_start or change.old_path in since_start)
         and (evidence.limited_to is None or change.path in evidence.limited_to)
     ]
-    added = _added(git, parents[0], oid) if mine else {}
-    added_since = _added(git, evidence.baseline_tree, oid) if mine else {}
-    added_after = _added(git, evidence.end_tree, oid) if mine and evidence.end_tree else {}
+    added = added_spans(git, parents[0], oid) if mine else {}
+    added_since = added_spans(git, evidence.baseline_tree, oid) if mine else {}
+    added_after = added_spans(git, evidence.end_tree, oid) if mine and evidence.end_tree else {}
     versions = evidence.versions_of(
         {name for change in mine for name in (change.path, change.old_path) if name}
     )
@@ -142,7 +142,7 @@ def describe(
         oid=oid,
         tree=commit.tree,
         parents=commit.parents,
-        patch_id=_patch_id(git, commit),
+        patch_id=patch_id(git, commit),
         ref=ref,
         sequence=sequence,
         changes=tuple(changes),
@@ -150,7 +150,7 @@ def describe(
     )
 
 
-def _changed(git: Git, oid: str, parents: Sequence[str]) -> list[RawChange]:
+def changed_paths(git: Git, oid: str, parents: Sequence[str]) -> list[RawChange]:
     """List what a commit itself changed: for a merge, what differs from every parent."""
     changes = diff_tree(git, parents[0], oid)
     for parent in parents[1:]:
@@ -172,12 +172,22 @@ def _numbers(spans: Sequence[tuple[int, int]]) -> frozenset[int]:
     return frozenset(number for start, end in spans for number in range(start, end + 1))
 
 
+def is_binary(content: bytes) -> bool:
+    """Say whether git would take this content for one without lines."""
+    return b"\0" in content[:_TEXT_BYTES]
+
+
+def operation(raw: RawChange) -> Operation:
+    """Give the word with which statements name what happened to a path."""
+    if raw.status == "M" and raw.old_blob == raw.new_blob:
+        return "mode"
+    return _OPERATIONS.get(raw.status, "modify")
+
+
 def _change(
     reader: CatFile, raw: RawChange, evidence: Evidence, versions: _Versions, lines: _Lines
 ) -> Change:
-    op: Operation = _OPERATIONS.get(raw.status, "modify")
-    if raw.status == "M" and raw.old_blob == raw.new_blob:
-        op = "mode"
+    op = operation(raw)
     if op == "delete":
         return Change(raw.path, op, raw.old_mode, None, None)
     if raw.new_mode == "160000":
@@ -190,7 +200,7 @@ def _change(
     why = None
     if content is None:
         why = "too-large"
-    elif b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000":
+    elif is_binary(content) or raw.new_mode == "120000":
         why = "binary"
     else:
         names = [raw.old_path] if raw.status == "R" and raw.old_path else []
@@ -218,7 +228,8 @@ def _change(
     )
 
 
-def _added(git: Git, old: str, new: str) -> dict[bytes, list[tuple[int, int]]]:
+def added_spans(git: Git, old: str, new: str) -> dict[bytes, list[tuple[int, int]]]:
+    """Give, by path, the (start, end) of the lines that are new between two trees or commits."""
     patch = git.run("diff-tree", "-p", "-U0", *_PATCH_OPTIONS, old, new)
     found: dict[bytes, list[tuple[int, int]]] = {}
     for part in (b"\n" + patch).split(b"\ndiff --git ")[1:]:
@@ -244,7 +255,8 @@ def _new_path(header: bytes) -> bytes | None:
     return None
 
 
-def _patch_id(git: Git, commit: CommitObject) -> str | None:
+def patch_id(git: Git, commit: CommitObject) -> str | None:
+    """Give git's stable patch id of what a commit changed; None for a merge and an empty one."""
     if len(commit.parents) > 1:
         return None
     parent = commit.parents[0] if commit.parents else git.empty_tree

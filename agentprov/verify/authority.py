@@ -42,6 +42,11 @@ def cap(builder: str) -> Basis:
     return CAPS.get(name, "reported") if builder.startswith(BUILDER_PREFIX) else "reported"
 
 
+def is_import(builder: str) -> bool:
+    """Say whether a builder id is that of an import: what others said, signed by who read it."""
+    return builder.startswith(f"{BUILDER_PREFIX}transcript-import/")
+
+
 def judge(entry: Entry, as_of: datetime) -> None:
     """Add what is wrong with who says this, and with how they say they know it.
 

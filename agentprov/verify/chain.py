@@ -18,7 +18,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
-from agentprov.verify import times
+from agentprov.verify import authority, times
 from agentprov.verify.declared import CLOCK_SLACK
 from agentprov.verify.record import Entry, View
 
@@ -82,6 +82,11 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
         spoken = (view.decided_at,)
     if isinstance(view, OpenView | CloseView) and view.gaps:
         entry.remark("session-gaps", f"the recorder was blind to something, {view.gaps} times")
+    if isinstance(view, OpenView) and authority.is_import(view.builder):
+        read_from = ", ".join(sorted(set(view.imported))) or "an unnamed source"
+        entry.remark(
+            "imported-record", f"imported from {read_from}: nobody who recorded saw the work"
+        )
     if isinstance(view, CloseView) and view.contradictions:
         entry.remark(
             "channels-contradict",

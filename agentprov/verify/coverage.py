@@ -17,7 +17,7 @@ from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, times
+from agentprov.verify import approvals, authority, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -89,7 +89,7 @@ def judge(
     quiet: list[tuple[Entry, str]] = []
     for facts in commits:
         candidates = meant.get(facts.oid, [])
-        holding = [entry for entry in candidates if _speaks_for(entry, facts.oid)]
+        holding = _recorded_first([entry for entry in candidates if _speaks_for(entry, facts.oid)])
         report.accepted.extend(holding)
         verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
         decided = (
@@ -142,6 +142,21 @@ def _meant_for(
 def _speaks_for(entry: Entry, oid: str) -> bool:
     view = entry.view
     return isinstance(view, GenerationView) and view.commit == oid and entry.holds()
+
+
+def _recorded_first(holding: list[Entry]) -> list[Entry]:
+    """Leave imports aside where somebody recorded the work: they must not water that down."""
+    recorded = [entry for entry in holding if not _is_import(entry)]
+    if not recorded:
+        return holding
+    for entry in holding:
+        if _is_import(entry):
+            entry.remark("import-set-aside", "an import stands beside a recorded session")
+    return recorded
+
+
+def _is_import(entry: Entry) -> bool:
+    return isinstance(entry.view, GenerationView) and authority.is_import(entry.view.builder)
 
 
 def _commit_of(entry: Entry) -> str | None:
