@@ -71,7 +71,8 @@ def print_verdict(verdict: Verdict) -> None:
         plans = ", ".join(plan.name + _stamped(plan.proven) for plan in commit.plans)
         parts = [commit.commit[:12], commit.coverage]
         if signer:
-            parts.append(f"recorded by {output.safe(signer)}")
+            imported = all(is_import(g.builder) for g in commit.generations)
+            parts.append(f"{'imported' if imported else 'recorded'} by {output.safe(signer)}")
         if plans:
             parts.append(f"plan {output.safe(plans)}")
         for decided in commit.approvals:

@@ -139,6 +139,9 @@ CATALOGUE: Mapping[str, Kind] = {
         "note",
         "Nothing; it repeats what others declared or reported. Record new work yourself.",
     ),
+    "import-not-counted": Kind(
+        10, "note", "List the builder id for this key in trust.yaml if imports shall count."
+    ),
     "import-set-aside": Kind(10, "note", "Nothing; the recorded session is what counts."),
     "channels-contradict": Kind(
         13, "warning", "Read the contradictions in the session's journal where it was recorded."

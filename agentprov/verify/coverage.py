@@ -45,7 +45,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     accepted: list[Entry] = field(default_factory=list)
     decided: list[Entry] = field(default_factory=list)
-    _told: set[tuple[int, str, str]] = field(default_factory=set)
+    _told: set[tuple[object, str, str]] = field(default_factory=set)
 
     def tell(self, entry: Entry, commit: str | None, *, counts: bool) -> None:
         """Report an entry's problems and remarks, each once; errors where they count."""
@@ -57,7 +57,9 @@ class Report:
     def _add(
         self, entry: Entry, problem: Problem, commit: str | None, severity: Severity | None
     ) -> None:
-        key = (id(entry), problem.code, problem.message)
+        # An import is three statements and more; one word for all of a commit's is enough.
+        about = commit if problem.code == "import-not-counted" else id(entry)
+        key = (about, problem.code, problem.message)
         if key not in self._told:
             self._told.add(key)
             self.findings.append(
