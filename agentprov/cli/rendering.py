@@ -66,6 +66,8 @@ def _stamped(proven: TrustedTime | None) -> str:
 
 def print_verdict(verdict: Verdict) -> None:
     """Print a verdict for people."""
+    from agentprov.verify.authority import is_import
+
     for commit in verdict.commits:
         signer = ", ".join(sorted({g.signer for g in commit.generations}))
         plans = ", ".join(plan.name + _stamped(plan.proven) for plan in commit.plans)
