@@ -113,7 +113,7 @@ def _stated(verdict: CommitVerdict, session: Mapping[str, Any]) -> StatedSession
     related += [
         ("approval", item.sha256)
         for item in verdict.approvals
-        if item.valid and item.decision == "APPROVED"
+        if item.valid and item.decision == "approved"
     ]
     return StatedSession(
         commit=verdict.commit,

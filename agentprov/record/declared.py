@@ -128,7 +128,7 @@ def attribute(bare: BareCommit, claims: Iterable[Claim]) -> Attribution:
     outside: dict[bytes, int] = {}
     for claim in claims:
         file = bare.files.get(claim.path)
-        if file is None or not file.lines:
+        if file is None or not file.lines or not 1 <= claim.start <= claim.end:
             outside[claim.path] = outside.get(claim.path, 0) + 1
             continue
         start, end = claim.start, claim.end
@@ -179,7 +179,7 @@ def _starts(added: Sequence[int], length: int) -> Iterator[int]:
 def fits(bare: BareCommit, claim: Claim, budget: Budget) -> bool:
     """Say whether a claim can mean this commit: by its hash, or by a line that was added there."""
     file = bare.files.get(claim.path)
-    if file is None or not file.lines:
+    if file is None or not file.lines or not 1 <= claim.start <= claim.end:
         return False
     if claim.content_hash is not None and content_hash.known(claim.content_hash):
         return _standing(file, claim, budget) is not None
