@@ -73,7 +73,7 @@ def test_no_claim_reaches_beyond_the_added_lines_or_becomes_human(
     last = {
         (claim.path, number): claim.author
         for claim in claims
-        if claim.content_hash != "sha256:" + "0" * 64
+        if claim.content_hash != "sha256:" + "0" * 64 and claim.path != b"not-here"
         for number in sorted(added)
         if claim.start <= number <= claim.end
     }
