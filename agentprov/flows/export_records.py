@@ -242,6 +242,10 @@ def _to_records(
 ) -> None:
     with world.git.cat_file() as reader:
         for session in sessions:
+            for path in {item.path for item in session.lines}:
+                if not _nameable(path):
+                    odd = Complaint("path-refused", "a path that a record cannot name")
+                    made.complaints.setdefault((session.commit, odd))
             made.records.append(_record(reader, session))
             made.sessions += 1
             if session.commit not in made.written:
@@ -263,6 +267,8 @@ def _record(reader: CatFile, session: StatedSession) -> dict[str, Any]:
     lines: dict[str, list[bytes]] = {}
     said = []
     for item in session.lines:
+        if not _nameable(item.path):
+            continue
         if item.path not in lines:
             lines[item.path] = _lines(reader, session.commit, label_path(item.path))
         kind = _KINDS[item.origin]
@@ -290,6 +296,11 @@ def _record(reader: CatFile, session: StatedSession) -> dict[str, Any]:
     )
 
 
+def _nameable(label: str) -> bool:
+    """Say whether a path is text that git takes as the name of an object in a commit."""
+    return label_path(label) == label.encode("utf-8") and "\n" not in label
+
+
 def _model_id(session: StatedSession, item: StatedLines) -> str | None:
     """Give ``provider/model`` of a line: its own model, else the session's only main one."""
     if item.model is not None:
@@ -302,7 +313,7 @@ def _model_id(session: StatedSession, item: StatedLines) -> str | None:
 
 
 def _lines(reader: CatFile, commit: str, path: bytes) -> list[bytes]:
-    found = reader.get(f"{commit}:{os.fsdecode(path)}") if b"\n" not in path else None
+    found = reader.get(f"{commit}:{os.fsdecode(path)}")
     lines = found[1].split(b"\n") if found is not None and found[0] == "blob" else []
     if lines and not lines[-1]:
         lines.pop()

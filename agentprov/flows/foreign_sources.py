@@ -28,6 +28,7 @@ from agentprov.system.files import read_bounded
 from agentprov.system.git_objects import CatFile
 
 MAX_TRACE_FILE = 256 * 1024 * 1024
+MAX_TRACES = 500_000
 MAX_CHILDREN = 20
 _TOGETHER = 200
 _PATHS_ASKED = 500
@@ -36,6 +37,7 @@ _NO_FILES = frozenset({b".sessions", b".shell-history", b".unknown"})
 _NOBODY_LOOKED = "imported: nobody looked at the program"
 _NOBODY = Agent("unknown", "unknown", "", None, "declared", why=_NOBODY_LOOKED)
 _NOTHING = AgentReport()
+_TIMELESS = Complaint("time-unknown", "the commit has no time of this calendar")
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def _note(world: World, reader: CatFile, commit: str, blob: str) -> Iterator[Fou
     sessions = [(author, declared.commit_of(bare, said, authors, [author.key])) for author in named]
     if not named:
         complaints += (Complaint("no-agent-named", "it names no agent's session"),)
+    if made is None:
+        complaints += (_TIMELESS,)
     yield Found(subject, complaints)
     for author, stated in sessions:
         if stated.changes and made is not None:
@@ -156,9 +160,12 @@ def _agent_trace(world: World, reader: CatFile, wanted: Wanted) -> Iterator[Foun
     family = _Family(world)
     for path in paths:
         try:
-            data = read_bounded(path, MAX_TRACE_FILE)
+            # A file that the repository brings along must not lead out of it.
+            data = read_bounded(path, MAX_TRACE_FILE, follow=bool(wanted.paths))
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {path}: {error}") from error
+        if data.count(b"\n") > MAX_TRACES:
+            raise UserError(f"{path} has more than {MAX_TRACES} lines", hint="split it")
         lines = [line for line in data.split(b"\n") if line.strip()]
         if not all(
             line.lstrip().startswith(b"{") and line.rstrip().endswith(b"}") for line in lines
@@ -304,7 +311,7 @@ def _declared(
         return _complain(subject, "commit-unreadable", error.message)
     made = _made(bare)
     if made is None:
-        return _complain(subject, "time-unknown", "the commit has no time of this calendar")
+        return Found(subject, (_TIMELESS,))
     return Found(
         subject=subject,
         commit=declared.whole(bare, ()),

@@ -29,7 +29,8 @@ from agentprov.system.git_objects import CatFile, CommitObject, read_commit
 from agentprov.system.trees import RawChange
 
 MAX_LINES = 10_000_000
-MAX_HASHED = 32 * 1024 * 1024
+MAX_HASHED = 16 * 1024 * 1024
+_EACH = 64
 _WHYS: Mapping[Kind, str] = {
     "human": "declared-human",
     "mixed": "declared-mixed",
@@ -94,7 +95,8 @@ def look(git: Git, reader: CatFile, oid: str, only: Collection[bytes]) -> BareCo
     """
     commit = read_commit(reader, oid)
     parents = commit.parents or (git.empty_tree,)
-    raw = [change for change in changed_paths(git, oid, parents) if change.path in only]
+    changed = changed_paths(git, oid, parents) if only else []
+    raw = [change for change in changed if change.path in only]
     spans = added_spans(git, parents[0], oid) if raw else {}
     files = {change.path: _file(reader, change, spans.get(change.path, ())) for change in raw}
     return BareCommit(commit, patch_id(git, commit), files)
@@ -158,13 +160,14 @@ def _standing(file: AddedFile, claim: Claim, budget: Budget) -> tuple[int, int] 
     assert claim.content_hash is not None
     if claim.end <= len(file.lines):
         here = file.lines[claim.start - 1 : claim.end]
-        budget.take(hashed=sum(map(len, here)) + length)
+        budget.take(hashed=sum(map(len, here)) + length + _EACH)
         if content_hash.matches(claim.content_hash, here):
             return claim.start, claim.end
     found = []
+    budget.take(lines=len(file.added))
     for start in _starts(file.added, length):
         there = file.lines[start - 1 : start - 1 + length]
-        budget.take(hashed=sum(map(len, there)) + length)
+        budget.take(hashed=sum(map(len, there)) + length + _EACH)
         if content_hash.matches(claim.content_hash, there):
             found.append(start)
     return (found[0], found[0] + length - 1) if len(found) == 1 else None

@@ -17,7 +17,7 @@ import pytest
 from agentprov.formats.digest import sha256
 from agentprov.formats.foreign import content_hash, git_ai
 from support.command_line import Answer, agentprov, bundles, changes, generations
-from support.foreign import IMPORT, LOCAL, SESSION, git_ai_note
+from support.foreign import IMPORT, LOCAL, SESSION, git_ai_note, trust_listing_imports
 from support.repository import Repository
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "interop"
@@ -65,14 +65,6 @@ def own_generation(repository: Repository) -> tuple[dict[str, Any], str]:
         if LOCAL in payload.decode() and "agentprov_changes" in payload.decode():
             return json.loads(payload), sha256(payload)
     raise AssertionError("nothing recorded")
-
-
-def importing(repository: Repository) -> Path:
-    agentprov("init", cwd=repository.top)
-    text = (repository.top / ".agentprov" / "trust.yaml").read_text()
-    place = repository.top.parent / "trust.yaml"
-    place.write_text(text.replace(LOCAL, f"{LOCAL}\n  - {IMPORT}"))
-    return place
 
 
 def stated(generation: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -176,10 +168,12 @@ def test_what_was_exported_is_imported_as_the_same_lines_of_the_same_model(
     assert stated(imported[0])[1][:3] == (3, 3, "unknown")
 
 
-def test_only_what_holds_goes_out_and_imports_do_not(repository: Repository) -> None:
+def test_only_what_holds_goes_out_and_imports_do_not(
+    repository: Repository, tmp_path: Path
+) -> None:
     git_ai_note(repository, "HEAD~1", f"PLAN.md\n  {SESSION}::t_9bda2433444ef9 1-3\n")
     assert agentprov("import", "--format", "git-ai", cwd=repository.top).status == 0
-    trust = str(importing(repository))
+    trust = str(trust_listing_imports(tmp_path / "trust.yaml"))
     words = ("HEAD~1", "--trust", trust, "--json")
     answer = export(repository, "agent-trace", *words).json()
     assert (answer["records"], answer["importsLeftOut"]) == ([], 1)
@@ -193,10 +187,13 @@ def test_only_what_holds_goes_out_and_imports_do_not(repository: Repository) -> 
     assert bundles(repository) != []
 
 
-def test_words_that_do_not_fit_are_told(repository: Repository) -> None:
+def test_words_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "repo")
+    made.write("PLAN.md", "x")
+    made.commit("first")
     for words in (
         ("--format", "word"),
         ("--format", "git-ai", "--output", "x"),
         ("--format", "agent-trace", "PLAN.md"),
     ):
-        assert agentprov("export", *words, cwd=repository.top).status == 2
+        assert agentprov("export", *words, cwd=made.top).status == 2

@@ -28,9 +28,11 @@ from support.foreign import (
     file_of,
     git_ai_note,
     trace,
+    trust_listing_imports,
 )
 from support.repository import Repository
 
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "agents"
 LINES = [
     "def measure(table):",
     "    total = sum(table)",
@@ -58,13 +60,8 @@ def take(repository: Repository, format_: str, *words: str) -> Any:
     return answer.json()
 
 
-def trusting(repository: Repository, builders: str = f"{LOCAL}\n  - {IMPORT}") -> Path:
-    """Write a trust file outside of the work tree that lets the recorder import."""
-    agentprov("init", cwd=repository.top)
-    text = (repository.top / ".agentprov" / "trust.yaml").read_text()
-    place = repository.top.parent / "trust.yaml"
-    place.write_text(text.replace(LOCAL, builders))
-    return place
+def trusting(repository: Repository) -> Path:
+    return trust_listing_imports(repository.top.parent / "trust.yaml")
 
 
 def verify(repository: Repository, *words: str) -> Answer:
@@ -146,12 +143,13 @@ def test_a_forged_copy_with_our_hint_does_not_keep_the_real_one_out(
 
 
 def test_an_import_counts_only_where_the_trust_file_lists_its_builder(
-    repository: Repository,
+    repository: Repository, tmp_path: Path
 ) -> None:
     git_ai_note(repository, "HEAD", f"src/app.py\n  {SESSION}::t_9bda2433444ef9 1-3\n")
     take(repository, "git-ai")
     trust = trusting(repository)
-    own = repository.top / ".agentprov" / "trust.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text(trust.read_text().replace(f"  - {IMPORT}\n", ""))
     for words in ((), ("--trust", str(own))):
         answer = verify(repository, *words)
         assert answer.status == 10
@@ -395,3 +393,84 @@ def test_odd_paths_are_imported_under_their_own_names(repository: Repository) ->
     assert take(repository, "git-ai")["findings"] == []
     assert sorted(changes(generations(repository)[0])) == sorted(names)
     assert verify(repository, "--trust", str(trusting(repository))).status == 0
+
+
+@pytest.mark.parametrize(
+    ("sample", "format_", "agent"),
+    [
+        ("claude-main", "claude-transcript", "claude-code"),
+        ("codex-direct", "codex-transcript", "codex"),
+        ("codex-code", "codex-transcript", "codex"),
+    ],
+)
+def test_what_real_agents_left_behind_is_found_in_the_commit(
+    tmp_path: Path, sample: str, format_: str, agent: str
+) -> None:
+    made = Repository(tmp_path / "elsewhere")
+    made.write("src/app.py", "def greet(name):\n    return f'hello, {name}!'\n# by hand\n")
+    commit_at(made, "2026-11-24T19:00:00Z", "Greet")
+    words = (str(SAMPLES / f"{sample}.jsonl"), "--worktree", "/sample/repo", "--json")
+    # The samples' clock, whatever day it is here.
+    later = {"SOURCE_DATE_EPOCH": "1796000000"}
+    answer = agentprov("import", "--format", format_, *words, cwd=made.top, env=later)
+    assert answer.status == 0, answer.err
+    assert [(s["agent"], s["lines"]) for s in answer.json()["sessions"]] == [(agent, 2)]
+    assert [r[:4] for r in ranges(made)] == [
+        (1, 2, "model", "reported"),
+        (3, 3, "unknown", "reported"),
+    ]
+
+
+def test_a_dry_run_makes_no_key_and_writes_nothing(repository: Repository, home: Path) -> None:
+    refs = repository.git("for-each-ref")
+    assert take(repository, "trailers", "--dry-run")["added"] == 1
+    assert repository.git("for-each-ref") == refs
+    assert not (home / "agentprov" / "keys").exists()
+
+
+def test_two_people_who_import_one_history_make_one_record_with_two_signatures(
+    repository: Repository, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        environment = {"AGENTPROV_HOME": str(tmp_path / name)}
+        words = ("import", "--format", "trailers")
+        assert agentprov(*words, cwd=repository.top, env=environment).status == 0
+    assert len(note_lines(repository)) == 6
+    payloads = [json.loads(line)["dsseEnvelope"]["payload"] for line in note_lines(repository)]
+    assert len(set(payloads)) == 3
+
+
+def test_a_repository_of_sha256_and_a_merge_are_imported_and_hold(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "r", object_format="sha256")
+    made.write("a.py", "the first line\n")
+    commit_at(made, "2025-01-01T00:00:00Z")
+    made.git("checkout", "-qb", "side")
+    made.write("b.py", "a line of the side\n")
+    commit_at(made, "2025-01-02T00:00:00Z")
+    made.git("checkout", "-q", "main")
+    made.write("c.py", "a line of main\n")
+    commit_at(made, "2025-01-03T00:00:00Z")
+    made.git("merge", "-q", "--no-commit", "--no-ff", "side")
+    made.write("a.py", "the first line\nadded while merging\n")
+    made.commit("merge")
+    key = f"{SESSION}::t_9bda2433444ef9"
+    git_ai_note(made, "HEAD", f"a.py\n  {key} 2\nb.py\n  {key} 1\n")
+    found = take(made, "git-ai")
+    # What a parent brought is not the merge's own.
+    assert (found["added"], codes(found)) == (1, {"lines-not-added"})
+    assert list(changes(generations(made)[0])) == ["a.py"]
+    assert verify(made, "--trust", str(trusting(made))).status == 0
+
+
+def test_a_link_in_the_place_of_a_trace_file_is_not_followed(
+    repository: Repository, tmp_path: Path
+) -> None:
+    head = repository.git("rev-parse", "HEAD")
+    record = trace(head, [file_of("src/app.py", {"start_line": 1, "end_line": 1})])
+    (tmp_path / "outside.jsonl").write_text(json.dumps(record))
+    folder = repository.top / ".agent-trace"
+    folder.mkdir()
+    (folder / "traces.jsonl").symlink_to(tmp_path / "outside.jsonl")
+    answer = agentprov("import", "--format", "agent-trace", cwd=repository.top)
+    assert answer.status == 1, answer.out
+    assert bundles(repository) == []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from agentprov.flows.trust import trust_text
+from agentprov.system import places
 from support.repository import Repository
 
 IMPORT = "https://agentprov.github.io/builders/transcript-import/v0.1"
@@ -14,6 +17,12 @@ LOCAL = "https://agentprov.github.io/builders/local-wrapper/v0.1"
 SESSION = "s_1b36c35afd9ad7"
 AT = "2025-03-01T10:00:00Z"
 LATER = "2025-03-01T11:00:00Z"
+
+
+def trust_listing_imports(place: Path) -> Path:
+    """Write a trust file of this user's keys in which the recorder may speak for imports."""
+    place.write_text(trust_text(places.home(), "ada").replace(LOCAL, f"{LOCAL}\n  - {IMPORT}"))
+    return place
 
 
 def commit_at(repository: Repository, when: str, message: str = "change") -> str:
@@ -32,8 +41,6 @@ def commit_at(repository: Repository, when: str, message: str = "change") -> str
 
 
 def _seconds(when: str) -> int:
-    from datetime import datetime
-
     return int(datetime.fromisoformat(when).timestamp())
 
 
