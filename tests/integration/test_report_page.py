@@ -28,8 +28,8 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("chromium")) as started:
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
         yield started
 
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,19 +93,26 @@ def _ask(url: str, body: Any) -> Any:
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     # Loopback only: a proxy of the user's has no part in this.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=60) as answer:
-        return json.load(answer)["value"]
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return json.load(answer)["value"]
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(f"{url}: {error.read().decode(errors='replace')[:2000]}") from error
 
 
 @contextmanager
-def browser(place: Path) -> Iterator[Browser]:
-    """Start a browser with an empty profile under `place`."""
+def browser() -> Iterator[Browser]:
+    """Start a browser with an empty profile."""
     chromium, driver = programs()
+    # Its sockets lie in there, and their paths must be short.
+    with tempfile.TemporaryDirectory(prefix="ap-", ignore_cleanup_errors=True) as place:
+        yield from _started(chromium, driver, Path(place))
+
+
+def _started(chromium: str, driver: str, home: Path) -> Iterator[Browser]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    home = place / "browser-home"
-    home.mkdir()
     process = subprocess.Popen(
         [driver, f"--port={port}"],
         env={**os.environ, "HOME": str(home), "TMPDIR": str(home)},
