@@ -9,16 +9,17 @@ from says more than `unknown`. Only statements that hold are asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.vocabulary import BASES
+from agentprov.verify.finding import Via
 from agentprov.verify.record import Entry
 
 if TYPE_CHECKING:
     from agentprov.verify.judge import Judgement
 
-Via = Literal["record", "rewrite", "content"]
 DISAGREE = "records-disagree"
 
 
@@ -65,7 +66,7 @@ def claims_of(judgement: Judgement, commit: str) -> Mapping[str, ClaimedPath]:
     Empty for a commit of which nothing holds. Takes no part in the verdict.
     """
     found: dict[str, list[ClaimedPath]] = {}
-    for item in _records(judgement.accepted, commit):
+    for item in (*_records(judgement.accepted, commit), *_links(judgement.accepted, commit)):
         found.setdefault(item.path, []).append(item)
     return {path: _together(items) for path, items in sorted(found.items())}
 
@@ -75,6 +76,54 @@ def _records(accepted: Iterable[Entry], commit: str) -> Iterator[ClaimedPath]:
         view = entry.view
         if isinstance(view, GenerationView) and view.commit == commit and entry.statement:
             yield from claimed_by(entry, entry.statement.value.predicate)
+
+
+def _links(accepted: Iterable[Entry], commit: str) -> Iterator[ClaimedPath]:
+    for entry in accepted:
+        view = entry.view
+        if isinstance(view, RewriteView) and view.commit == commit:
+            yield from _linked(entry, view)
+
+
+def _linked(entry: Entry, view: RewriteView) -> Iterator[ClaimedPath]:
+    found = {part.payload_sha256: part for part in entry.everything()}
+    behind = [found.get(sha256) for _, sha256 in view.sources]
+
+    def generations(number: int) -> tuple[Entry, ...]:
+        source = behind[number]
+        parts = source.everything() if source is not None else ()
+        if source is not None and isinstance(source.view, GenerationView):
+            return (source,)
+        return tuple(part for part in parts if isinstance(part.view, GenerationView))
+
+    for change in view.changes:
+        numbers = {claim.source for claim in change.claims}
+        if change.source is not None:
+            numbers.add(change.source)
+        yield ClaimedPath(
+            path=change.path,
+            op=change.op,
+            mode=change.mode,
+            blob=change.blob,
+            old_path=change.old_path,
+            sources=_each(one for number in sorted(numbers) for one in generations(number)),
+            via="rewrite",
+            ranges=tuple(
+                ClaimedRange(
+                    claim.start,
+                    claim.end,
+                    claim.origin,
+                    claim.basis,
+                    claim.model,
+                    claim.why,
+                    generations(claim.source),
+                    "rewrite",
+                    entry,
+                    entry.replayed,
+                )
+                for claim in change.claims
+            ),
+        )
 
 
 def claimed_by(entry: Entry, predicate: Mapping[str, Any]) -> Iterator[ClaimedPath]:

@@ -16,6 +16,7 @@ from agentprov.formats.names import label_path
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
 from agentprov.formats.predicates.session import OpenView
 from agentprov.verify import approvals, times
 from agentprov.verify.approvals import Decisions, Surroundings
@@ -27,6 +28,7 @@ from agentprov.verify.finding import (
     GenerationRef,
     PlanRef,
     Problem,
+    RewriteRef,
     finding,
 )
 from agentprov.verify.record import Entry
@@ -38,7 +40,7 @@ from agentprov.verify.trust import TrustedKey, TrustRoot
 class Report:
     """Commit verdicts, findings, and what holds for the judged commits.
 
-    `accepted` are generations, `decided` the approvals and rejections that stand.
+    `accepted` are generations and rewrite links, `decided` the approvals and rejections that stand.
     """
 
     commits: list[CommitVerdict] = field(default_factory=list)
@@ -93,7 +95,7 @@ def judge(
         report.accepted.extend(holding)
         verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
         decided = (
-            approvals.decisions(facts, deciding, holding, verdict.plans, around)
+            approvals.decisions(facts, deciding, _generations(holding), verdict.plans, around)
             if deciding
             else Decisions()
         )
@@ -134,6 +136,9 @@ def _meant_for(
         if isinstance(entry.view, GenerationView):
             oids.add(entry.view.commit)
             places[entry.view.session, entry.view.sequence].append(entry)
+        if isinstance(entry.view, RewriteView):
+            # It may hang on the commits that were rewritten, too, and says nothing for them.
+            oids = {entry.view.commit, *oids.difference(entry.view.olds)}
         for oid in oids:
             meant[oid].append(entry)
     return meant, places
@@ -141,11 +146,19 @@ def _meant_for(
 
 def _speaks_for(entry: Entry, oid: str) -> bool:
     view = entry.view
-    return isinstance(view, GenerationView) and view.commit == oid and entry.holds()
+    described = isinstance(view, GenerationView | RewriteView) and view.commit == oid
+    return described and entry.holds()
 
 
 def _commit_of(entry: Entry) -> str | None:
-    return entry.view.commit if isinstance(entry.view, GenerationView) else None
+    view = entry.view
+    return view.commit if isinstance(view, GenerationView | RewriteView) else None
+
+
+def _generations(entries: Sequence[Entry]) -> list[Entry]:
+    """Give the generations among entries and behind them, each once."""
+    parts = {id(part): part for entry in entries for part in entry.everything()}
+    return [part for part in parts.values() if isinstance(part.view, GenerationView)]
 
 
 def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
@@ -155,7 +168,7 @@ def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
     whoever hangs a copy elsewhere must not be able to take that away.
     """
     view = entry.view
-    if not isinstance(view, GenerationView) or view.commit == facts.oid:
+    if not isinstance(view, GenerationView | RewriteView) or view.commit == facts.oid:
         return []
     if facts.oid not in entry.anchors:
         return []
@@ -174,7 +187,7 @@ def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
     return [finding(item, subject=entry.label, commit=facts.oid) for item in problems]
 
 
-def _differs(change: ChangeView, facts: CommitFacts) -> bool:
+def _differs(change: ChangeView | RewrittenPath, facts: CommitFacts) -> bool:
     real = facts.diffs.get(label_path(change.path))
     return real is not None and real.new_blob is not None and real.new_blob != change.blob
 
@@ -212,7 +225,11 @@ def _trailers(
 ) -> list[Finding]:
     """Find trailers whose record is not here: the trace that a deleted record leaves."""
     problems: list[Problem] = []
-    sessions = {entry.view.session for entry in holding if isinstance(entry.view, GenerationView)}
+    sessions = {
+        entry.view.session
+        for entry in _generations(holding)
+        if isinstance(entry.view, GenerationView)
+    }
     for trailer in facts.trailers:
         session, _, number = trailer.rpartition("/")
         if not session or not (number.isascii() and number.isdigit()) or len(number) > 8:
@@ -234,25 +251,49 @@ def _trailers(
 
 
 def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVerdict:
-    generations: list[GenerationRef] = []
-    plans: dict[str, PlanRef] = {}
-    for entry in holding:
-        view = entry.view
-        if isinstance(view, GenerationView) and entry.statement is not None:
-            behind = dict(_plans(entry))
-            generations.append(
-                GenerationRef(
-                    sha256=entry.statement.value.sha256,
-                    session=view.session,
-                    sequence=view.sequence,
-                    part=view.part,
-                    signer=entry.statement.signer.person,
-                    builder=view.builder,
-                    planned=bool(behind),
-                )
-            )
-            plans.update(behind)
-    return CommitVerdict(oid, coverage, tuple(generations), tuple(plans.values()))
+    own = [entry for entry in holding if isinstance(entry.view, GenerationView)]
+    links = [entry for entry in holding if isinstance(entry.view, RewriteView)]
+    return CommitVerdict(
+        oid,
+        coverage,
+        tuple(map(_ref, own)),
+        tuple(dict(plan for entry in holding for plan in _plans(entry)).values()),
+        via="record" if own else "rewrite" if links else None,
+        rewrites=tuple(map(_rewrite, links)),
+    )
+
+
+def _ref(entry: Entry) -> GenerationRef:
+    view = entry.view
+    assert isinstance(view, GenerationView)
+    assert entry.statement is not None
+    return GenerationRef(
+        sha256=entry.statement.value.sha256,
+        session=view.session,
+        sequence=view.sequence,
+        part=view.part,
+        signer=entry.statement.signer.person,
+        builder=view.builder,
+        planned=any(True for _ in _plans(entry)),
+        commit=view.commit,
+    )
+
+
+def _rewrite(entry: Entry) -> RewriteRef:
+    view = entry.view
+    assert isinstance(view, RewriteView)
+    assert entry.statement is not None
+    return RewriteRef(
+        sha256=entry.statement.value.sha256,
+        method=view.method,
+        signer=entry.statement.signer.person,
+        builder=view.builder,
+        commits=view.olds,
+        replayed=entry.replayed,
+        claimed=view.claimed,
+        carried=view.carried,
+        generations=tuple(map(_ref, _generations([entry]))),
+    )
 
 
 def _plans(generation: Entry) -> Iterator[tuple[str, PlanRef]]:

@@ -7,7 +7,7 @@ whichever of them decides the exit code. Nothing here fetches, opens, executes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from agentprov.verify import (
     not_proven,
     record,
     retirement,
+    rewriting,
     subjects,
     times,
 )
@@ -35,6 +36,7 @@ from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Entry, Record
+from agentprov.verify.rewriting import History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -51,7 +53,9 @@ class Case:
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
     ending in Z. `plan_content` gives a plan's bytes where they are at hand, `review_material`
     what a reviewer was to be shown; `around` is what git knows around approvals, `log` what is
-    known of the log of this machine, where one is kept.
+    known of the log of this machine, where one is kept. `others` are commits that records which
+    were brought speak of and that are not judged: what judged ones were made of, as far as git
+    has it; `history` is what git knows of their lines.
     """
 
     target: str
@@ -64,6 +68,8 @@ class Case:
     review_material: Callable[[ApprovalView], Change | None] = lambda _: None
     around: Surroundings = field(default_factory=Surroundings)
     log: LogFacts | None = None
+    others: Sequence[CommitFacts] = ()
+    history: History = field(default_factory=History)
 
 
 @value
@@ -110,7 +116,9 @@ def judge(
         retirement.judge(entries, case.around.is_ancestor)
 
     # 8. What was signed of commits and plans is what git has.
-    _compare_with_git(entries, case.commits)
+    known = {facts.oid: facts for facts in (*case.others, *case.commits)}
+    _compare_with_git(entries, known)
+    rewriting.judge(entries, known, case.history)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
     approvals.judge(entries, case.around, as_of)
@@ -153,8 +161,7 @@ def _still_trusted(case: Case, as_of: datetime) -> Callable[[TrustedKey, str], b
     return still
 
 
-def _compare_with_git(entries: Sequence[Entry], commits: Sequence[CommitFacts]) -> None:
-    known = {facts.oid: facts for facts in commits}
+def _compare_with_git(entries: Sequence[Entry], known: Mapping[str, CommitFacts]) -> None:
     for entry in entries:
         view = entry.view
         if not isinstance(view, GenerationView):
