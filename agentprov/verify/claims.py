@@ -66,7 +66,12 @@ def claims_of(judgement: Judgement, commit: str) -> Mapping[str, ClaimedPath]:
     Empty for a commit of which nothing holds. Takes no part in the verdict.
     """
     found: dict[str, list[ClaimedPath]] = {}
-    for item in (*_records(judgement.accepted, commit), *_links(judgement.accepted, commit)):
+    binding = judgement.bindings.get(commit)
+    for item in (
+        *_records(judgement.accepted, commit),
+        *_links(judgement.accepted, commit),
+        *(binding.paths if binding is not None else ()),
+    ):
         found.setdefault(item.path, []).append(item)
     return {path: _together(items) for path, items in sorted(found.items())}
 

@@ -18,11 +18,12 @@ from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, times
+from agentprov.verify import approvals, rebinding, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
     CommitVerdict,
+    ContentRef,
     Coverage,
     Finding,
     GenerationRef,
@@ -31,22 +32,28 @@ from agentprov.verify.finding import (
     RewriteRef,
     finding,
 )
+from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry
+from agentprov.verify.rewriting import History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
+
+_NAMED = 5
 
 
 @dataclass
 class Report:
     """Commit verdicts, findings, and what holds for the judged commits.
 
-    `accepted` are generations and rewrite links, `decided` the approvals and rejections that stand.
+    `accepted` are generations and rewrite links, `decided` the approvals and rejections that
+    stand; `bindings` what content says of commits without a record.
     """
 
     commits: list[CommitVerdict] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     accepted: list[Entry] = field(default_factory=list)
     decided: list[Entry] = field(default_factory=list)
+    bindings: dict[str, Binding] = field(default_factory=dict)
     _told: set[tuple[int, str, str]] = field(default_factory=set)
 
     def tell(self, entry: Entry, commit: str | None, *, counts: bool) -> None:
@@ -74,11 +81,17 @@ def judge(
     trust: TrustRoot,
     around: Surroundings,
     still: Callable[[TrustedKey, str], bool] = lambda _key, _commit: True,
+    history: History | None = None,
+    gone: frozenset[str] = frozenset(),
+    *,
+    whole: bool = True,
 ) -> Report:
     """Judge every commit, then the records that were named, then what else was found there.
 
-    `still` says whether a key's signature on a commit itself counts.
+    `still` says whether a key's signature on a commit itself counts. The content of `gone`
+    commits is looked for in those without a record; `whole` as for `rebinding.bind`.
     """
+    lost = rebinding.branches(entries, gone) if gone else []
     meant, elsewhere = _meant_for(entries)
     deciding = [
         entry for entry in entries if entry.statement and isinstance(entry.view, ApprovalView)
@@ -93,9 +106,15 @@ def judge(
         candidates = meant.get(facts.oid, [])
         holding = [entry for entry in candidates if _speaks_for(entry, facts.oid)]
         report.accepted.extend(holding)
+        binding = Binding()
+        if lost and not holding:
+            binding = rebinding.bind(facts, lost, history or History(), whole=whole)
+            report.bindings[facts.oid] = binding
+        behind = [*holding, *{id(one.entry): one.entry for one in binding.found}.values()]
         verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
+        verdict = _with_content(verdict, binding)
         decided = (
-            approvals.decisions(facts, deciding, _generations(holding), verdict.plans, around)
+            approvals.decisions(facts, deciding, _generations(behind), verdict.plans, around)
             if deciding
             else Decisions()
         )
@@ -105,7 +124,8 @@ def judge(
         coverage = verdict.coverage
         report.decided.extend(decided.standing)
         missing = _missing(coverage, facts, facts.oid in required)
-        missing += _trailers(holding, elsewhere, facts)
+        missing += _trailers(behind, elsewhere, facts)
+        report.findings += _about_content(facts, binding)
         counts = any(item.severity == "error" for item in missing)
         for candidate in candidates:
             if counts:
@@ -261,6 +281,67 @@ def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVe
         via="record" if own else "rewrite" if links else None,
         rewrites=tuple(map(_rewrite, links)),
     )
+
+
+def _with_content(verdict: CommitVerdict, binding: Binding) -> CommitVerdict:
+    """Add what content says; it covers a commit only if every path was found by an exact key."""
+    if not (binding.found or binding.ambiguous):
+        return verdict
+    covers = binding.exact and verdict.coverage == "uncovered"
+    bound = {id(one.entry): one.entry for one in binding.found}.values()
+    return verdict._replace(
+        coverage="covered" if covers else verdict.coverage,
+        via="content" if covers else verdict.via,
+        plans=tuple(dict(plan for entry in bound for plan in _plans(entry)).values())
+        if covers
+        else verdict.plans,
+        content=_content_refs(binding.found),
+        candidates=_content_refs(binding.ambiguous),
+        matched=binding.matched,
+    )
+
+
+def _content_refs(found: Sequence[rebinding.Found]) -> tuple[ContentRef, ...]:
+    grouped: dict[tuple[int, str], list[rebinding.Found]] = {}
+    for one in found:
+        grouped.setdefault((id(one.entry), one.key), []).append(one)
+    return tuple(
+        ContentRef(
+            _ref(items[0].entry),
+            _commit_of(items[0].entry) or "",
+            items[0].key,
+            tuple(item.path for item in items),
+        )
+        for items in grouped.values()
+    )
+
+
+def _about_content(facts: CommitFacts, binding: Binding) -> list[Finding]:
+    problems = []
+    if binding.found:
+        commits = sorted({_commit_of(one.entry) or "" for one in binding.found})
+        paths = len({one.path for one in binding.found})
+        problems.append(
+            Problem(
+                "content-found",
+                f"{paths} of {len(facts.diffs)} paths hold what was recorded for "
+                f"{_few(commits)}; no signed link says that it was rewritten",
+            )
+        )
+    if binding.ambiguous:
+        commits = sorted({_commit_of(one.entry) or "" for one in binding.ambiguous})
+        problems.append(
+            Problem(
+                "content-ambiguous",
+                f"what it holds was recorded for {_few(commits)}, and nobody can say which it is",
+            )
+        )
+    return [finding(one, subject=facts.oid, commit=facts.oid) for one in problems]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _ref(entry: Entry) -> GenerationRef:

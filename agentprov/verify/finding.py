@@ -136,8 +136,8 @@ class RewriteRef(NamedTuple):
 class ContentRef(NamedTuple):
     """A generation of another commit whose content was found in this one; no link says so.
 
-    `key` is what was found: `tree` (all files), `path-blob`, `blob`, `added` (the same lines added),
-    `lines`. `paths` are the labels here.
+    `key` is what was found: `tree` (all files), `path-blob`, `blob`, `added` (the same lines
+    added), `lines`. `paths` are the labels here.
     """
 
     generation: GenerationRef

@@ -35,6 +35,7 @@ from agentprov.verify import (
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
+from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry, Record
 from agentprov.verify.rewriting import History
 from agentprov.verify.subjects import CommitFacts
@@ -55,7 +56,8 @@ class Case:
     what a reviewer was to be shown; `around` is what git knows around approvals, `log` what is
     known of the log of this machine, where one is kept. `others` are commits that records which
     were brought speak of and that are not judged: what judged ones were made of, as far as git
-    has it; `history` is what git knows of their lines.
+    has it; `history` is what git knows of their lines. `gone` are recorded commits that no judged
+    commit leads back to, `whole` says that this clone could tell.
     """
 
     target: str
@@ -70,20 +72,24 @@ class Case:
     log: LogFacts | None = None
     others: Sequence[CommitFacts] = ()
     history: History = field(default_factory=History)
+    gone: frozenset[str] = frozenset()
+    whole: bool = True
 
 
 @value
 class Judgement:
     """A verdict, and the entries it rests on, for whoever wants to show what they say.
 
-    `accepted` are the generation entries that hold for the judged commits; what each stands on
-    is in its `uses`. `decided` are the approvals and rejections that stand.
+    `accepted` are the generation and rewrite entries that hold for the judged commits; what each
+    stands on is in its `uses`. `decided` are the approvals and rejections that stand, `bindings`
+    what content says of commits without such an entry.
     """
 
     verdict: Verdict
     accepted: tuple[Entry, ...]
     decided: tuple[Entry, ...]
     case: Case
+    bindings: Mapping[str, Binding] = field(default_factory=dict)
 
 
 def judge(
@@ -129,13 +135,24 @@ def judge(
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
     still = _still_trusted(case, as_of)
-    report = coverage.judge(entries, case.commits, case.required, case.trust, case.around, still)
+    report = coverage.judge(
+        entries,
+        case.commits,
+        case.required,
+        case.trust,
+        case.around,
+        still,
+        case.history,
+        case.gone,
+        whole=case.whole,
+    )
+    found = [one.entry for item in report.bindings.values() for one in item.found]
 
     # The log that this machine keeps of what it signed fits what was accepted.
     findings += local_log.judge(case.log, report.accepted)
 
     # 10. Say what all this does not prove.
-    unproven = not_proven.collect(report.accepted, report.decided, case.trust)
+    unproven = not_proven.collect([*report.accepted, *found], report.decided, case.trust)
 
     verdict = Verdict(
         target=case.target,
@@ -146,7 +163,7 @@ def judge(
         trust_source=case.trust.source,
         as_of=case.as_of,
     )
-    return Judgement(verdict, tuple(report.accepted), tuple(report.decided), case)
+    return Judgement(verdict, tuple(report.accepted), tuple(report.decided), case, report.bindings)
 
 
 def _still_trusted(case: Case, as_of: datetime) -> Callable[[TrustedKey, str], bool]:
