@@ -47,8 +47,7 @@ class Claim(NamedTuple):
 class StatedChange(NamedTuple):
     """What statements say of one path of an old commit; `old_path` only for a rename.
 
-    `added` is the digest of the lines that it added, where the statement has it; `source` the
-    number of the statement that speaks of the path as a whole.
+    `added` is the digest of the lines that it added, where the statement has it.
     """
 
     op: str
@@ -57,7 +56,6 @@ class StatedChange(NamedTuple):
     added: str | None = None
     blob: str | None = None
     mode: str = ""
-    source: int | None = None
 
 
 class OldCommit(NamedTuple):
