@@ -178,7 +178,7 @@ def _judge(
         targets.commits,
         parents,
         targets.bundles,
-        Lost(rewrites.not_behind(world.git), rewrites.touched(judged)),
+        Lost(rewrite_facts.not_behind(world.git), rewrite_facts.touched(judged)),
     )
     others = _others(world.git, reader, chosen, judged, content)
     content.expect(
@@ -225,7 +225,7 @@ def _others(
     wanted = (chosen.olds | chosen.linked | chosen.gone) - judged.keys()
     if not wanted:
         return []
-    return commit_facts(git, reader, rewrites.here(reader, wanted), content)
+    return commit_facts(git, reader, rewrite_facts.here(reader, wanted), content)
 
 
 def _plan_bytes(shelf: PlanShelf, reader: CatFile, view: PlanView) -> bytes | None:
