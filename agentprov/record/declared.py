@@ -18,7 +18,6 @@ from agentprov.formats.foreign.claims import Author, Claim, Complaint, Kind
 from agentprov.formats.vocabulary import Basis
 from agentprov.record.describe import (
     MAX_TEXT_BYTES,
-    added_spans,
     changed_paths,
     is_binary,
     operation,
@@ -26,6 +25,7 @@ from agentprov.record.describe import (
 )
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, CommitObject, read_commit
+from agentprov.system.patches import added_lines
 from agentprov.system.trees import RawChange
 
 MAX_LINES = 10_000_000
@@ -97,7 +97,7 @@ def look(git: Git, reader: CatFile, oid: str, only: Collection[bytes]) -> BareCo
     parents = commit.parents or (git.empty_tree,)
     changed = changed_paths(git, oid, parents) if only else []
     raw = [change for change in changed if change.path in only]
-    spans = added_spans(git, parents[0], oid) if raw else {}
+    spans = added_lines(git, parents[0], oid) if raw else {}
     files = {change.path: _file(reader, change, spans.get(change.path, ())) for change in raw}
     return BareCommit(commit, patch_id(git, commit), files)
 

@@ -17,12 +17,12 @@ from typing import Literal
 from agentprov.errors import UserError
 from agentprov.formats.facts import Change, Commit, Edit, LineRange, ModelUse, Source
 from agentprov.formats.foreign.claims import git_path, model_name, plain
+from agentprov.formats.lineage import is_distinctive
 from agentprov.record.accounts import Circumstances
 from agentprov.record.agents.claude_transcript import Transcript
 from agentprov.record.agents.codex_rollout import Rollouts
 from agentprov.record.agents.reading import MAX_FILE
 from agentprov.record.describe import Evidence, describe
-from agentprov.record.transforms import is_distinctive
 from agentprov.record.versions import instant
 from agentprov.system.files import open_regular, sha256_of_descriptor
 from agentprov.system.git import Git

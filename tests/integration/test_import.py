@@ -474,3 +474,24 @@ def test_a_link_in_the_place_of_a_trace_file_is_not_followed(
     answer = agentprov("import", "--format", "agent-trace", cwd=repository.top)
     assert answer.status == 1, answer.out
     assert bundles(repository) == []
+
+
+def test_an_import_takes_nothing_from_content_that_was_recorded_before_a_rewrite(
+    tmp_path: Path,
+) -> None:
+    made = Repository(tmp_path / "repo")
+    made.write("README.md", "x\n")
+    made.commit("first")
+    script = f"printf '%s' '{TEXT}' > b.py; git add b.py; git commit -qm b"
+    assert agentprov("run", "--", "sh", "-c", script, cwd=made.top).status == 0
+    tree, base = made.git("rev-parse", "HEAD^{tree}"), made.git("rev-parse", "HEAD~1")
+    message = "b again\n\nCo-authored-by: Claude <noreply@anthropic.com>"
+    other = made.git("commit-tree", "-p", base, "-m", message, tree)
+    made.git("reset", "-q", "--hard", other)
+    trust = trusting(made)
+    before = verify(made, "--trust", str(trust)).json()
+    assert take(made, "trailers")["added"] == 1
+    after = verify(made, "--trust", str(trust)).json()
+    assert before["commits"][0]["coverage"] != "uncovered"
+    assert after["commits"] == before["commits"]
+    assert codes(after) - codes(before) == {"import-set-aside", "imported-record"}
