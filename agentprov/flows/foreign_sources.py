@@ -130,6 +130,11 @@ def _note(world: World, reader: CatFile, commit: str, blob: str) -> Iterator[Fou
     authors = {author.key: author for author in record.authors}
     made = _made(bare)
     named = [author for author in record.authors if author.kind == "agent"]
+    added = sum(len(file.added) for file in bare.files.values())
+    if len(named) * added > declared.MAX_LINES:
+        # Each session states every added line of its files; no honest note is like this.
+        yield _complain(subject, "note-refused", f"{len(named)} sessions for {added} added lines")
+        return
     sessions = [(author, declared.commit_of(bare, said, authors, [author.key])) for author in named]
     if not named:
         complaints += (Complaint("no-agent-named", "it names no agent's session"),)
@@ -151,7 +156,9 @@ def _note(world: World, reader: CatFile, commit: str, blob: str) -> Iterator[Fou
 
 
 def _agent_trace(world: World, reader: CatFile, wanted: Wanted) -> Iterator[Found]:
-    paths = wanted.paths or tuple(sorted((world.git.top / ".agent-trace").glob("*.jsonl")))
+    folder = world.git.top / ".agent-trace"
+    there = () if folder.is_symlink() else tuple(sorted(folder.glob("*.jsonl")))
+    paths = wanted.paths or there
     if not paths:
         raise UserError(
             "there is no .agent-trace/*.jsonl here", hint="name the files that hold the records"
@@ -257,8 +264,9 @@ def _place(
             bare = _look(world, reader, child, left) if left else None
         if bare is not None:
             here = bare
-            fitting = [one for one in left if declared.fits(here, one, budget)]
-            left = [one for one in left if one not in fitting]
+            tried = [(one, declared.fits(here, one, budget)) for one in left]
+            fitting = [one for one, fits in tried if fits]
+            left = [one for one, fits in tried if not fits]
             if fitting:
                 placed.append((bare, fitting))
     return placed, len(claims) - sum(len(fitting) for _, fitting in placed)

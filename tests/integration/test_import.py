@@ -495,3 +495,25 @@ def test_an_import_takes_nothing_from_content_that_was_recorded_before_a_rewrite
     assert before["commits"][0]["coverage"] != "uncovered"
     assert after["commits"] == before["commits"]
     assert codes(after) - codes(before) == {"import-set-aside", "imported-record"}
+
+
+def test_notes_and_records_that_are_all_work_are_refused_in_no_time(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.write("big.txt", "".join(f"{number}\n" for number in range(20_000)))
+    commit_at(repository, LATER, "big")
+    head = repository.git("rev-parse", "HEAD")
+    keys = [f"{number:016x}" for number in range(1_000)]
+    entries = "big.txt\n" + "".join(f"  {key} {n + 1}\n" for n, key in enumerate(keys))
+    git_ai_note(repository, head, entries)
+    hashed = [
+        {"start_line": 1, "end_line": 1, "content_hash": f"sha256:{number:064x}"}
+        for number in range(2_000)
+    ]
+    (tmp_path / "one.json").write_text(json.dumps(trace(head, [file_of("big.txt", *hashed)])))
+    answer = agentprov("import", "--format", "git-ai", "--json", cwd=repository.top, timeout=60)
+    assert codes(answer.json()) == {"note-refused"}
+    words = ("--format", "agent-trace", str(tmp_path / "one.json"), "--json")
+    answer = agentprov("import", *words, cwd=repository.top, timeout=60)
+    assert codes(answer.json()) == {"record-refused"}
+    assert bundles(repository) == []
