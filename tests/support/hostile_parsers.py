@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from agentprov.formats import (
 )
 from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
 from agentprov.formats.foreign import agent_trace, content_hash, git_ai, trailers
+from agentprov.record import past_session
 from agentprov.sign import public, sigstore_root
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.store import lines, objects
@@ -127,6 +129,16 @@ def _content_hash(data: bytes) -> object:
     return content_hash.known(text) and content_hash.matches(text, [b"a", b"b"])
 
 
+def _past_session(format_: past_session.TranscriptFormat) -> Callable[[bytes], object]:
+    def read(data: bytes) -> object:
+        with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+            file.write(data)
+            file.flush()
+            return past_session.read(Path(file.name), format_, ["/sample/repo"])
+
+    return read
+
+
 def _pem(data: bytes) -> object:
     return public.from_pem(data.decode("utf-8", "replace"))
 
@@ -193,6 +205,12 @@ PARSERS: dict[str, Parser] = {
     "git-ai-old-note": Parser(git_ai.parse, (DATA / "interop" / "git-ai-prompts.txt").read_bytes()),
     "agent-trace": Parser(agent_trace.parse, (DATA / "interop" / "agent-trace.json").read_bytes()),
     "agent-trailers": Parser(_trailers, AGENT_TRAILERS, ()),
+    "claude-transcript": Parser(
+        _past_session("claude-transcript"), (DATA / "agents" / "claude-main.jsonl").read_bytes(), ()
+    ),
+    "codex-transcript": Parser(
+        _past_session("codex-transcript"), (DATA / "agents" / "codex-direct.jsonl").read_bytes(), ()
+    ),
     "content-hash": Parser(_content_hash, b"sha256:" + b"0" * 64, ()),
     "sigstore-root": Parser(_sigstore_root, ROOT.data, (EvidenceInvalid,)),
 }
