@@ -1,7 +1,8 @@
 """Whether statements fit together: plan, session-open, generations, session-close.
 
 Edges go by payload digest and only along this list: session-open to plan, generation to
-session-open and plan, session-close to session-open and generations. Only statements whose
+session-open and plan, session-close to session-open and generations, rewrite to generations and
+rewrites. Only statements whose
 signer may say them take part, so that nobody without a recorder's key can make a contradiction.
 """
 
@@ -16,9 +17,10 @@ from itertools import pairwise
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
-from agentprov.verify import times
+from agentprov.verify import authority, descent, times
 from agentprov.verify.declared import CLOCK_SLACK
 from agentprov.verify.record import Entry, View
 
@@ -47,6 +49,9 @@ def judge(entries: Sequence[Entry], as_of: datetime) -> None:
             sessions[entry.view.session].generations.append(entry)
         elif isinstance(entry.view, CloseView):
             sessions[entry.view.id].closes.append(entry)
+        elif isinstance(entry.view, RewriteView):
+            _judge_rewrite(entry, entry.view, index)
+    descent.judge(taking_part)
     for session in sessions.values():
         _judge_places(session)
         for entry in session.opens:
@@ -80,8 +85,14 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
         spoken = (view.started, view.finished)
     elif isinstance(view, ApprovalView):
         spoken = (view.decided_at,)
-    if isinstance(view, OpenView | CloseView) and view.gaps:
+    imported = isinstance(view, OpenView | CloseView) and authority.is_import(view.builder)
+    if isinstance(view, OpenView | CloseView) and view.gaps and not imported:
         entry.remark("session-gaps", f"the recorder was blind to something, {view.gaps} times")
+    if isinstance(view, OpenView) and imported:
+        read_from = ", ".join(sorted(set(view.imported))) or "an unnamed source"
+        entry.remark(
+            "imported-record", f"imported from {read_from}: nobody who recorded saw the work"
+        )
     if isinstance(view, CloseView) and view.contradictions:
         entry.remark(
             "channels-contradict",
@@ -148,7 +159,7 @@ def _follow(
     entry: Entry,
     index: Mapping[str, Entry],
     sha256: str,
-    wanted: type[View],
+    wanted: type[View] | tuple[type[View], ...],
     missing: str,
 ) -> Entry | None:
     """Follow an edge; gives the entry it leads to when that may be used."""
@@ -270,12 +281,27 @@ def _judge_close(entry: Entry, index: Mapping[str, Entry]) -> None:
             )
 
 
+def _judge_rewrite(entry: Entry, view: RewriteView, index: Mapping[str, Entry]) -> None:
+    for commit, sha256 in view.sources:
+        kinds = (GenerationView, RewriteView)
+        found = _follow(entry, index, sha256, kinds, "rewrite-source-missing")
+        if found is None or not isinstance(found.view, kinds):
+            continue
+        if found.view.commit != commit:
+            entry.blame(
+                "rewrite-source-differs",
+                f"it says that {sha256} is about {commit}; that one is about {found.view.commit}",
+            )
+
+
 def _judge_ends(session: _Session) -> None:
     """Find generations that the close does not know of, and sessions without one."""
     views = [entry.view for entry in session.closes if isinstance(entry.view, CloseView)]
     for entry in session.opens:
         if not views:
             entry.remark("session-incomplete", "the session was opened and never closed")
+        elif isinstance(entry.view, OpenView) and authority.is_import(entry.view.builder):
+            continue  # Nobody saw its end; `imported-record` says so already.
         elif any(view.outcome == "incomplete" for view in views):
             entry.remark("session-incomplete", "the recorder did not see the session's end")
     if len(views) != 1:
