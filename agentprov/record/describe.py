@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from agentprov.formats.carrying import added_digest
 from agentprov.formats.facts import Change, Commit, Edit, LineRange, Operation
 from agentprov.formats.quoting import unquote
 from agentprov.record import origins
@@ -187,7 +188,7 @@ def _change(
         return Change(raw.path, op, raw.new_mode, raw.new_blob, None, why="blob-missing")
     content = found.content
     ranges: tuple[LineRange, ...] = ()
-    why = None
+    why = added = None
     if content is None:
         why = "too-large"
     elif b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000":
@@ -195,6 +196,7 @@ def _change(
     else:
         names = [raw.old_path] if raw.status == "R" and raw.old_path else []
         names.append(raw.path)
+        added = added_digest(content, lines.by_commit) if lines.by_commit else None
         ranges = origins.ranges(
             content,
             lines.by_commit,
@@ -215,6 +217,7 @@ def _change(
         old_path=raw.old_path if op == "rename" else None,
         ranges=ranges,
         why=why,
+        added=added,
     )
 
 

@@ -14,19 +14,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agentprov.formats.facts import LineRange
+from agentprov.formats.lineage import Lineage, is_distinctive
 from agentprov.formats.vocabulary import Basis, Origin
 from agentprov.record import landing, windows
 from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances, Hand
 from agentprov.record.carried import Carried
 from agentprov.record.landing import EVENT_DELAY, TOOL_AFTERMATH, Step, by, text_of
-from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
 from agentprov.record.neighbours import Departure, Sighting, Traces
 from agentprov.record.transforms import (
     WHOLE_FILE_TOOLS,
     Draft,
     file_keys,
-    is_distinctive,
     is_frame,
     is_notebook,
     squeezed,

@@ -33,6 +33,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "session-close": ("recorder", "ci"),
     "generation": ("recorder", "ci"),
     "approval": ("reviewer",),
+    "rewrite": ("recorder", "ci"),
 }
 
 

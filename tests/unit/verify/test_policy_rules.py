@@ -271,7 +271,9 @@ CASES: list[tuple[dict[str, Any], Story, str | None]] = [
         plan(allowed_paths=("src/", "[a-z]*", "!x", "*.md", "*.txt", "run.sh")),
         "policy-plan-paths",
     ),
-    ({"plan": "signed"}, plan(allowed_paths=("nothing",)), None),
+    ({"plan": "signed"}, plan(allowed_paths=("nothing",)), "policy-plan-paths"),
+    ({"plan": "signed"}, plan(target_ref="refs/heads/other"), "policy-plan-limits"),
+    ({"plan": "signed"}, plan(constraints={"tools": {"deny": ["Bash"]}}), None),
     # sessions
     ({"sessions": {"complete": True}}, Story(), None),
     ({"sessions": {"complete": True}}, gaps(outcome="incomplete"), "policy-session"),
