@@ -163,7 +163,7 @@ def test_what_holds_for_the_session_stands_in_the_opening_alone() -> None:
     )
     session = replace(SESSION, agent=agent, materials=materials, mcp_servers=servers)
     payload = state(session=session).payload.decode()
-    opening = session_open(session).payload.decode()
+    opening = attest.session_open(session).payload.decode()
     for word in ("node", "i", "s", "p"):
         assert made_up(word) not in payload
         assert made_up(word) in opening
