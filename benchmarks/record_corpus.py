@@ -253,9 +253,7 @@ class _Session:
         facts = Commit(
             oid, tree, (parent,), patch, "refs/heads/main", self.sequence, changes, during
         )
-        lines = sum(
-            item.end - item.start + 1 for change in changes for item in change.ranges
-        )
+        lines = sum(item.end - item.start + 1 for change in changes for item in change.ranges)
         for statement in attest.generation(self.facts, self.opening.sha256, facts, self.report):
             if during:
                 self.generations.append(statement.sha256)

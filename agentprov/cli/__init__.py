@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "checkpoint": ("checkpoint", "Show or check the head of this machine's signing log"),
     "replay": ("replay", "Make a session's statements again from its journal"),
     "sync": ("sync", "Fetch, merge and push the records"),
+    "gc": ("gc", "Say what local data nothing needs, and remove it when asked"),
     "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),
     "pre-push": ("pre_push", None),

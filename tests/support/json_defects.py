@@ -158,6 +158,7 @@ JSON_DEFECTS: dict[str, tuple[str, bytes]] = {
 for _name, (_about, _payload) in JSON_DEFECTS.items():
     enter(_name, lambda about=_about, payload=_payload: signed(about, payload))  # type: ignore[misc]
 
+
 def _as_before(value: dict[str, Any]) -> None:
     """Say again what the opening says, as generations did when each stood for itself."""
     found = value["predicate"]["buildDefinition"]["resolvedDependencies"]

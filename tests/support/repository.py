@@ -29,7 +29,9 @@ class Repository:
         """Give the lines of these objects' notes, or of all, with each bundle as it was signed."""
         listed = self.git("notes", "--ref=agentprov", "list", check=False).split()
         names = [self.git("rev-parse", name) for name in revisions] or listed[1::2]
-        blobs = [blob for blob, name in zip(listed[::2], listed[1::2], strict=True) if name in names]
+        blobs = [
+            blob for blob, name in zip(listed[::2], listed[1::2], strict=True) if name in names
+        ]
         bodies = [self.git("cat-file", "blob", blob).encode() for blob in blobs]
         return [line.decode() for body in bodies for line in sorted(lines.split(body))]
 

@@ -1,0 +1,156 @@
+"""Records in the notes that no reachable commit needs: found, explained, and dropped when asked.
+
+Only what no remote is known to hold can go: a remote that holds a record gives it back at the
+next `sync`, because merging only adds. What is kept is more than what commits need, never less;
+docs/spec/gc.md has the rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agentprov.errors import MalformedInput, UserError
+from agentprov.flows.world import World
+from agentprov.formats import bundle
+from agentprov.store.notes import NotesStore
+from agentprov.store.objects import NewObjects
+from agentprov.system.git_objects import CatFile
+
+_ID = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
+
+Notes = Mapping[str, frozenset[bytes]]
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records by what becomes of them; `anchors` are the objects whose notes would go."""
+
+    anchors: tuple[str, ...]
+    records: int
+    bytes: int
+    on_a_remote: int
+    pruned: bool = False
+
+
+def collect(world: World, *, prune: bool = False) -> Records:
+    """Find the notes that nothing reachable needs; with `prune` drop them here.
+
+    Dropping starts the local history of the ref anew, on top of what remotes have, so that git's
+    own garbage collector can free the space once the reflog has expired. Raises UserError where
+    not all history is here to be asked, GitFailed, Busy.
+    """
+    git = world.git
+    if git.text("rev-parse", "--is-shallow-repository") == "true" or git.text(
+        "config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$", check=False
+    ):
+        raise UserError(
+            "what commits need cannot be told in a clone that has not all of its history",
+            hint="run `git fetch --unshallow`, or prune records in a whole clone",
+        )
+    store = world.notes
+    remotes = _remote_tips(world)
+    if git.text("remote", check=False) and not remotes:
+        raise UserError(
+            "nothing is known of the records that remotes hold, so none here can go",
+            hint="run `agentprov sync --no-push` first",
+        )
+    result = Records((), 0, 0, 0)
+
+    def change(reader: CatFile, tip: str | None, new: NewObjects) -> str | None:
+        nonlocal result
+        notes: Notes = {
+            anchor: frozenset(lines) for anchor, lines in store.tree_at(reader, tip).everything()
+        }
+        held = _held(store, reader, remotes)
+        free = _unneeded(notes, _reachable(world))
+        going = {one for one in free if not notes[one] & held.get(one, frozenset())}
+        result = Records(
+            tuple(sorted(going)),
+            sum(len(notes[one]) for one in going),
+            sum(len(line) for one in going for line in notes[one]),
+            sum(len(notes[one]) for one in free - going),
+            pruned=prune and bool(going),
+        )
+        if not prune or not going:
+            return None
+        parents = [oid for oid in remotes if tip and git.succeeds(*_ANCESTOR, oid, tip)]
+        left = {anchor: set(lines) for anchor, lines in notes.items() if anchor not in going}
+        # From an empty tree: every note that stays is written again, none that goes is left.
+        tree = store.tree_at(reader, None).write(left, new)
+        return store.commit(new, tree, parents, "Drop records that no reachable commit needs")
+
+    store.swap(change)
+    return result
+
+
+_ANCESTOR = ("merge-base", "--is-ancestor")
+
+
+def _remote_tips(world: World) -> list[str]:
+    words = ("for-each-ref", "--format=%(objectname)", "refs/notes/remotes/")
+    return sorted(set(world.git.text(*words, check=False).split()))
+
+
+def _held(store: NotesStore, reader: CatFile, tips: Iterable[str]) -> Notes:
+    """Give what remotes hold as far as is known here."""
+    found: dict[str, set[bytes]] = defaultdict(set)
+    for tip in tips:
+        for anchor, lines in store.tree_at(reader, tip).everything():
+            found[anchor] |= lines
+    return {anchor: frozenset(lines) for anchor, lines in found.items()}
+
+
+def _reachable(world: World) -> frozenset[str]:
+    """Give every object that a ref, a reflog, an index or a HEAD of any work tree leads to."""
+    ours = ("--exclude=refs/notes/*", "--exclude=refs/agentprov/*")
+    listing = world.git.run(
+        "rev-list", "--objects", "--no-object-names", *ours, "--all", "--indexed-objects",
+        "--reflog",
+    )  # fmt: skip
+    return frozenset(listing.decode().split())
+
+
+def _unneeded(notes: Notes, reachable: frozenset[str]) -> set[str]:
+    """Give the objects whose notes nothing needs.
+
+    A note is needed if its object is reachable; if a record in it names content that is (so that
+    it can be found again by content, however history was rewritten); if it or one of its records is
+    named by a record that is needed: plan, opening, close, approval, rewrite link; and if a line
+    in it is no record that can be read.
+    """
+    named: dict[str, frozenset[str]] = {}
+    digests: dict[str, set[str]] = defaultdict(set)
+    waiting = []
+    for anchor, lines in notes.items():
+        words: set[str] = set()
+        readable = True
+        for line in lines:
+            try:
+                parsed = bundle.parse(line)
+            except MalformedInput:
+                readable = False
+                continue
+            digests[anchor].add(parsed.payload_sha256)
+            words.update(word.decode() for word in _ID.findall(parsed.payload))
+        named[anchor] = frozenset(words)
+        if not readable or anchor in reachable or not reachable.isdisjoint(words):
+            waiting.append(anchor)
+    holders: dict[str, set[str]] = defaultdict(set)
+    for anchor in notes:
+        for word in (anchor, *digests[anchor]):
+            holders[word].add(anchor)
+    needed: set[str] = set()
+    while waiting:
+        anchor = waiting.pop()
+        if anchor in needed:
+            continue
+        needed.add(anchor)
+        for word in named[anchor]:
+            waiting.extend(holders[word] - needed if word in holders else ())
+    return set(notes) - needed
+
+
+__all__ = ["Records", "collect"]
