@@ -166,6 +166,7 @@ class _Survey:
         # The state goes last: cut off in between, the session is found again and finished.
         ordered = sorted(paths, key=lambda path: (path.name == "state.json", str(path)))
         self.steps.append(lambda: _unlink(ordered))
+        self.steps.append(lambda: _empty(item.path for item in gone))
 
     def _objects(self, wanted: Iterable[str], unread: int, live_since: float) -> None:
         if unread:
@@ -340,11 +341,15 @@ def _size(path: Path) -> int:
 def _unlink(paths: Iterable[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
-        for folder in path.parents[:2]:
-            # Emptied spools go; the session's own directory stays, as a sign that it was here.
-            if folder.name == "spool" and folder.parent.parent.name == "sessions":
+
+
+def _empty(places: Iterable[Path]) -> None:
+    """Remove the directories inside; each place itself stays, as a sign that it was here."""
+    for place in places:
+        for folder, _, _ in os.walk(place, topdown=False):
+            if Path(folder) != place:
                 with contextlib.suppress(OSError):
-                    folder.rmdir()
+                    os.rmdir(folder)
 
 
 def _remove_trees(paths: Iterable[Path]) -> None:

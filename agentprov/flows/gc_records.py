@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from agentprov.errors import MalformedInput, UserError
 from agentprov.flows.world import World
-from agentprov.formats import bundle
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.store.notes import NotesStore
 from agentprov.store.objects import NewObjects
 from agentprov.system.git_objects import CatFile
+from agentprov.verify.reading import Reading
 
 _ID = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 
@@ -116,41 +118,43 @@ def _reachable(world: World) -> frozenset[str]:
 def _unneeded(notes: Notes, reachable: frozenset[str]) -> set[str]:
     """Give the objects whose notes nothing needs.
 
-    A note is needed if its object is reachable; if a record in it names content that is (so that
-    it can be found again by content, however history was rewritten); if it or one of its records is
-    named by a record that is needed: plan, opening, close, approval, rewrite link; and if a line
-    in it is no record that can be read.
+    A note is needed if its object is reachable, if a generation in it is of a commit or of content
+    that is (so that it is found again by content, however history was rewritten), if it holds
+    anything but statements of sessions and generations, or if a record that is needed names it
+    or a record in it. That may keep too much, and is meant to.
     """
     named: dict[str, frozenset[str]] = {}
-    digests: dict[str, set[str]] = defaultdict(set)
-    waiting = []
+    holders: dict[str, set[str]] = defaultdict(set)
+    waiting: list[str] = []
     for anchor, lines in notes.items():
         words: set[str] = set()
-        readable = True
+        needed = anchor in reachable
+        holders[anchor].add(anchor)
         for line in lines:
             try:
-                parsed = bundle.parse(line)
+                reading = Reading(line)
+                view = reading.view()
             except MalformedInput:
-                readable = False
+                needed = True
                 continue
-            digests[anchor].add(parsed.payload_sha256)
-            words.update(word.decode() for word in _ID.findall(parsed.payload))
+            holders[reading.bundle().payload_sha256].add(anchor)
+            words.update(word.decode() for word in _ID.findall(reading.bundle().payload))
+            if isinstance(view, GenerationView):
+                blobs = {change.blob for change in view.changes if change.blob}
+                needed |= not reachable.isdisjoint({view.commit, *blobs})
+            else:
+                needed |= not isinstance(view, OpenView | CloseView)
         named[anchor] = frozenset(words)
-        if not readable or anchor in reachable or not reachable.isdisjoint(words):
+        if needed:
             waiting.append(anchor)
-    holders: dict[str, set[str]] = defaultdict(set)
-    for anchor in notes:
-        for word in (anchor, *digests[anchor]):
-            holders[word].add(anchor)
-    needed: set[str] = set()
+    kept: set[str] = set()
     while waiting:
         anchor = waiting.pop()
-        if anchor in needed:
-            continue
-        needed.add(anchor)
-        for word in named[anchor]:
-            waiting.extend(holders[word] - needed if word in holders else ())
-    return set(notes) - needed
+        if anchor not in kept:
+            kept.add(anchor)
+            for word in named[anchor] & holders.keys():
+                waiting.extend(holders[word] - kept)
+    return set(notes) - kept
 
 
 __all__ = ["Records", "collect"]

@@ -13,7 +13,9 @@ from agentprov.record.session import SessionDirectory
 from support.command_line import Answer, agentprov
 from support.repository import Repository
 
-SCRIPT = "echo {0} >> a.txt; git add -A; git commit -qm {0}; echo loose >> a.txt; git checkout -q ."
+SCRIPT = (
+    "echo {0} >> a.txt; git add a.txt; git commit -qm {0}; echo loose >> a.txt; git checkout -q ."
+)
 OLD = time.time() - 100 * 86_400
 
 
@@ -27,6 +29,8 @@ def recorded(place: Path, *words: str) -> Repository:
 
 
 def session(repository: Repository, word: str) -> None:
+    # A person's own file, uncommitted: the session's snapshots hold it, and nothing else does.
+    repository.write("scratch.txt", f"{word}\n" * 9)
     answer = agentprov("run", "--", "sh", "-c", SCRIPT.format(word), cwd=repository.top)
     assert answer.status == 0, answer.err
 

@@ -15,7 +15,7 @@ import pytest
 
 from agentprov.record.mcp.injection import AROUND
 from support import odd_mcp_server
-from support.command_line import agentprov
+from support.command_line import agentprov, statement
 from support.model_endpoint import McpCall, ModelEndpoint, Say, Shell, Turn
 from support.real_agents import AgentMissing, configure
 from support.repository import Repository
