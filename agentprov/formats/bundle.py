@@ -30,8 +30,9 @@ MAX_TIMESTAMPS = 8
 MAX_TIMESTAMP_BYTES = 32 * 1024
 
 # What `encode` writes for a key's signature with nothing beside it: nearly every bundle there is.
+_HEAD = b'{"dsseEnvelope":{"payload":"'
 _PLAIN = re.compile(
-    rb'\{"dsseEnvelope":\{"payload":"([A-Za-z0-9+/=]*+)","payloadType":"'
+    rb'","payloadType":"'
     + re.escape(PAYLOAD_TYPE.encode())
     + rb'","signatures":\[\{"sig":"([A-Za-z0-9+/=]{1,1024})"\}\]\},"mediaType":"'
     + re.escape(BUNDLE_TYPE.encode())
@@ -109,12 +110,13 @@ def parse(data: bytes) -> Bundle:
     ``tlogEntries`` and timestamps). Does not check the signature, and looks neither into the
     payload nor into certificates, log entries and timestamps.
     """
-    plain = _PLAIN.fullmatch(data) if len(data) <= canonical.MAX_BYTES else None
-    if plain is not None:
+    end = data.find(b'"', len(_HEAD)) if data.startswith(_HEAD) else -1
+    plain = _PLAIN.fullmatch(data, end) if 0 < end <= canonical.MAX_BYTES else None
+    if plain is not None and len(data) <= canonical.MAX_BYTES:
         return Bundle(
-            payload=_decoded(plain[1], "/dsseEnvelope/payload"),
-            signature=_decoded(plain[2], "/dsseEnvelope/signatures/0/sig"),
-            hint=plain[3].decode(),
+            payload=_decoded(data[len(_HEAD) : end], "/dsseEnvelope/payload"),
+            signature=_decoded(plain[1], "/dsseEnvelope/signatures/0/sig"),
+            hint=plain[2].decode(),
         )
     value = canonical.parse(data, what="bundle")
     schema.require(_BUNDLE, value, "bundle")

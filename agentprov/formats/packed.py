@@ -17,11 +17,11 @@ from agentprov.formats.canonical import MAX_BYTES
 from agentprov.formats.packed_texts import GIT_ID, SHA256, TEXTS
 
 _START = b'{"agentprov":1,'
-_LINE = re.compile(
-    rb'\{"agentprov":1,"seal":"([^"\\\x00-\x1f]*+)","statement":"([^"\\\x00-\x1f]*+)"\}'
-)
+# What stands around the two texts, between quotes.
+_AROUND = [b"{", b"agentprov", b":1,", b"seal", b":", None, b",", b"statement", b":", None, b"}"]
+_SEAL, _STATEMENT = 5, 9
 _BUNDLE = re.compile(rb'\{"dsseEnvelope":\{"payload":"([A-Za-z0-9+/]++={0,2})(".*+)', re.DOTALL)
-_CONTROL = re.compile(rb"[\x00-\x1f]")
+_NOT_IN_TEXT = bytes(range(32)) + b"\\"
 _DIGEST = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 # Of the last character only four bits belong to a digest of 20 or 32 bytes; the rest must be zero.
 _LAST = frozenset(b"AEIMQUYcgkosw048")
@@ -53,8 +53,6 @@ def pack(line: bytes) -> bytes:
         (payload + found[2]).decode("utf-8")
     except ValueError:
         return line
-    if _CONTROL.search(payload):
-        return line
     packed = b'%b"seal":"%b","statement":"%b"}' % (_START, _short(found[2]), _short(payload))
     try:
         return packed if unpack(packed) == line else line
@@ -70,11 +68,15 @@ def unpack(line: bytes) -> bytes:
     """
     if not line.startswith(_START):
         return line
-    found = _LINE.fullmatch(line)
-    if found is None:
+    parts: list[bytes | None] = [*line.split(b'"')]
+    if len(parts) != len(_AROUND) or len(line.translate(None, _NOT_IN_TEXT)) != len(line):
         raise MalformedInput("stored line: not as packed lines are written")
-    payload = binascii.b2a_base64(_long(found[2]), newline=False)
-    return b'{"dsseEnvelope":{"payload":"%b%b' % (payload, _long(found[1]))
+    seal, statement = parts[_SEAL], parts[_STATEMENT]
+    parts[_SEAL] = parts[_STATEMENT] = None
+    if parts != _AROUND or seal is None or statement is None:
+        raise MalformedInput("stored line: not as packed lines are written")
+    payload = binascii.b2a_base64(_long(statement), newline=False)
+    return b'{"dsseEnvelope":{"payload":"%b%b' % (payload, _long(seal))
 
 
 def _short(text: bytes) -> bytes:

@@ -104,8 +104,8 @@ TEXTS: Mapping[bytes, tuple[bytes, int]] = {
     b"z": (b'"],"materials":[', 0),
     b"!": (b'{"basis":"observed","digest":{"sha256":"', SHA256),
     b"#": (b'","role":"instruction"}', 0),
-    b"$": (b'],"phase":"open","p', 0),
-    b"%": (b'lan":{"digest":{"sha256":"', SHA256),
+    b"$": (b'],"phase":"open","plan":{"digest":{"sha256":"', SHA256),
+    b"%": (b'],"phase":"open","platform":"', 0),
     b"&": (b'","signature":{"sha256":"', SHA256),
     b"(": (b'"},"statement":{"sha256":"', SHA256),
     b")": (b'"}},"platform":"', 0),
@@ -128,4 +128,11 @@ TEXTS: Mapping[bytes, tuple[bytes, int]] = {
     b"_": (b',"models":[{"basis":"', 0),
     b"`": (b'}],"open":{"sha256":"', SHA256),
     b"|": (b'"},"phase":"close","session":{"exitStatus":', 0),
+    # Rewrites.
+    b"[": (b'"}},"carrying":"agentprov-carry/1","changes":[', 0),
+    b"9": (
+        b']},"predicateType":"https://agentprov.github.io/rewrite/v0.1","subject":[{"digest":'
+        b'{"gitCommit":"',
+        GIT_ID,
+    ),
 }
