@@ -51,6 +51,7 @@ SEE_ALSO = {
     ],
     "pre-push": ["[hooks](../howto/hooks.md)"],
     "transcript": ["[what is taken out](../spec/redaction.md)", "[agents](../howto/agents.md)"],
+    "gc": ["[what can go](../spec/gc.md)"],
     "sync": ["[refs](../spec/refs.md)"],
     "mcp": ["[the MCP server](../../mcp_server/README.md)"],
     "drain": ["[where things lie](../spec/layout.md)"],

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentprov.errors import AgentprovError, MalformedInput
+from agentprov.errors import AgentprovError, MalformedInput, UserError
 from agentprov.flows.log_append import entry_of, log_of
 from agentprov.flows.world import World
 from agentprov.formats import bundle, dropbox
@@ -68,8 +68,9 @@ def collect(
 
     `keep_days` is how long everything is kept after it was last written; `transcripts` lets
     sessions go whose channels the user had kept. Holds the lock of `drain` meanwhile, so that
-    nothing is taken in. Raises GitFailed, Busy, OSError.
+    nothing is taken in. Raises UserError inside a recorded run, GitFailed, Busy, OSError.
     """
+    require_outside(prune)
     files.private_directory(world.git.home)
     with files.locked(world.git.home / "lock", _LOCK_SECONDS):
         found = _Survey(world, keep_days, transcripts)
@@ -79,6 +80,15 @@ def collect(
                 step()
     kept = tuple(Kept("sessions", count, why) for why, count in sorted(found.kept.items()))
     return Survey(tuple(found.unneeded), kept)
+
+
+def require_outside(prune: bool) -> None:
+    """Raise UserError where something is to be removed by a recorded agent."""
+    if prune and os.environ.get("AGENTPROV_SESSION"):
+        raise UserError(
+            "what is recorded is for a person to remove; this is inside a recorded run",
+            hint="run `agentprov gc --prune` when the agent is done",
+        )
 
 
 class _Survey:
@@ -359,4 +369,4 @@ def _remove_trees(paths: Iterable[Path]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-__all__ = ["KEEP_DAYS", "Kept", "Survey", "Unneeded", "collect"]
+__all__ = ["KEEP_DAYS", "Kept", "Survey", "Unneeded", "collect", "require_outside"]

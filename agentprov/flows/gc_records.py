@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agentprov.errors import MalformedInput, UserError
+from agentprov.flows.gc import require_outside
 from agentprov.flows.world import World
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
@@ -42,8 +43,9 @@ def collect(world: World, *, prune: bool = False) -> Records:
 
     Dropping starts the local history of the ref anew, on top of what remotes have, so that git's
     own garbage collector can free the space once the reflog has expired. Raises UserError where
-    not all history is here to be asked, GitFailed, Busy.
+    not all history is here to be asked or inside a recorded run, GitFailed, Busy.
     """
+    require_outside(prune)
     git = world.git
     if git.text("rev-parse", "--is-shallow-repository") == "true" or git.text(
         "config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$", check=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -114,12 +115,7 @@ def test_what_is_young_stays(repository: Repository) -> None:
     (young,) = [place for place in sessions(repository) if files(place)]
     directory = SessionDirectory(home(repository), young.name)
     tree = directory.load().baseline_tree
-    env_objects = home(repository) / "objects"
-    listed = (
-        repository.git("-c", "core.bare=false", "cat-file", "-t", tree, check=False)
-        or (env_objects / tree[:2] / tree[2:]).is_file()
-    )
-    assert listed
+    assert (home(repository) / "objects" / tree[:2] / tree[2:]).is_file()
     assert agentprov("replay", young.name, cwd=repository.top).status == 0
     assert unneeded(gc(repository, "--keep-days", "0"))["sessions"] == 1
 
@@ -253,6 +249,20 @@ def test_many_private_objects_become_one_pack_that_is_sorted_again(
     found = flow.collect(world, keep_days=1, prune=True)
     assert {item.what for item in found.unneeded} == {"sessions", "private objects"}
     assert not list((home(made) / "objects/pack").glob("*.pack"))
+
+
+def test_an_agent_cannot_have_it_prune(tmp_path: Path) -> None:
+    made = recorded(tmp_path / "r", "one")
+    age(home(made))
+    commands = ("gc --prune", "gc --records --prune", "gc")
+    script = "; ".join(
+        f"{sys.executable} -m agentprov {words} >>said 2>&1; echo $? >>said" for words in commands
+    )
+    assert agentprov("run", "--", "sh", "-c", script, cwd=made.top).status == 0
+    said = (made.top / "said").read_text()
+    assert [line for line in said.splitlines() if line.isdigit()] == ["1", "1", "0"]
+    assert said.count("inside a recorded run") == 2
+    assert sum(bool(files(place)) for place in sessions(made)) == 2
 
 
 # Records in the notes.
