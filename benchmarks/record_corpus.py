@@ -46,20 +46,22 @@ _LINES: dict[Density, tuple[float, float]] = {"dense": (2.64, 2.0), "sparse": (2
 _FILES = (1.386, 1.05)
 _MOST_FILES = 400
 _MOST_LINES = 20_000
-_WORDS = (
-    "account admin api archive audit auth batch billing buffer cache calendar catalog chart client"
-    " cluster command comment config consumer context counter cursor customer dashboard database"
-    " device digest dialog document domain editor email engine entry error event export feature"
-    " filter form gateway graph handler header history import index invoice item job journal key"
-    " layout ledger limit listener loader locale log mailer map market match media member menu"
-    " message metric migration model module monitor notice order page parser payment permission"
-    " pipeline plan player policy pool product profile project prompt provider queue quota reader"
-    " record registry release report request resource response review role route rule sample"
-    " scanner schedule schema scope search section session setting signal snapshot source stage"
-    " state status storage stream style summary table tag task team template tenant test theme"
-    " thread ticket timer token tool trace track transfer upload user validator vector version"
-    " view wallet webhook widget window worker workflow"
-).split()
+_WORDS = tuple(
+    """
+    account admin api archive audit auth batch billing buffer cache calendar catalog chart
+    client cluster command comment config consumer context counter cursor customer dashboard
+    database device digest dialog document domain editor email engine entry error event export
+    feature filter form gateway graph handler header history import index invoice item job
+    journal key layout ledger limit listener loader locale log mailer map market match media
+    member menu message metric migration model module monitor notice order page parser payment
+    permission pipeline plan player policy pool product profile project prompt provider queue
+    quota reader record registry release report request resource response review role route rule
+    sample scanner schedule schema scope search section session setting signal snapshot source
+    stage state status storage stream style summary table tag task team template tenant test
+    theme thread ticket timer token tool trace track transfer upload user validator vector
+    version view wallet webhook widget window worker workflow
+    """.split()
+)
 _TOPS = ("src", "src", "src", "lib", "tests", "tests", "docs", "web/components")
 _ENDINGS = (".py", ".py", ".ts", ".tsx", ".go", ".md", ".json")
 _MIXED_IN: tuple[tuple[str, str, str | None], ...] = (
@@ -211,11 +213,13 @@ class _Session:
             plan=None
             if chance.random() < 0.5
             else PlanRef("PLAN.md", digest(), digest(), digest(), corpus.time()),
-            materials=tuple(
-                Material("instruction", name, sha256(name.encode()).hexdigest(), "observed")
-                for name in ("AGENTS.md", "CLAUDE.md", "~/.claude/CLAUDE.md")
-            )
-            + (Material("settings", "~/.claude/settings.json", digest(), "observed"),),
+            materials=(
+                *(
+                    Material("instruction", name, sha256(name.encode()).hexdigest(), "observed")
+                    for name in ("AGENTS.md", "CLAUDE.md", "~/.claude/CLAUDE.md")
+                ),
+                Material("settings", "~/.claude/settings.json", digest(), "observed"),
+            ),
             mcp_servers=tuple(
                 McpServer(
                     name,

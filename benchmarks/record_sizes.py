@@ -89,4 +89,3 @@ def _signed(world: World, made: list[Made]) -> dict[str, list[bytes]]:
     for item in made:
         found[item.anchor].append(seal(item.statement, world.recorder))
     return found
-

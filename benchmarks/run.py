@@ -69,9 +69,7 @@ def main() -> int:
         rows, facts, notes = len(table.rows), len(table.facts), len(table.notes)
         with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
             try:
-                ground = Ground(
-                    Path(place).resolve(), chosen.quick, chosen.minute, chosen.commits
-                )
+                ground = Ground(Path(place).resolve(), chosen.quick, chosen.minute, chosen.commits)
                 figure(ground, table)
             except Failed as failure:
                 table.note(f"{name}: not measured: {failure}")
