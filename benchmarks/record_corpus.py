@@ -46,8 +46,7 @@ _LINES: dict[Density, tuple[float, float]] = {"dense": (2.64, 2.0), "sparse": (2
 _FILES = (1.386, 1.05)
 _MOST_FILES = 400
 _MOST_LINES = 20_000
-_WORDS = tuple(
-    """
+_VOCABULARY = """
     account admin api archive audit auth batch billing buffer cache calendar catalog chart
     client cluster command comment config consumer context counter cursor customer dashboard
     database device digest dialog document domain editor email engine entry error event export
@@ -60,8 +59,8 @@ _WORDS = tuple(
     stage state status storage stream style summary table tag task team template tenant test
     theme thread ticket timer token tool trace track transfer upload user validator vector
     version view wallet webhook widget window worker workflow
-    """.split()
-)
+"""
+_WORDS = tuple(_VOCABULARY.split())
 _TOPS = ("src", "src", "src", "lib", "tests", "tests", "docs", "web/components")
 _ENDINGS = (".py", ".py", ".ts", ".tsx", ".go", ".md", ".json")
 _MIXED_IN: tuple[tuple[str, str, str | None], ...] = (

@@ -15,10 +15,13 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from agentprov.formats.lineage import Lineage
+from agentprov.formats.vocabulary import BASES
 
 VERSION = "agentprov-carry/1"
 MAX_TEXT_BYTES = 32 * 1024 * 1024
 _BINARY_BYTES = 8_000
+_CAP = "reported"
+_LOW = BASES[: BASES.index(_CAP) + 1]
 _DIGEST_HEX = 32
 
 
@@ -42,11 +45,19 @@ class Claim(NamedTuple):
 
 
 class StatedChange(NamedTuple):
-    """What statements say of one path of an old commit; `old_path` only for a rename."""
+    """What statements say of one path of an old commit; `old_path` only for a rename.
+
+    `added` is the digest of the lines that it added, where the statement has it; `source` the
+    number of the statement that speaks of the path as a whole.
+    """
 
     op: str
     old_path: str | None
     claims: tuple[Claim, ...]
+    added: str | None = None
+    blob: str | None = None
+    mode: str = ""
+    source: int | None = None
 
 
 class OldCommit(NamedTuple):
@@ -67,6 +78,7 @@ class Version(NamedTuple):
     before: str | None
     after: str | None
     claims: tuple[Claim, ...]
+    added: str | None = None
 
 
 def line_keys(content: bytes) -> list[bytes]:
@@ -107,7 +119,10 @@ def versions(path: str, olds: Sequence[OldCommit]) -> list[Version]:
         if stated is not None and stated.op == "rename" and stated.old_path is not None:
             path = stated.old_path
             before = old.blobs.get(path, (None, None))[0]
-        found.append(Version(before, after, stated.claims if stated is not None else ()))
+        if stated is not None:
+            found.append(Version(before, after, stated.claims, stated.added))
+        else:
+            found.append(Version(before, after, ()))
     return found[::-1]
 
 
@@ -174,21 +189,89 @@ def within(claims: Sequence[Claim], added: Sequence[tuple[int, int]]) -> list[Cl
     return _joined({number: lines[number] for number in _numbers(added) if number in lines})
 
 
-def merged(claims: Iterable[Claim]) -> list[Claim]:
+def merged(
+    claims: Iterable[Claim], who: Callable[[int], object] = lambda source: source
+) -> list[Claim]:
     """Make one list of the claims of several statements about the same lines.
 
-    What says where a line is from wins over `unknown`; where two say different things, the line
+    `who` says whose a source's lines are: its session. What says where a line is from wins over
+    `unknown`; of two that say the same the first stays; where two say different things, the line
     is left out.
     """
+
+    def same(one: Claim, other: Claim) -> bool:
+        return (one.origin, one.model) == (other.origin, other.model) and (
+            one.source == other.source or who(one.source) == who(other.source)
+        )
+
     lines: dict[int, Claim | None] = {}
     for claim in claims:
         for number in range(claim.start, claim.end + 1):
             known = lines.get(number, claim)
-            if known is None or known.says() == claim.says() or claim.origin == "unknown":
+            if known is None or same(known, claim) or claim.origin == "unknown":
                 lines[number] = known
             else:
                 lines[number] = claim if known.origin == "unknown" else None
     return _joined({number: claim for number, claim in lines.items() if claim is not None})
+
+
+def combined(
+    several: Iterable[Mapping[str, StatedChange]], who: Callable[[int], object]
+) -> dict[str, StatedChange]:
+    """Make one of what several statements say of the same commit, in the order given."""
+    found: dict[str, list[StatedChange]] = {}
+    for stated in several:
+        for path, change in stated.items():
+            found.setdefault(path, []).append(change)
+    return {
+        path: changes[0]
+        if len(changes) == 1
+        else changes[0]._replace(
+            claims=tuple(merged((one for change in changes for one in change.claims), who)),
+            added=next((change.added for change in changes if change.added), None),
+        )
+        for path, changes in found.items()
+    }
+
+
+def follow(
+    history: Sequence[Version],
+    content_of: Callable[[str], bytes | None],
+    new: bytes,
+    added: Sequence[tuple[int, int]],
+    blob: str,
+) -> list[Claim]:
+    """Give what `carry` gives, and where old versions are not at hand what needs none of them.
+
+    `blob` is the id of `new`. Without the old versions, something can be said of a file that is
+    the same as in one of them, and of the same lines added in the same order.
+    """
+    found = carry(history, content_of, new, added)
+    if found is not None or not is_text(new):
+        return found or []
+    for version in reversed(history):
+        if version.after == blob:
+            return within(version.claims, added)
+    digest = added_digest(new, added)
+    for version in reversed(history):
+        if version.added == digest:
+            return carry_by_order(version.claims, added) or []
+    return []
+
+
+def is_exact(
+    history: Sequence[Version], new: bytes, added: Sequence[tuple[int, int]], blob: str
+) -> bool:
+    """Say whether a file is what an old commit left, or has the same lines added as one did."""
+    if history and history[-1].after == blob:
+        return True
+    digest = added_digest(new, added)
+    return any(version.added == digest for version in history)
+
+
+def capped(claims: Iterable[Claim]) -> list[Claim]:
+    """Lower the basis of claims that were carried by a likeness of lines: at most `reported`."""
+    return [claim if claim.basis in _LOW else claim._replace(basis=_CAP) for claim in claims]
 
 
 def _text(oid: str | None, content_of: Callable[[str], bytes | None]) -> list[bytes] | None:
@@ -210,16 +293,20 @@ def _numbers(spans: Iterable[tuple[int, int]]) -> Iterable[int]:
     return (number for start, end in spans for number in range(start, end + 1))
 
 
-def _joined(lines: Mapping[int, Claim]) -> list[Claim]:
+def joined(claims: Iterable[Claim]) -> list[Claim]:
+    """Give claims in order of lines, neighbours that say the same as one; none may overlap."""
     found: list[Claim] = []
-    for number in sorted(lines):
-        claim = lines[number]._replace(start=number, end=number)
+    for claim in sorted(claims, key=lambda one: one.start):
         last = found[-1] if found else None
-        if last is not None and last.end + 1 == number and last.says() == claim.says():
-            found[-1] = last._replace(end=number)
+        if last is not None and last.end + 1 == claim.start and last.says() == claim.says():
+            found[-1] = last._replace(end=claim.end)
         else:
             found.append(claim)
     return found
+
+
+def _joined(lines: Mapping[int, Claim]) -> list[Claim]:
+    return joined(claim._replace(start=number, end=number) for number, claim in lines.items())
 
 
 __all__ = [
@@ -229,9 +316,14 @@ __all__ = [
     "StatedChange",
     "Version",
     "added_digest",
+    "capped",
     "carry",
     "carry_by_order",
+    "combined",
+    "follow",
+    "is_exact",
     "is_text",
+    "joined",
     "line_keys",
     "merged",
     "versions",

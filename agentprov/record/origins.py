@@ -8,7 +8,6 @@ complete by then, which command ran, which write tool was at work. What nothing 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,16 +34,6 @@ from agentprov.record.versions import instant
 MOVED_LINES = 3
 _COMMANDS: frozenset[Hand] = frozenset({"command"})
 _AGENTS: frozenset[Hand] = frozenset({"agent"})
-_HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
-
-
-def added_lines(patch: bytes) -> Iterator[tuple[int, int]]:
-    """Give the added (start, end) ranges of one file's zero-context patch, 1-based inclusive."""
-    for match in _HUNK.finditer(patch):
-        start = int(match[1])
-        count = int(match[2]) if match[2] is not None else 1
-        if count:
-            yield start, start + count - 1
 
 
 def ranges(

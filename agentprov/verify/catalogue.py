@@ -127,6 +127,23 @@ CATALOGUE: Mapping[str, Kind] = {
     "record-of-another-commit": Kind(
         15, "error", "A record speaks for its own commit only; record this one, or rewrite-link it."
     ),
+    "rewrite-source-missing": Kind(10, "error", _FETCH),
+    "rewrite-source-differs": Kind(15, "error", _RECORDER),
+    "rewrite-chain": Kind(15, "error", _RECORDER),
+    "rewrite-claims-more": Kind(15, "error", _RECORDER),
+    "rewrite-differs": Kind(12, "error", _RECORDER),
+    "rewrite-not-replayed": Kind(
+        10, "note", "Verify in a clone that still has the old commits, or take the signer's word."
+    ),
+    "content-found": Kind(
+        10, "note", "Rewrite where hooks run, so that a signed link says so, or review the commit."
+    ),
+    "content-ambiguous": Kind(
+        10, "warning", "Read the candidates, and have the commit recorded or reviewed."
+    ),
+    "policy-rewrite": Kind(
+        13, "error", "Verify where the old commits are, or have the commit recorded or reviewed."
+    ),
     "provenance-missing": Kind(10, "error", _FETCH),
     "record-missing": Kind(10, "error", _FETCH),
     "commit-rewritten": Kind(

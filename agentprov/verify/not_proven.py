@@ -9,6 +9,7 @@ from agentprov.formats.names import BUILDER_PREFIX
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import OpenView
 from agentprov.verify import plan_limits, times
 from agentprov.verify.finding import Unproven
@@ -41,6 +42,7 @@ def _all(entries: Sequence[Entry], trust: TrustRoot) -> Iterator[Unproven]:
     yield from _about_recorders(entries)
     yield from _about_models(entries)
     yield from _about_lines(entries)
+    yield from _about_rewrites(entries)
     yield from _about_plans(entries)
     if entries:
         yield Unproven(
@@ -138,6 +140,26 @@ def _about_lines(entries: Iterable[Entry]) -> Iterator[Unproven]:
             "no process attribution, or no channel that saw the write",
             "observed",
         )
+
+
+def _about_rewrites(entries: Iterable[Entry]) -> Iterator[Unproven]:
+    for entry in entries:
+        view = entry.view
+        if not isinstance(view, RewriteView):
+            continue
+        if not entry.replayed:
+            yield Unproven(
+                f"that the lines of {view.commit} are those of the commits it was made of",
+                "the recorder's link says so; it was not made again here, for want of old "
+                "commits or a known rule, and was only held against what its sources say",
+                "observed",
+            )
+        if view.carried < view.claimed:
+            yield Unproven(
+                f"what became of {view.claimed - view.carried} lines when {view.commit} was made",
+                "a rewrite can drop or change lines, and the link carries the others only",
+                "observed",
+            )
 
 
 def _ranges(predicate: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -294,6 +294,10 @@ def stated(predicate: Mapping[str, Any], source: int) -> dict[str, StatedChange]
                 )
                 for one in item.get("ranges", ())
             ),
+            item.get("added"),
+            item.get("gitBlob"),
+            item["mode"],
+            source,
         )
         for item in predicate["runDetails"]["metadata"]["agentprov_changes"]
         if item.get("fromSession", True)

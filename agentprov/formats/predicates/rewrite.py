@@ -2,12 +2,14 @@
 
 One statement for one new commit. It points at the statements about the old commits by payload
 digest and repeats what they say of the lines that live on, so that a reader without the old
-commits has an answer; verifiers with them make it again (formats.carrying).
+commits has an answer; verifiers with them make it again (formats.carrying). Each range points
+at the generation that it is from, also where an old commit was itself made of older ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agentprov.formats import schema
@@ -118,11 +120,30 @@ class RewrittenPath(NamedTuple):
     source: int | None
 
 
+@dataclass(frozen=True)
+class Rewritten:
+    """A new commit, what it was made of, and what of that lives on in it.
+
+    `olds` are ids of old commits, oldest first; `sources` are (commit id, payload digest) of the
+    statements about them that claims number. `claimed` counts the lines that these claim.
+    """
+
+    commit: str
+    tree: str
+    parents: tuple[str, ...]
+    method: str
+    olds: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+    changes: tuple[RewrittenPath, ...]
+    claimed: int
+
+
 class RewriteView(NamedTuple):
     """The members of a rewrite statement that the judge needs.
 
     `olds` are the ids of the commits that were rewritten, in their order; `sources` are
-    (commit id, payload digest) of the statements about them.
+    (commit id, payload digest) of the statements about them, and of the generations that these
+    rest on where they are rewrites.
     """
 
     builder: str
@@ -184,13 +205,22 @@ def _claim(item: Mapping[str, Any]) -> Claim:
     )
 
 
-def stated(view: RewriteView, source: int) -> dict[str, StatedChange]:
-    """Give what a statement says of each path, for carrying it on to the next commit."""
+def stated(view: RewriteView, number: Callable[[tuple[str, str]], int]) -> dict[str, StatedChange]:
+    """Give what a statement says of each path, for carrying it on to the next commit.
+
+    `number` gives the caller's own number of a source, which is (commit id, payload digest).
+    """
     return {
         change.path: StatedChange(
             change.op,
             change.old_path,
-            tuple(claim._replace(source=source) for claim in change.claims),
+            tuple(
+                claim._replace(source=number(view.sources[claim.source])) for claim in change.claims
+            ),
+            None,
+            change.blob,
+            change.mode,
+            None if change.source is None else number(view.sources[change.source]),
         )
         for change in view.changes
     }
@@ -215,8 +245,10 @@ def contradiction(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> str
     if len(set(olds)) != len(olds) or commit in olds:
         return "a commit was rewritten twice, or from itself"
     sources = [(one["gitCommit"], one["statement"]["sha256"]) for one in predicate["sources"]]
-    if len(set(sources)) != len(sources) or any(old not in olds for old, _ in sources):
-        return "a source stands there twice, or is about a commit of no pair"
+    if len(set(sources)) != len(sources) or commit in (old for old, _ in sources):
+        return "a source stands there twice, or is about the new commit itself"
+    if not any(old in olds for old, _ in sources):
+        return "no source is about a commit of a pair"
     paths = [change["path"] for change in predicate["changes"]]
     if len(set(paths)) != len(paths):
         return "a path stands there twice"
@@ -241,6 +273,7 @@ __all__ = [
     "CHECK",
     "METHODS",
     "RewriteView",
+    "Rewritten",
     "RewrittenPath",
     "bases",
     "contradiction",

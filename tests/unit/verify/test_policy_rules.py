@@ -363,6 +363,18 @@ def test_all_sessions_behind_a_commit_must_meet_a_rule() -> None:
     assert missed(asking(models={"allow": ["anthropic/claude-*"]}), judged) == {"policy-model"}
 
 
+def test_a_closing_statement_that_does_not_hold_makes_no_session_whole() -> None:
+    tale = Story().tell()
+    broken = seal(tale.close, RECORDER)[:-40] + b"0" * 40
+    stranger = seal(tale.close, Key(71, "mallory", frozenset({"recorder"}), RECORDER.builders))
+    for close in (broken, stranger):
+        lines = {**tale.lines(), "close": close}
+        judged = judge(lines, [tale.commit(trailers=())], trust=TRUST, required=False)
+        assert judged.verdict.commits[0].coverage == "covered"
+        for asked in ({"complete": True}, {"noGaps": ["**"]}):
+            assert codes(policy.judge(asking(sessions=asked), judged)) == {"policy-session"}
+
+
 def test_a_record_that_does_not_hold_meets_no_rule() -> None:
     tale = Story().tell()
     stranger = Key(71, "mallory", frozenset({"recorder"}), RECORDER.builders)
