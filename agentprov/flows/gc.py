@@ -25,6 +25,7 @@ from agentprov.record import private_objects
 from agentprov.record.session import SessionDirectory, State
 from agentprov.sign.registry import local_public
 from agentprov.system import files
+from agentprov.system.process_table import carrying
 
 KEEP_DAYS = 30
 _DAY = 86_400.0
@@ -104,7 +105,10 @@ class _Survey:
         self.steps: list[Callable[[], None]] = []
 
     def make(self) -> None:
-        directories = [SessionDirectory(self.home, name) for name in _names(self.home / "sessions")]
+        places = self.home / "sessions"
+        # A link that stands where a session should leads to what is not ours to remove.
+        names = [name for name in _names(places) if not (places / name).is_symlink()]
+        directories = [SessionDirectory(self.home, name) for name in names]
         live = [item for item in directories if item.is_live()]
         live_since = min((_oldest(item.path) for item in live), default=time.time())
         gone: list[SessionDirectory] = []
@@ -225,6 +229,8 @@ class _Survey:
             path = place / name
             if not name.startswith(_SCRATCH) or not _is_our_scratch(path):
                 continue
+            if carrying("AGENTPROV_SPOOL_FALLBACK", str(path / "spool")):
+                continue
             if max(map(_changed, [path, *_files(path)])) < self.aside_cut:
                 found.append(path)
         if found:
@@ -322,7 +328,9 @@ def _names(place: Path) -> list[str]:
 
 
 def _files(place: Path, *, deep: bool = True) -> Iterator[Path]:
-    """Give the files under a directory; follows no link."""
+    """Give the files under a directory; follows no link, nor is one that stands for it."""
+    if place.is_symlink():
+        return
     for folder, folders, names in os.walk(place):
         if not deep:
             folders.clear()

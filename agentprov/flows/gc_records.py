@@ -81,9 +81,7 @@ def collect(world: World, *, prune: bool = False) -> Records:
         if not prune or not going:
             return None
         parents = [oid for oid in remotes if tip and git.succeeds(*_ANCESTOR, oid, tip)]
-        left = {anchor: set(lines) for anchor, lines in notes.items() if anchor not in going}
-        # From an empty tree: every note that stays is written again, none that goes is left.
-        tree = store.tree_at(reader, None).write(left, new)
+        tree = store.tree_at(reader, tip).write({anchor: set() for anchor in going}, new)
         return store.commit(new, tree, parents, "Drop records that no reachable commit needs")
 
     store.swap(change)

@@ -121,6 +121,8 @@ def pack(git: Git, found: Sorted) -> None:
 
 
 def _loose(objects: Path) -> Iterator[tuple[Loose, float]]:
+    if objects.is_symlink():
+        return
     for folder in _entries(objects):
         if len(folder.name) != 2 or not folder.is_dir(follow_symlinks=False):
             continue

@@ -80,6 +80,9 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def test_it_says_what_would_go_and_touches_nothing(repository: Repository) -> None:
+    # As every command that reads records, it takes in first what waits.
+    assert agentprov("drain", cwd=repository.top).status == 0
+    gc(repository)
     before = files(home(repository))
     answer = gc(repository)
     assert unneeded(answer)["sessions"] == 2
@@ -251,6 +254,24 @@ def test_many_private_objects_become_one_pack_that_is_sorted_again(
     assert not list((home(made) / "objects/pack").glob("*.pack"))
 
 
+def test_a_link_in_a_sessions_place_leads_to_nothing_that_goes(
+    repository: Repository, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "deep").mkdir(parents=True)
+    (mine / "state.json").write_text("precious")
+    (mine / "deep" / "letter.part").write_text("precious")
+    (home(repository) / "sessions" / "planted").symlink_to(mine)
+    inside = sessions(repository)[0] / "spool" / "planted"
+    inside.parent.mkdir(exist_ok=True)
+    inside.symlink_to(mine / "deep")
+    age(tmp_path / "mine")
+    age(home(repository))
+    gc(repository, "--prune", "--keep-days", "0")
+    assert (mine / "state.json").read_text() == "precious"
+    assert (mine / "deep" / "letter.part").read_text() == "precious"
+
+
 def test_an_agent_cannot_have_it_prune(tmp_path: Path) -> None:
     made = recorded(tmp_path / "r", "one")
     age(home(made))
@@ -284,13 +305,16 @@ def test_records_of_work_that_is_gone_go_and_their_bytes_with_them(tmp_path: Pat
     session(made, "two")
     lost = made.git("rev-parse", "HEAD")
     assert gc(made, "--records").json()["records"]["count"] == 0
+    # What others keep on the same ref is none of our affair.
+    made.git("notes", "--ref=agentprov", "add", "-m", "by hand", f"{good}^{{tree}}")
     forget(made, good)
     tip = made.git("rev-parse", "refs/notes/agentprov")
     said = gc(made, "--records").json()["records"]
     assert (said["objects"], said["count"]) == ([lost], 3)
     assert made.git("rev-parse", "refs/notes/agentprov") == tip
     gc(made, "--records", "--prune")
-    assert anchors(made) == {good}
+    assert anchors(made) == {good, made.git("rev-parse", f"{good}^{{tree}}")}
+    assert lost[2:] not in made.git("ls-tree", "-r", "refs/notes/agentprov")
     assert agentprov("verify", good, cwd=made.top).status == 0
     made.git("reflog", "expire", "--expire=now", "--all")
     made.git("gc", "-q", "--prune=now")
