@@ -15,6 +15,7 @@ from pathlib import Path
 
 import commits
 import logs
+import record_sizes
 import sessions
 import signing
 import starts
@@ -36,10 +37,12 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "verify-many": verifying.many,
     "hostile": verifying.hostile,
     "size": sessions.sizes,
+    "records": record_sizes.corpora,
+    "packed": record_sizes.packed,
     "sign": signing.signing,
     "log": logs.logs,
 }
-ONLY_FULL = {"commit-large"}
+ONLY_FULL = {"commit-large", "packed"}
 
 
 def main() -> int:
@@ -48,6 +51,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
     parser.add_argument("--quick", action="store_true", help="few rounds, no large trees")
     parser.add_argument("--minute", action="store_true", help="a session of a minute, not 20 s")
+    parser.add_argument("--commits", type=int, default=0, help="so many for records and packed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     chosen = parser.parse_args()
     unknown = set(chosen.names) - set(FIGURES)
@@ -65,7 +69,8 @@ def main() -> int:
         rows, facts, notes = len(table.rows), len(table.facts), len(table.notes)
         with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
             try:
-                figure(Ground(Path(place).resolve(), chosen.quick, chosen.minute), table)
+                ground = Ground(Path(place).resolve(), chosen.quick, chosen.minute, chosen.commits)
+                figure(ground, table)
             except Failed as failure:
                 table.note(f"{name}: not measured: {failure}")
         part = Table()

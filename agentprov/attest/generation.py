@@ -23,8 +23,8 @@ def generation(
 ) -> list[Statement]:
     """State a commit; more than 999 changes give several statements, numbered in `part`.
 
-    What the opening statement says already (platform, recorder version, settings files, command
-    line) is not said again: one record per commit has to stay small.
+    What the opening statement says already (platform, recorder version, command line, digests of
+    instructions, settings and servers) is not said again: one record per commit has to stay small.
 
     `open_sha256` is the payload digest of the session's opening statement. Holds no time but
     the session's start, so that it comes out the same whenever it is made. Raises
@@ -172,19 +172,10 @@ def _dependencies(
         found.append({"name": "base", "digest": {"gitCommit": session.base_commit}})
     _add_agent(session, found, unknown)
     _add_models(report, found, unknown)
-    for material in session.materials:
-        if material.role == "instruction" and material.sha256:
-            found.append(
-                {
-                    "name": f"agent-instructions/{material.label}",
-                    "digest": sha256(material.sha256),
-                    "annotations": {"basis": material.basis},
-                }
-            )
     for server in session.mcp_servers:
-        described = present(
-            uri=server.purl, digest=sha256(server.sha256) if server.sha256 else None
-        )
+        # Consumers of SLSA find a server by its package; its digest stands in the opening.
+        by_digest = sha256(server.sha256) if server.sha256 and not server.purl else None
+        described = present(uri=server.purl, digest=by_digest)
         if described:
             found.append(
                 {
@@ -217,10 +208,6 @@ def _add_agent(
         )
     if not agent.sha256:
         unknown.append({"claim": "agent digest", "why": agent.why or "nothing was kept of it"})
-    for part in agent.parts:
-        if part.sha256:
-            name = f"agent/{descriptors.base_name(part.place)}"
-            found.append({"name": name, "digest": sha256(part.sha256)})
 
 
 def _add_models(
