@@ -11,7 +11,9 @@ import hmac
 import logging
 import os
 import secrets
+import signal
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,12 +69,20 @@ def main(
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    came: list[int] = []
+    # The server raises the signal that ended it again, which must not end us before we closed.
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), lambda number, _: came.append(number))
     told(f"http://{host}:{port}/mcp", place)
     try:
         anyio.run(uvicorn.Server(config).serve, [listener])
     finally:
         listener.close()
         desk.close()
+    if signal.SIGINT in came:
+        raise KeyboardInterrupt
+    if came:
+        sys.exit(128 + came[0])
 
 
 class Guard:
