@@ -15,6 +15,7 @@ from pathlib import Path
 
 import commits
 import logs
+import serving_mcp
 import sessions
 import signing
 import starts
@@ -38,6 +39,7 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "size": sessions.sizes,
     "sign": signing.signing,
     "log": logs.logs,
+    "mcp": serving_mcp.serving,
 }
 ONLY_FULL = {"commit-large"}
 

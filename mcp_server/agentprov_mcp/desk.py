@@ -1,7 +1,8 @@
 """Where the server keeps its sessions: which one a call belongs to, and when each ends.
 
 Over stdio one client has one process, and so one session at a time. Over HTTP several clients share
-the process, and each names its session and token in every call.
+the process, and each names its session and token in every call. What a client may never ask for
+is imported when it does: agents wait for their servers.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentprov.errors import AgentprovError, UserError
-from agentprov.flows import declaring
-from agentprov.flows.declaring import Joined
-from agentprov.flows.drain import drain
-from agentprov.flows.own_session import OwnSession
-from agentprov.flows.waiting import waiting
-from agentprov.flows.world import World
+
+if TYPE_CHECKING:
+    from agentprov.flows.declaring import Joined
+    from agentprov.flows.own_session import OwnSession
+    from agentprov.flows.world import World
 
 IDLE_SECONDS = 3600.0
 MAX_SESSIONS = 16
@@ -53,12 +54,17 @@ class Desk:
 
     def world(self) -> World:
         """Give the repository; raises NotARepository."""
+        from agentprov.flows.world import World
+
         if self._world is None or not self._world.git.top.is_dir():
             self._world = World.here(self._start)
         return self._world
 
     def reading(self) -> World:
         """Give the repository with everything taken in that waited; for tools that read."""
+        from agentprov.flows.drain import drain
+        from agentprov.flows.waiting import waiting
+
         world = self.world()
         self.settle()
         # Sessions that others record are left to them, and so is their lock.
@@ -68,6 +74,8 @@ class Desk:
 
     def begin(self, agent: tuple[str, str | None]) -> Joined:
         """Start a session, or join the run that this process belongs to; raises UserError."""
+        from agentprov.flows.own_session import OwnSession
+
         with self._lock:
             world = self.world()
             if not self.shared:
@@ -83,6 +91,8 @@ class Desk:
 
     def join(self, session: str, token: str) -> Joined:
         """Join a live session by its id and token; raises UserError."""
+        from agentprov.flows import declaring
+
         with self._lock:
             known = self._joined.get(session)
             joined = declaring.join(self.world(), session, token)
@@ -146,6 +156,8 @@ class Desk:
             return known
         if known is not None:
             self._forget(known)
+        from agentprov.flows import declaring
+
         found = declaring.around(self.world())
         return None if found is None else self._use(found)
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult
 from pydantic import Field
 
 from agentprov.errors import UserError
-from agentprov.flows import declaring
-from agentprov.flows.declaring import Joined
-from agentprov.flows.missing import missing, session_of
-from agentprov.flows.plan import why_not_now
-from agentprov.flows.plan_records import by_digest, signed_plans
-from agentprov.formats import visible
-from agentprov.formats.declaration import Declaration
-from agentprov.formats.facts import PlanRef
-from agentprov.formats.names import MCP_DECLARED
 from agentprov_mcp.answers import (
     ADDS,
     READS,
@@ -31,6 +22,10 @@ from agentprov_mcp.answers import (
     answer,
 )
 from agentprov_mcp.desk import Desk
+
+if TYPE_CHECKING:
+    from agentprov.flows.declaring import Joined
+    from agentprov.formats.declaration import Declaration
 
 DECLARED = "this is your word: the record gives it the basis `declared` and nothing better"
 _OWN = (
@@ -103,6 +98,8 @@ def _register_session(server: MCPServer[Any], desk: Desk) -> None:
         """
 
         def work() -> dict[str, Any]:
+            from agentprov.flows.missing import missing, session_of
+
             joined = desk.at(session, token) if session or desk.shared else desk.look()
             world = desk.world()
             facts = session_of(joined.directory) if joined else None
@@ -160,6 +157,8 @@ def _register_declarations(server: MCPServer[Any], desk: Desk) -> None:
         """Keep a decision and its reason. The text stays on this machine; its digest is signed."""
 
         def work() -> dict[str, Any]:
+            from agentprov.flows import declaring
+
             joined = desk.at(session, token)
             clean, taken = declaring.prose(text)
             label = None if path is None else declaring.label_inside(joined.world, path)
@@ -185,6 +184,8 @@ def _register_declarations(server: MCPServer[Any], desk: Desk) -> None:
         """
 
         def work() -> dict[str, Any]:
+            from agentprov.flows import declaring
+
             joined = desk.at(session, token)
             clean, taken = declaring.prose(purpose)
             lines = declaring.lines_of(joined.world, path, start, end)
@@ -207,6 +208,11 @@ def _declare(
 
 
 def _put_plan(desk: Desk, joined: Joined, digest: str) -> dict[str, Any]:
+    from agentprov.flows.missing import session_of
+    from agentprov.flows.plan import why_not_now
+    from agentprov.flows.plan_records import by_digest, signed_plans
+    from agentprov.formats.facts import PlanRef
+
     record = by_digest(signed_plans(joined.world), digest)
     why = why_not_now(joined.world, record)
     if why:
@@ -250,6 +256,9 @@ def told(desk: Desk) -> dict[str, Any] | None:
 
 
 def _told(desk: Desk, joined: Joined, *, secret: bool = False) -> dict[str, Any]:
+    from agentprov.flows.missing import session_of
+    from agentprov.formats.names import MCP_DECLARED
+
     facts = session_of(joined.directory)
     if facts is None:
         raise UserError("this session cannot be read", hint="`agentprov doctor` says more")
@@ -281,6 +290,8 @@ def _present(**members: Any) -> dict[str, Any]:
 
 def _client(ctx: Context[Any, Any]) -> tuple[str, str | None]:
     """Give name and version as the client introduced itself; many give those of a library."""
+    from agentprov.formats import visible
+
     params = ctx.session.client_params
     info = params.client_info if params is not None else None
     name = visible.safe(info.name if info else "")[:200].strip()
