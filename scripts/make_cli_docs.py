@@ -52,7 +52,11 @@ SEE_ALSO = {
     "pre-push": ["[hooks](../howto/hooks.md)"],
     "transcript": ["[what is taken out](../spec/redaction.md)", "[agents](../howto/agents.md)"],
     "sync": ["[refs](../spec/refs.md)"],
-    "mcp": ["[the MCP server](../../mcp_server/README.md)"],
+    "mcp": [
+        "[over MCP](../howto/mcp.md)",
+        "[MCP recorder](../spec/mcp-recorder.md)",
+        "[manifest](../../mcp_server/README.md)",
+    ],
     "drain": ["[where things lie](../spec/layout.md)"],
 }
 

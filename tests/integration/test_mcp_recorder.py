@@ -198,52 +198,49 @@ def test_an_idle_session_is_closed_and_another_can_be_started(repository: Reposi
         assert wire.call("start_session")["session"] != first
 
 
-class TestPlans:
-    def sign(self, repository: Repository, *options: str) -> str:
+def sign(repository: Repository, *options: str) -> str:
+    plan = repository.write("PLAN.md", "# Write the area\n")
+    answer = agentprov("plan", "sign", "PLAN.md", *options, cwd=repository.top)
+    assert answer.status == 0, answer.err
+    return hashlib.sha256(plan.read_bytes()).hexdigest()
+
+
+def test_a_signed_plan_stands_behind_the_session_by_its_digest(repository: Repository) -> None:
+    digest = sign(repository, "--allow", "src/**")
+    repository.commit("the plan")
+
+    async def talk(ask: Asker) -> dict[str, Any]:
+        started = await ask("start_session", plan=digest)
+        assert started["plan"]["digest"]["sha256"] == digest
+        repository.write("src/a.py", CODE)
+        repository.write("b.py", CODE)
+        lacks = await ask("missing_before_commit")
+        repository.commit("second")
+        return dict(lacks)
+
+    lacks = converse(repository.top, talk)
+    assert {row["path"]: row["inPlan"] for row in lacks["paths"]} == {
+        "b.py": False,
+        "src/a.py": True,
+    }
+    assert [item["what"] for item in lacks["missing"]].count("plan-path") == 1
+    session = session_of(repository)
+    assert session["plan"]["digest"] == {"sha256": digest}
+    assert agentprov("verify", "HEAD", cwd=repository.top).status == 0
+
+
+def test_what_no_person_signed_or_signed_too_late_is_no_plan(repository: Repository) -> None:
+    async def talk(ask: Asker) -> None:
+        await ask("start_session")
         plan = repository.write("PLAN.md", "# Write the area\n")
-        answer = agentprov("plan", "sign", "PLAN.md", *options, cwd=repository.top)
-        assert answer.status == 0, answer.err
-        return hashlib.sha256(plan.read_bytes()).hexdigest()
+        digest = hashlib.sha256(plan.read_bytes()).hexdigest()
+        assert "no signed plan" in await ask.refused("register_plan", digest=digest)
+        assert sign(repository) == digest
+        told = await ask.refused("register_plan", digest=digest)
+        assert "signed after the session began" in told
+        assert "no signed plan" in await ask.refused("register_plan", digest=digest[:12])
 
-    def test_a_signed_plan_stands_behind_the_session_by_its_digest(
-        self, repository: Repository
-    ) -> None:
-        digest = self.sign(repository, "--allow", "src/**")
-        repository.commit("the plan")
-
-        async def talk(ask: Asker) -> dict[str, Any]:
-            started = await ask("start_session", plan=digest)
-            assert started["plan"]["digest"]["sha256"] == digest
-            repository.write("src/a.py", CODE)
-            repository.write("b.py", CODE)
-            lacks = await ask("missing_before_commit")
-            repository.commit("second")
-            return dict(lacks)
-
-        lacks = converse(repository.top, talk)
-        assert {row["path"]: row["inPlan"] for row in lacks["paths"]} == {
-            "b.py": False,
-            "src/a.py": True,
-        }
-        assert [item["what"] for item in lacks["missing"]].count("plan-path") == 1
-        session = session_of(repository)
-        assert session["plan"]["digest"] == {"sha256": digest}
-        assert agentprov("verify", "HEAD", cwd=repository.top).status == 0
-
-    def test_what_no_person_signed_or_signed_too_late_is_no_plan(
-        self, repository: Repository
-    ) -> None:
-        async def talk(ask: Asker) -> None:
-            await ask("start_session")
-            plan = repository.write("PLAN.md", "# Write the area\n")
-            digest = hashlib.sha256(plan.read_bytes()).hexdigest()
-            assert "no signed plan" in await ask.refused("register_plan", digest=digest)
-            assert self.sign(repository) == digest
-            told = await ask.refused("register_plan", digest=digest)
-            assert "signed after the session began" in told
-            assert "no signed plan" in await ask.refused("register_plan", digest=digest[:12])
-
-        converse(repository.top, talk)
+    converse(repository.top, talk)
 
 
 @pytest.mark.parametrize(

@@ -57,48 +57,49 @@ def model(served: str) -> Drop:
     return drop("model", provider="acme", model=served)
 
 
-class TestModels:
-    def test_what_nobody_else_named_is_named_as_declared(self) -> None:
-        report = merged(AgentReport(), model("m-1"))
-        assert [(item.served, item.basis) for item in report.models] == [("m-1", "declared")]
-        assert not report.contradictions
-
-    def test_what_is_known_better_stays_as_it_is(self) -> None:
-        known = AgentReport(models=(use("m-1"),))
-        assert merged(known, model("m-1")).models == known.models
-
-    @pytest.mark.parametrize("complete", [True, False])
-    def test_another_than_is_known_is_a_contradiction(self, complete: bool) -> None:
-        known = AgentReport(models=(use("m-1"),), wire_complete=complete)
-        report = merged(known, model("m-2"))
-        assert len(report.contradictions) == 1
-        assert [item.served for item in report.models] == ["m-1", *["m-2"] * (not complete)]
-        assert report.models[0].basis == "intercepted"
+def test_what_nobody_else_named_is_named_as_declared() -> None:
+    report = merged(AgentReport(), model("m-1"))
+    assert [(item.served, item.basis) for item in report.models] == [("m-1", "declared")]
+    assert not report.contradictions
 
 
-class TestAgentAndPlan:
-    @pytest.mark.parametrize(
-        ("name", "version", "contradicts"),
-        [
-            ("Claude Code", None, False),
-            ("claude", "2.1", False),
-            ("Claude", "3.0", True),
-            ("Codex", None, True),
-        ],
-    )
-    def test_the_agent_that_was_seen_stays_and_another_name_is_told(
-        self, name: str, version: str | None, contradicts: bool
-    ) -> None:
-        members = {"name": name, **({"version": version} if version else {})}
-        report = merged(AgentReport(), drop("agent", **members))
-        assert bool(report.contradictions) == contradicts
+def test_what_is_known_better_stays_as_it_is() -> None:
+    known = AgentReport(models=(use("m-1"),))
+    assert merged(known, model("m-1")).models == known.models
 
-    def test_a_plan_other_than_the_sessions_is_a_contradiction(self) -> None:
-        plan = PlanRef("P", "a" * 64, "b" * 64, "c" * 64)
-        same = drop("plan", digest={"sha256": "a" * 64})
-        other = drop("plan", digest={"sha256": "d" * 64})
-        assert not merged(AgentReport(), same, plan=plan).contradictions
-        assert merged(AgentReport(), other, plan=plan).contradictions
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_another_than_is_known_is_a_contradiction(complete: bool) -> None:
+    known = AgentReport(models=(use("m-1"),), wire_complete=complete)
+    report = merged(known, model("m-2"))
+    assert len(report.contradictions) == 1
+    assert [item.served for item in report.models] == ["m-1", *["m-2"] * (not complete)]
+    assert report.models[0].basis == "intercepted"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "contradicts"),
+    [
+        ("Claude Code", None, False),
+        ("claude", "2.1", False),
+        ("Claude", "3.0", True),
+        ("Codex", None, True),
+    ],
+)
+def test_the_agent_that_was_seen_stays_and_another_name_is_told(
+    name: str, version: str | None, contradicts: bool
+) -> None:
+    members = {"name": name, **({"version": version} if version else {})}
+    report = merged(AgentReport(), drop("agent", **members))
+    assert bool(report.contradictions) == contradicts
+
+
+def test_a_plan_other_than_the_sessions_is_a_contradiction() -> None:
+    plan = PlanRef("P", "a" * 64, "b" * 64, "c" * 64)
+    same = drop("plan", digest={"sha256": "a" * 64})
+    other = drop("plan", digest={"sha256": "d" * 64})
+    assert not merged(AgentReport(), same, plan=plan).contradictions
+    assert merged(AgentReport(), other, plan=plan).contradictions
 
 
 def artifact(content: bytes = FILE, path: str = "a.py", named: str | None = "m-1") -> Drop:
@@ -128,50 +129,55 @@ def unknown(start: int, end: int, why: str | None = "no-model-text") -> LineRang
     return LineRange(start, end, "unknown", "observed", why=why)
 
 
-class TestLines:
-    def test_declared_lines_of_which_nothing_is_known_become_a_models(self) -> None:
-        ranges, against = settled(unknown(1, 4), drops=(artifact(),))
-        assert ranges == (LineRange(1, 4, "model", "declared", "m-1", "declared"),)
-        assert not against
+def test_declared_lines_of_which_nothing_is_known_become_a_models() -> None:
+    ranges, against = settled(unknown(1, 4), drops=(artifact(),))
+    assert ranges == (LineRange(1, 4, "model", "declared", "m-1", "declared"),)
+    assert not against
 
-    def test_what_was_not_declared_stays_unknown_and_brackets_prove_nothing(self) -> None:
-        content = b"# by a person, on top\n" + FILE + b"}\n"
-        ranges, _ = settled(unknown(1, 6), drops=(artifact(FILE[:-2]),), content=content)
-        assert [(r.start, r.end, r.origin) for r in ranges] == [
-            (1, 1, "unknown"),
-            (2, 4, "model"),
-            (5, 6, "unknown"),
-        ]
 
-    @pytest.mark.parametrize(
-        "why",
-        ["before-session", "after-session", "another-session-is-live", "repeated-line",
-         "differs-from-answer", "said-in-an-answer", "command-or-agent", "nobody-seen-to-open",
-         "echoed", "too-short-to-tell"],
-    )  # fmt: skip
-    def test_where_something_is_known_a_declaration_changes_nothing(self, why: str) -> None:
-        before = unknown(1, 4, why)
-        assert settled(before, drops=(artifact(),)) == ((before,), [])
+def test_what_was_not_declared_stays_unknown_and_brackets_prove_nothing() -> None:
+    content = b"# by a person, on top\n" + FILE + b"}\n"
+    ranges, _ = settled(unknown(1, 6), drops=(artifact(FILE[:-2]),), content=content)
+    assert [(r.start, r.end, r.origin) for r in ranges] == [
+        (1, 1, "unknown"),
+        (2, 4, "model"),
+        (5, 6, "unknown"),
+    ]
 
-    @pytest.mark.parametrize("origin", ["model", "command", "human", "agent"])
-    def test_no_other_origin_is_replaced(self, origin: Any) -> None:
-        before = LineRange(1, 4, origin, "observed", "m-9" if origin == "model" else None)
-        ranges, against = settled(before, drops=(artifact(),))
-        assert ranges == (before,)
-        assert bool(against) == (origin in ("human", "agent"))
 
-    def test_where_the_whole_wire_was_seen_the_agents_word_adds_nothing(self) -> None:
-        before = unknown(1, 4)
-        assert settled(before, drops=(artifact(),), complete=True)[0] == (before,)
+@pytest.mark.parametrize(
+    "why",
+    ["before-session", "after-session", "another-session-is-live", "repeated-line",
+     "differs-from-answer", "said-in-an-answer", "command-or-agent", "nobody-seen-to-open",
+     "echoed", "too-short-to-tell"],
+)  # fmt: skip
+def test_where_something_is_known_a_declaration_changes_nothing(why: str) -> None:
+    before = unknown(1, 4, why)
+    assert settled(before, drops=(artifact(),)) == ((before,), [])
 
-    def test_without_a_model_none_is_made_up(self) -> None:
-        ranges, _ = settled(unknown(1, 4), drops=(artifact(named=None),))
-        assert ranges[0].model is None
 
-    def test_bases_are_lowered_to_what_the_builder_can_know(self) -> None:
-        ranges, _ = settled(unknown(1, 2), LineRange(3, 4, "model", "declared"), drops=(),
-                            best="reported")  # fmt: skip
-        assert [item.basis for item in ranges] == ["reported", "declared"]
+@pytest.mark.parametrize("origin", ["model", "command", "human", "agent"])
+def test_no_other_origin_is_replaced(origin: Any) -> None:
+    before = LineRange(1, 4, origin, "observed", "m-9" if origin == "model" else None)
+    ranges, against = settled(before, drops=(artifact(),))
+    assert ranges == (before,)
+    assert bool(against) == (origin in ("human", "agent"))
+
+
+def test_where_the_whole_wire_was_seen_the_agents_word_adds_nothing() -> None:
+    before = unknown(1, 4)
+    assert settled(before, drops=(artifact(),), complete=True)[0] == (before,)
+
+
+def test_without_a_model_none_is_made_up() -> None:
+    ranges, _ = settled(unknown(1, 4), drops=(artifact(named=None),))
+    assert ranges[0].model is None
+
+
+def test_bases_are_lowered_to_what_the_builder_can_know() -> None:
+    ranges, _ = settled(unknown(1, 2), LineRange(3, 4, "model", "declared"), drops=(),
+                        best="reported")  # fmt: skip
+    assert [item.basis for item in ranges] == ["reported", "declared"]
 
 
 def test_a_file_that_is_as_it_was_is_told() -> None:
