@@ -205,6 +205,9 @@ def _model(item: Declaration) -> ModelUse:
 def _about_agent(said: Spoken, session: Session) -> Iterator[str]:
     agent = session.agent
     if agent.basis == "declared":
+        named = agent_of(said, agent).name
+        if named != agent.name:
+            yield f"the agent declares itself {named}, after it was signed as {agent.name}"
         return
     for item in said.of("agent"):
         name, version = item.members["name"], item.members.get("version")

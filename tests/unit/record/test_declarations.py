@@ -102,6 +102,13 @@ def test_a_plan_other_than_the_sessions_is_a_contradiction() -> None:
     assert merged(AgentReport(), other, plan=plan).contradictions
 
 
+def test_an_agent_that_calls_itself_otherwise_after_it_was_signed_contradicts_itself() -> None:
+    mine = Agent("first", "first", "first", None, "declared")
+    again = drop("agent", name="first"), drop("agent", number=1, name="second")
+    assert not merged(AgentReport(), again[0], agent=mine).contradictions
+    assert merged(AgentReport(), *again, agent=mine).contradictions
+
+
 def artifact(content: bytes = FILE, path: str = "a.py", named: str | None = "m-1") -> Drop:
     members = {"model": named} if named else {}
     return drop(
