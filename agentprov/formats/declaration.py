@@ -24,7 +24,8 @@ VERSION = 1
 MAX_TEXT = 4_000
 MAX_ARTIFACT_BYTES = 256 * 1024
 MAX_DECLARATIONS = 1_000
-MAX_ARTIFACTS_BYTES = 16 * 1024 * 1024
+MAX_ARTIFACTS_BYTES = 2 * 1024 * 1024
+"""Together with all its escapes this has to fit into a session's state."""
 
 WORD = r"[A-Za-z0-9][A-Za-z0-9._:/@+ -]*"
 """What names of agents, versions, providers and models are made of; nothing that acts or hides."""

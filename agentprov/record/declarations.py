@@ -115,7 +115,9 @@ def merge(
         gaps=(*report.gaps, *said.gaps),
         contradictions=(*report.contradictions, *dict.fromkeys(contradictions)),
         declared=tuple(_stated(item, publish) for item in said.items),
-        declared_writes=tuple(_write(item, top) for item in said.of("artifact")),
+        declared_writes=tuple(
+            write for item in said.of("artifact") if _is_text((write := _write(item, top)).path)
+        ),
     )
 
 
@@ -254,6 +256,11 @@ def _write(item: Declaration, top: Path) -> Edit:
         basis="declared",
         at=item.members["at"],
     )
+
+
+def _is_text(path: str) -> bool:
+    """Say whether a path can be kept between processes; no line of another is claimed."""
+    return not any("\ud800" <= char <= "\udfff" for char in path)
 
 
 def _nothing_is_known(item: LineRange) -> bool:

@@ -15,7 +15,7 @@ from agentprov_mcp.desk import Desk
 from agentprov_mcp.recording import told
 
 _Revision = Annotated[str, Field(max_length=1_000, description="a commit, branch or tag")]
-_Path = Annotated[str, Field(max_length=4_096, description="path inside the work tree")]
+_Path = Annotated[str, Field(max_length=4_096, description="path from the top of the work tree")]
 
 
 def register(server: MCPServer[Any], desk: Desk) -> None:

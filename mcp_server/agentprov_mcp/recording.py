@@ -35,7 +35,7 @@ _OWN = (
 _RUN = "you are recorded by `agentprov run`; what you declare is kept beside what it sees"
 _Name = Annotated[str, Field(max_length=200)]
 _Text = Annotated[str, Field(max_length=4_000)]
-_Path = Annotated[str, Field(max_length=4_096, description="path inside the work tree")]
+_Path = Annotated[str, Field(max_length=4_096, description="path from the top of the work tree")]
 _SESSION = Field(description="id of the session; needed over HTTP only")
 _TOKEN = Field(description="token that start_session gave; needed over HTTP only")
 _Session = Annotated[str | None, Field(max_length=128), _SESSION]

@@ -459,3 +459,48 @@ def test_a_trust_file_that_does_not_name_the_builder_accepts_no_declared_record(
     assert answer.status != 0
     assert "signer-builder" in {item["code"] for item in answer.json()["findings"]}
     assert agentprov("verify", "HEAD", cwd=repository.top).status == 0
+
+
+def test_odd_files_and_repositories_are_recorded_as_far_as_they_can_be(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "r", object_format="sha256")
+    odd = "%bytes:b%e4.txt"
+
+    async def talk(ask: Asker) -> None:
+        await ask("start_session")
+        await ask("declare_model", provider="a c/me", model="m/1+x")
+        repository.write("crlf.txt", b"one line of text\r\nanother line here\r\n")
+        repository.write(b"b\xe4.txt", b"caf\xe9 au lait is good\nno newline at the end")
+        repository.write("empty", b"")
+        listed = {row["path"] for row in (await ask("missing_before_commit"))["paths"]}
+        assert listed == {"crlf.txt", odd, "empty"}
+        for path in listed:
+            await ask("record_artifact", path=path, purpose="something odd")
+        repository.commit("the first commit of all")
+        # What is kept between commands must still be readable.
+        assert (await ask("end_session"))["declarations"] == {"model": 1, "artifact": 3}
+
+    converse(repository.top, talk)
+    session = session_of(repository)
+    assert ranges(session, "crlf.txt") == [(1, 2, "model", "declared", "m/1+x")]
+    # A name that is no text is not kept, so no line of it is claimed.
+    assert ranges(session, odd) == [(1, 2, "unknown", "reported", None)]
+    assert agentprov("verify", "HEAD", cwd=repository.top).status == 0
+
+
+def test_a_linked_work_tree_has_sessions_like_any_other(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.git("worktree", "add", "-q", str(tmp_path / "w"))
+    linked = Repository(tmp_path / "w")
+
+    async def talk(ask: Asker) -> None:
+        await ask("start_session")
+        linked.write("area.py", CODE)
+        await ask("record_artifact", path="area.py", purpose="the area")
+        await ask.refused("record_artifact", path=".git", purpose="x")
+        linked.commit("in the other tree")
+        linked.git("commit", "-q", "--amend", "-m", "said better")
+
+    converse(linked.top, talk)
+    assert ranges(session_of(linked), "area.py") == [(1, 2, "model", "declared", None)]
+    assert agentprov("verify", "HEAD", cwd=linked.top).status == 0

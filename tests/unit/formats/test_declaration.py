@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from agentprov.errors import MalformedInput
-from agentprov.formats import declaration
+from agentprov.formats import canonical, declaration
 
 TOKEN = b"a" * 64
 COMMON = {"session": "s-1", "at": "2026-01-02T03:04:05Z", "nonce": "0" * 32}
@@ -59,3 +60,8 @@ def test_a_changed_byte_is_refused() -> None:
 def test_what_does_not_fit_is_not_written(members: dict[str, Any], content: bytes) -> None:
     with pytest.raises(MalformedInput):
         declaration.encode(TOKEN, members, content)
+
+
+def test_all_lines_of_a_session_fit_into_its_state_however_they_are_escaped() -> None:
+    worst = len(json.dumps("\x01")) - 2
+    assert declaration.MAX_ARTIFACTS_BYTES * worst < canonical.MAX_BYTES
