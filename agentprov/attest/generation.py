@@ -113,6 +113,7 @@ def _change(change: Change) -> dict[str, Any]:
         oldPath=path_label(change.old_path) if change.old_path and change.op == "rename" else None,
         ranges=[_range(item) for item in _joined(change.ranges)],
         why=change.why,
+        added=change.added,
     )
     if not change.from_session:
         record["fromSession"] = False

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.digest import sha256
 from agentprov.formats.names import APPROVAL_TYPE
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.value import value
 from agentprov.store.notes import NotesStore
@@ -28,21 +29,43 @@ _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
 
 @value
 class Described:
-    """What an unverified record says it is about."""
+    """What an unverified record says it is about; `olds` is what a link says it was made of."""
 
     payload_sha256: str | None = None
     commit: str | None = None
     session: str | None = None
     approves: bool = False
     points_at: tuple[str, ...] = ()
+    olds: tuple[str, ...] = ()
 
 
 @value
 class Chosen:
-    """Records to bring, and the commits that they say they are about."""
+    """Records to bring, and the commits that they say they are about.
+
+    `bare` are judged commits that none of them names, `linked` the new commits of links and `olds`
+    what these were made of. `gone` are recorded commits that no bare one leads back to, whose
+    records are brought as well.
+    """
 
     records: list[Record]
     about: frozenset[str]
+    bare: frozenset[str] = frozenset()
+    linked: frozenset[str] = frozenset()
+    olds: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+
+
+@value
+class Lost:
+    """How to find records of commits that are in the history no more.
+
+    `not_behind` gives those of some object ids that are no ancestors of some commits, `touched`
+    the path labels and blob ids that some commits bring.
+    """
+
+    not_behind: Callable[[Collection[str], Collection[str]], frozenset[str]]
+    touched: Callable[[Collection[str]], frozenset[str]]
 
 
 def described(record: Record) -> Described:
@@ -66,6 +89,10 @@ def _describe(reading: Reading) -> Described:
     if isinstance(view, CloseView):
         points_at = (view.open_sha256, *view.generations)
         return Described(payload_sha256, None, view.id, points_at=points_at)
+    if isinstance(view, RewriteView):
+        sources = tuple(sha256 for _, sha256 in view.sources)
+        olds = tuple(dict.fromkeys((*view.olds, *(commit for commit, _ in view.sources))))
+        return Described(payload_sha256, view.commit, points_at=sources, olds=olds)
     return Described(payload_sha256, approves=isinstance(view, ApprovalView))
 
 
@@ -75,11 +102,15 @@ def choose(
     commits: Sequence[str],
     parents: Iterable[str] = (),
     bundles: Sequence[Record] = (),
+    lost: Lost | None = None,
 ) -> Chosen:
     """Bring the notes of commits, and whatever else these and some bundles need to be judged.
 
     Of the parents' notes, the approvals: they hang there too, so that one is found by the commit
-    that took the approved one's place. The bundles themselves are not among what is brought.
+    that took the approved one's place. What links say a commit was made of comes from the notes of
+    the old commits. The bundles themselves are not among what is brought.
+
+    For commits that no record names, `lost` finds records whose content they may hold.
     """
     around = set(parents) - set(commits)
     found = notes.get_many([*commits, *sorted(around)], reader) if commits else {}
@@ -92,17 +123,75 @@ def choose(
             known[record.data] = said
     for record in bundles:
         known[record.data] = described(record)
+    near += _behind_links(notes, reader, known, set(commits))
+    gone: frozenset[str] = frozenset()
     if not _complete(known, commits):
         everything = list(_as_records(notes.everything(reader)))
-        near = _related(near, known, everything, commits)
-    about = frozenset(said.commit for said in known.values() if said.commit is not None)
-    return Chosen(near, about)
+        bare = _bare(known, commits)
+        if bare and lost is not None:
+            gone = _gone(everything, known, bare, lost)
+        near = _related(near, known, everything, commits, gone)
+    said_of = known.values()
+    return Chosen(
+        near,
+        about=frozenset(said.commit for said in said_of if said.commit is not None),
+        bare=_bare(known, commits),
+        linked=frozenset(said.commit for said in said_of if said.olds and said.commit),
+        olds=frozenset(old for said in said_of for old in said.olds),
+        gone=gone,
+    )
 
 
 def _as_records(notes: Iterable[tuple[str, Iterable[bytes]]]) -> Iterable[Record]:
     for anchor, lines in notes:
         for line in lines:
             yield Record(line, f"note of {anchor[:12]}", anchor=anchor)
+
+
+def _behind_links(
+    notes: NotesStore, reader: CatFile, known: dict[bytes, Described], read: set[str]
+) -> list[Record]:
+    """Bring the notes of the commits that links lead to, and of those that these lead to."""
+    found: list[Record] = []
+    while True:
+        olds = {old for said in known.values() for old in said.olds} - read
+        if not olds:
+            return found
+        read |= olds
+        for record in _as_records(notes.get_many(sorted(olds), reader).items()):
+            said = known.get(record.data)
+            if said is None:
+                said = known[record.data] = described(record)
+                if not said.approves:
+                    found.append(record)
+
+
+def _gone(
+    everything: Sequence[Record],
+    known: dict[bytes, Described],
+    bare: Collection[str],
+    lost: Lost,
+) -> frozenset[str]:
+    """Find recorded commits that bare ones do not lead back to, and that touch what they touch."""
+    anchors = {record.anchor for record in everything if record.anchor is not None}
+    away = lost.not_behind(anchors, bare)
+    touched = lost.touched(bare) if away else frozenset()
+    found = set()
+    for record in everything:
+        if record.anchor not in away:
+            continue
+        said = known.get(record.data) or described(record)
+        view = record.reading.view() if said.session is not None else None
+        if isinstance(view, GenerationView) and any(
+            change.path in touched or change.blob in touched for change in view.changes
+        ):
+            known[record.data] = said
+            found.add(view.commit)
+    return frozenset(found) & away
+
+
+def _bare(known: Mapping[bytes, Described], commits: Iterable[str]) -> frozenset[str]:
+    return frozenset(commits) - {said.commit for said in known.values()}
 
 
 def _complete(known: Mapping[bytes, Described], commits: Iterable[str]) -> bool:
@@ -119,18 +208,28 @@ def _related(
     known: dict[bytes, Described],
     everything: Sequence[Record],
     commits: Collection[str],
+    gone: Collection[str],
 ) -> list[Record]:
     """Choose from all records those of the judged commits' sessions and what they point at.
 
     Adds what it learns to `known`.
     """
-    judged = set(commits)
+    about = set(commits)
     sessions = {said.session for said in known.values() if said.session is not None}
-    _learn(everything, known, judged)
-    sessions |= {said.session for said in known.values() if said.session and said.commit in judged}
+    while True:
+        _learn(everything, known, about)
+        olds = {old for said in known.values() if said.commit in about for old in said.olds}
+        if olds <= about:
+            break
+        about |= olds
+    about.update(gone)
+    sessions |= {said.session for said in known.values() if said.session and said.commit in about}
     _learn(everything, known, {*sessions, APPROVAL_TYPE})
     wanted = {
-        edge for said in known.values() if said.session in sessions for edge in said.points_at
+        edge
+        for said in known.values()
+        if said.session in sessions or (said.olds and said.commit in about)
+        for edge in said.points_at
     }
     chosen = list(near)
     present = {record.data for record in near}
@@ -143,7 +242,8 @@ def _related(
             if payload is None or sha256(payload) not in wanted:
                 continue
             said = known[record.data] = described(record)
-        if said.approves or said.session in sessions or said.payload_sha256 in wanted:
+        linking = bool(said.olds) and said.commit in about
+        if said.approves or linking or said.session in sessions or said.payload_sha256 in wanted:
             chosen.append(record)
     return chosen
 

@@ -101,7 +101,7 @@ def levels(commits: Sequence[CommitVerdict]) -> tuple[str, ...]:
     recorded = [item for item in commits if item.coverage == "covered"]
     if all(item.coverage != "uncovered" for item in commits):
         found.append(ATTRIBUTED)
-        if recorded and all(one.planned for item in recorded for one in item.generations):
+        if recorded and all(one.planned for item in recorded for one in item.behind):
             found.append(PLAN_SIGNED)
     if all(_approved(item) for item in commits):
         found.append(HUMAN_APPROVED)
@@ -155,7 +155,7 @@ def _inputs(accepted: Sequence[Entry], commits: Sequence[CommitVerdict]) -> list
         for decided in commit.approvals:
             if decided.valid:
                 found["approval", decided.sha256] = None
-    order = ("plan", "generation", "session", "approval")
+    order = ("plan", "generation", "session", "rewrite", "approval")
     return sorted(found, key=lambda item: (order.index(item[0]), item[1]))
 
 

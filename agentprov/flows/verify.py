@@ -7,13 +7,13 @@ they hang. Nothing is fetched; a shallow or partial clone is judged on what it h
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
-from agentprov.flows import choosing, trust
-from agentprov.flows.choosing import choose, described
+from agentprov.flows import choosing, rewrite_facts, trust
+from agentprov.flows.choosing import Chosen, Lost, choose, described
 from agentprov.flows.review import material_for, path_diffs, surroundings
 from agentprov.flows.world import World
 from agentprov.formats.predicates.plan import PlanView
@@ -170,11 +170,20 @@ def _judge(
     named = [commit for commit in said if commit is not None]
     content = ContentDigests(reader)
     facts = commit_facts(world.git, reader, [*targets.commits, *named], content)
+    judged = {commit.oid: commit for commit in facts}
     parents = {parent for commit in facts for parent in commit.parents}
-    chosen = choose(world.notes, reader, targets.commits, parents, targets.bundles)
+    chosen = choose(
+        world.notes,
+        reader,
+        targets.commits,
+        parents,
+        targets.bundles,
+        Lost(rewrite_facts.not_behind(world.git), rewrite_facts.touched(judged)),
+    )
+    others = _others(world.git, reader, chosen, judged, content)
     content.expect(
         path.new_blob
-        for commit in facts
+        for commit in (*facts, *others)
         if commit.oid in chosen.about
         for path in commit.diffs.values()
         if path.new_blob is not None
@@ -192,8 +201,31 @@ def _judge(
         review_material=material_for(world.git, reader, records),
         around=surroundings(world.git, reader, target_ref),
         log=log,
+        others=others,
+        history=rewrite_facts.history(
+            world.git,
+            reader,
+            {commit.oid: commit for commit in (*others, *facts)},
+            chosen.linked | (chosen.bare if chosen.gone else frozenset()),
+        ),
+        gone=chosen.gone,
+        whole=not chosen.gone or world.git.text("rev-parse", "--is-shallow-repository") != "true",
     )
     return judge(case, KeyVerifier(), OfflineEvidence())
+
+
+def _others(
+    git: Git,
+    reader: CatFile,
+    chosen: Chosen,
+    judged: Mapping[str, CommitFacts],
+    content: Callable[[str], str | None],
+) -> list[CommitFacts]:
+    """Read what git has of commits that judged ones were, or may have been, made of."""
+    wanted = (chosen.olds | chosen.linked | chosen.gone) - judged.keys()
+    if not wanted:
+        return []
+    return commit_facts(git, reader, rewrite_facts.here(reader, wanted), content)
 
 
 def _plan_bytes(shelf: PlanShelf, reader: CatFile, view: PlanView) -> bytes | None:

@@ -325,7 +325,7 @@ class Change:
 
     `mode` is git's six octal digits of the new side (old side for a delete). `blob` and
     `sha256` are of the committed content; both None for a delete. `ranges` cover every added
-    line of a text file.
+    line of a text file, and `added` is the digest of those lines (formats.carrying).
     """
 
     path: bytes
@@ -338,6 +338,7 @@ class Change:
     from_session: bool = True
     ranges: tuple[LineRange, ...] = ()
     why: str | None = None
+    added: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PLAN_TYPE = "https://agentprov.github.io/plan/v0.1"
 APPROVAL_TYPE = "https://agentprov.github.io/approval/v0.1"
 SESSION_TYPE = "https://agentprov.github.io/session/v0.1"
+REWRITE_TYPE = "https://agentprov.github.io/rewrite/v0.1"
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
 AGENT_SESSION_BUILD = "https://agentprov.github.io/buildtypes/agent-session/v0.1"
 

@@ -17,13 +17,14 @@ from agentprov.formats.names import (
     APPROVAL_TYPE,
     PLAN_TYPE,
     PROVENANCE_TYPE,
+    REWRITE_TYPE,
     SESSION_TYPE,
     STATEMENT_TYPE,
 )
-from agentprov.formats.predicates import approval, generation, plan, session
+from agentprov.formats.predicates import approval, generation, plan, rewrite, session
 from agentprov.formats.value import value
 
-Kind = Literal["plan", "session-open", "session-close", "generation", "approval"]
+Kind = Literal["plan", "session-open", "session-close", "generation", "approval", "rewrite"]
 
 MAX_SUBJECTS = 1_000
 
@@ -98,6 +99,8 @@ def _kind(predicate_type: str, predicate: Mapping[str, Any]) -> Kind | None:
         return "plan"
     if predicate_type == APPROVAL_TYPE:
         return "approval"
+    if predicate_type == REWRITE_TYPE:
+        return "rewrite"
     if predicate_type == SESSION_TYPE:
         return "session-close" if predicate.get("phase") == "close" else "session-open"
     if predicate_type == PROVENANCE_TYPE and generation.is_ours(predicate):
@@ -137,6 +140,7 @@ _PREDICATES: Mapping[Kind, schema.Check] = {
     "session-close": session.CHECK_CLOSE,
     "generation": generation.CHECK,
     "approval": approval.CHECK,
+    "rewrite": rewrite.CHECK,
 }
 
 Subjects = Sequence[tuple[str, Mapping[str, str]]]
@@ -146,4 +150,5 @@ _CONTRADICTIONS: Mapping[Kind, Callable[[Subjects, Mapping[str, Any]], str | Non
     "session-close": session.contradiction,
     "generation": generation.contradiction,
     "approval": approval.contradiction,
+    "rewrite": rewrite.contradiction,
 }

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 from agentprov.formats.facts import CommandWindow, Edit
+from agentprov.formats.lineage import is_distinctive
 from agentprov.record.landing import text_of
 from agentprov.record.neighbours import Neighbours
-from agentprov.record.transforms import is_distinctive, text_keys
+from agentprov.record.transforms import text_keys
 from agentprov.record.versions import Version
 
 ONE_OF_A_KIND = 20

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agentprov.formats.lineage import is_distinctive
 from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances
 from agentprov.record.landing import TOOL_AFTERMATH, Step
 from agentprov.record.neighbours import Departure, Judge, Sighting, Traces
-from agentprov.record.transforms import is_distinctive
 
 
 @dataclass(frozen=True)

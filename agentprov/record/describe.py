@@ -11,20 +11,17 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from agentprov.formats.carrying import added_digest
 from agentprov.formats.facts import Change, Commit, Edit, LineRange, Operation
-from agentprov.formats.quoting import unquote
 from agentprov.record import origins
 from agentprov.record.accounts import Account, Circumstances
 from agentprov.record.neighbours import Neighbours
 from agentprov.record.versions import Version, instant
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, CommitObject, read_commit
+from agentprov.system.patches import added_lines
 from agentprov.system.trees import RawChange, diff_tree
 
-_PATCH_OPTIONS = (
-    "-r", "-M", "-l0", "--no-ext-diff", "--no-textconv", "--full-index", "--src-prefix=a/",
-    "--dst-prefix=b/",
-)  # fmt: skip
 _OPERATIONS: Mapping[str, Operation] = {
     "A": "add", "C": "add", "D": "delete", "R": "rename", "M": "modify", "T": "modify",
 }  # fmt: skip
@@ -117,9 +114,9 @@ def describe(
         if (change.path in since_start or change.old_path in since_start)
         and (evidence.limited_to is None or change.path in evidence.limited_to)
     ]
-    added = _added(git, parents[0], oid) if mine else {}
-    added_since = _added(git, evidence.baseline_tree, oid) if mine else {}
-    added_after = _added(git, evidence.end_tree, oid) if mine and evidence.end_tree else {}
+    added = added_lines(git, parents[0], oid) if mine else {}
+    added_since = added_lines(git, evidence.baseline_tree, oid) if mine else {}
+    added_after = added_lines(git, evidence.end_tree, oid) if mine and evidence.end_tree else {}
     versions = evidence.versions_of(
         {name for change in mine for name in (change.path, change.old_path) if name}
     )
@@ -187,7 +184,7 @@ def _change(
         return Change(raw.path, op, raw.new_mode, raw.new_blob, None, why="blob-missing")
     content = found.content
     ranges: tuple[LineRange, ...] = ()
-    why = None
+    why = added = None
     if content is None:
         why = "too-large"
     elif b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000":
@@ -195,6 +192,7 @@ def _change(
     else:
         names = [raw.old_path] if raw.status == "R" and raw.old_path else []
         names.append(raw.path)
+        added = added_digest(content, lines.by_commit) if lines.by_commit else None
         ranges = origins.ranges(
             content,
             lines.by_commit,
@@ -215,33 +213,8 @@ def _change(
         old_path=raw.old_path if op == "rename" else None,
         ranges=ranges,
         why=why,
+        added=added,
     )
-
-
-def _added(git: Git, old: str, new: str) -> dict[bytes, list[tuple[int, int]]]:
-    patch = git.run("diff-tree", "-p", "-U0", *_PATCH_OPTIONS, old, new)
-    found: dict[bytes, list[tuple[int, int]]] = {}
-    for part in (b"\n" + patch).split(b"\ndiff --git ")[1:]:
-        header, hunk, body = part.partition(b"\n@@ ")
-        if not hunk:
-            continue
-        path = _new_path(header)
-        if path is not None:
-            found[path] = list(origins.added_lines(_hunk_lines(b"@@ " + body)))
-    return found
-
-
-def _hunk_lines(body: bytes) -> bytes:
-    """Keep hunk headers only: an added line that looks like one starts with ``+``."""
-    return b"\n".join(line for line in body.split(b"\n") if line.startswith(b"@@ "))
-
-
-def _new_path(header: bytes) -> bytes | None:
-    for line in header.split(b"\n"):
-        if line.startswith(b"+++ "):
-            name = unquote(line[4:].removesuffix(b"\t"))
-            return name[2:] if name.startswith(b"b/") else None
-    return None
 
 
 def _patch_id(git: Git, commit: CommitObject) -> str | None:

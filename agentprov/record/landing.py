@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from agentprov.formats.facts import Edit
+from agentprov.formats.lineage import is_distinctive
 from agentprov.record.matching import Places, Text
-from agentprov.record.transforms import is_distinctive, text_keys
+from agentprov.record.transforms import text_keys
 from agentprov.record.versions import instant
 
 EVENT_DELAY = timedelta(milliseconds=250)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agentprov.formats.facts import Edit
-from agentprov.record.transforms import is_distinctive
+from agentprov.formats.lineage import is_distinctive
 
 _MAX_PLACES = 64
 

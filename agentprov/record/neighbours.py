@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from agentprov.formats.lineage import is_distinctive
 from agentprov.formats.vocabulary import Basis, Origin
-from agentprov.record.transforms import file_keys, is_distinctive, is_notebook
+from agentprov.record.transforms import file_keys, is_notebook
 
 if TYPE_CHECKING:
     from agentprov.record.accounts import Account

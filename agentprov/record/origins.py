@@ -8,25 +8,23 @@ complete by then, which command ran, which write tool was at work. What nothing 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from agentprov.formats.facts import LineRange
+from agentprov.formats.lineage import Lineage, is_distinctive
 from agentprov.formats.vocabulary import Basis, Origin
 from agentprov.record import landing, windows
 from agentprov.record.accounts import ONE_OF_A_KIND, Account, Circumstances, Hand
 from agentprov.record.carried import Carried
 from agentprov.record.landing import EVENT_DELAY, TOOL_AFTERMATH, Step, by, text_of
-from agentprov.record.lineage import Lineage
 from agentprov.record.matching import Places, Text
 from agentprov.record.neighbours import Departure, Sighting, Traces
 from agentprov.record.transforms import (
     WHOLE_FILE_TOOLS,
     Draft,
     file_keys,
-    is_distinctive,
     is_frame,
     is_notebook,
     squeezed,
@@ -36,16 +34,6 @@ from agentprov.record.versions import instant
 MOVED_LINES = 3
 _COMMANDS: frozenset[Hand] = frozenset({"command"})
 _AGENTS: frozenset[Hand] = frozenset({"agent"})
-_HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
-
-
-def added_lines(patch: bytes) -> Iterator[tuple[int, int]]:
-    """Give the added (start, end) ranges of one file's zero-context patch, 1-based inclusive."""
-    for match in _HUNK.finditer(patch):
-        start = int(match[1])
-        count = int(match[2]) if match[2] is not None else 1
-        if count:
-            yield start, start + count - 1
 
 
 def ranges(

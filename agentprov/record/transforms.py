@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentprov.formats.facts import Edit
+from agentprov.formats.lineage import DISTINCTIVE_CHARACTERS
 
-DISTINCTIVE_CHARACTERS = 8
 _WORDS = re.compile(rb"[^A-Za-z0-9_]+")
 _BLANKS = re.compile(rb"\s+")
 _LEAST_WORD_CHARACTERS = 4
@@ -61,11 +61,6 @@ def _cell_line(line: bytes) -> bytes:
         if isinstance(value, str):
             return value.encode("utf-8", "replace").rstrip()
     return line.rstrip()
-
-
-def is_distinctive(key: bytes) -> bool:
-    """Say whether a line is more than a bracket or a keyword, so that finding it means much."""
-    return len(key.strip()) >= DISTINCTIVE_CHARACTERS
 
 
 def squeezed(line: bytes) -> bytes:

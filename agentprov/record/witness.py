@@ -15,7 +15,8 @@ from typing import Any
 
 from agentprov.formats.exchange import Exchange, ToolCall, line_mac
 from agentprov.formats.facts import AgentReport, Asked, Edit, Gap, ModelUse
-from agentprov.record.transforms import is_distinctive, squeezed, text_keys
+from agentprov.formats.lineage import is_distinctive
+from agentprov.record.transforms import squeezed, text_keys
 from agentprov.record.versions import instant
 
 NAMELESS_SERVED = "the answer names no model"

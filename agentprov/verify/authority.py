@@ -7,8 +7,9 @@ from datetime import datetime
 
 from agentprov.formats.digest import is_weak
 from agentprov.formats.names import BUILDER_PREFIX
-from agentprov.formats.predicates import generation, session
+from agentprov.formats.predicates import generation, rewrite, session
 from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
 from agentprov.formats.vocabulary import BASES, Basis
@@ -33,6 +34,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "session-close": ("recorder", "ci"),
     "generation": ("recorder", "ci"),
     "approval": ("reviewer",),
+    "rewrite": ("recorder", "ci"),
 }
 
 
@@ -73,7 +75,7 @@ def judge(entry: Entry, as_of: datetime) -> None:
             entry.blame(problem.code, problem.message)
     for name in _weak(statement, entry.view):
         entry.blame("weak-digest", f"nothing but a weak digest binds {name!r}")
-    if isinstance(entry.view, OpenView | CloseView | GenerationView):
+    if isinstance(entry.view, OpenView | CloseView | GenerationView | RewriteView):
         _judge_bases(entry, statement, entry.view.builder)
 
 
@@ -83,7 +85,10 @@ def _why_not(entry: Entry, kind: str, key: TrustedSigner) -> Iterator[Problem]:
     if not any(key.may(role) for role in roles):
         yield Problem("signer-role", _why_no_role(key, kind, roles))
     view = entry.view
-    if isinstance(view, OpenView | CloseView | GenerationView) and view.builder not in key.builders:
+    if (
+        isinstance(view, OpenView | CloseView | GenerationView | RewriteView)
+        and view.builder not in key.builders
+    ):
         yield Problem("signer-builder", f"the key of {key.person} may not speak for {view.builder}")
 
 
@@ -119,4 +124,6 @@ def _weak(statement: Statement, view: View | None) -> Iterator[str]:
 def _bases(statement: Statement) -> Iterator[tuple[str, str]]:
     if statement.kind == "generation":
         return generation.bases(statement.predicate)
+    if statement.kind == "rewrite":
+        return rewrite.bases(statement.predicate)
     return session.bases(statement.predicate)

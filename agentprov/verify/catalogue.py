@@ -116,6 +116,9 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "plan-after-session": Kind(15, "error", "Sign plans before work starts."),
     "plan-elsewhere": Kind(15, "error", "Sign a plan for this repository."),
+    "plan-exceeded": Kind(
+        15, "error", "Have a plan signed that allows this, or take the work back."
+    ),
     "plan-expired": Kind(18, "error", "Sign the plan again before the next session."),
     "generation-missing": Kind(10, "error", _FETCH),
     "generation-unlisted": Kind(15, "error", _RECORDER),
@@ -123,6 +126,23 @@ CATALOGUE: Mapping[str, Kind] = {
     "time-in-future": Kind(15, "error", "Check the clocks of this machine and of the recorder's."),
     "record-of-another-commit": Kind(
         15, "error", "A record speaks for its own commit only; record this one, or rewrite-link it."
+    ),
+    "rewrite-source-missing": Kind(10, "error", _FETCH),
+    "rewrite-source-differs": Kind(15, "error", _RECORDER),
+    "rewrite-chain": Kind(15, "error", _RECORDER),
+    "rewrite-claims-more": Kind(15, "error", _RECORDER),
+    "rewrite-differs": Kind(12, "error", _RECORDER),
+    "rewrite-not-replayed": Kind(
+        10, "note", "Verify in a clone that still has the old commits, or take the signer's word."
+    ),
+    "content-found": Kind(
+        10, "note", "Rewrite where hooks run, so that a signed link says so, or review the commit."
+    ),
+    "content-ambiguous": Kind(
+        10, "warning", "Read the candidates, and have the commit recorded or reviewed."
+    ),
+    "policy-rewrite": Kind(
+        13, "error", "Verify where the old commits are, or have the commit recorded or reviewed."
     ),
     "provenance-missing": Kind(10, "error", _FETCH),
     "record-missing": Kind(10, "error", _FETCH),
@@ -148,6 +168,7 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "policy-plan-signer": Kind(13, "error", "Have the plan signed by somebody who holds the role."),
     "policy-plan-age": Kind(13, "error", "Sign the plan again before the next session."),
+    "policy-plan-limits": Kind(13, "error", "Sign a plan that allows this, or take the work back."),
     "policy-plan-paths": Kind(
         13, "error", "Leave these paths alone, or sign a plan that allows them before work starts."
     ),

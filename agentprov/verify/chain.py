@@ -1,7 +1,8 @@
 """Whether statements fit together: plan, session-open, generations, session-close.
 
 Edges go by payload digest and only along this list: session-open to plan, generation to
-session-open and plan, session-close to session-open and generations. Only statements whose
+session-open and plan, session-close to session-open and generations, rewrite to generations and
+rewrites. Only statements whose
 signer may say them take part, so that nobody without a recorder's key can make a contradiction.
 """
 
@@ -16,9 +17,10 @@ from itertools import pairwise
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
-from agentprov.verify import times
+from agentprov.verify import descent, times
 from agentprov.verify.declared import CLOCK_SLACK
 from agentprov.verify.record import Entry, View
 
@@ -47,6 +49,9 @@ def judge(entries: Sequence[Entry], as_of: datetime) -> None:
             sessions[entry.view.session].generations.append(entry)
         elif isinstance(entry.view, CloseView):
             sessions[entry.view.id].closes.append(entry)
+        elif isinstance(entry.view, RewriteView):
+            _judge_rewrite(entry, entry.view, index)
+    descent.judge(taking_part)
     for session in sessions.values():
         _judge_places(session)
         for entry in session.opens:
@@ -148,7 +153,7 @@ def _follow(
     entry: Entry,
     index: Mapping[str, Entry],
     sha256: str,
-    wanted: type[View],
+    wanted: type[View] | tuple[type[View], ...],
     missing: str,
 ) -> Entry | None:
     """Follow an edge; gives the entry it leads to when that may be used."""
@@ -267,6 +272,19 @@ def _judge_close(entry: Entry, index: Mapping[str, Entry]) -> None:
         if last != view.last_sequence:
             entry.blame(
                 "sequence-broken", f"its last generation is {last}, it says {view.last_sequence}"
+            )
+
+
+def _judge_rewrite(entry: Entry, view: RewriteView, index: Mapping[str, Entry]) -> None:
+    for commit, sha256 in view.sources:
+        kinds = (GenerationView, RewriteView)
+        found = _follow(entry, index, sha256, kinds, "rewrite-source-missing")
+        if found is None or not isinstance(found.view, kinds):
+            continue
+        if found.view.commit != commit:
+            entry.blame(
+                "rewrite-source-differs",
+                f"it says that {sha256} is about {commit}; that one is about {found.view.commit}",
             )
 
 

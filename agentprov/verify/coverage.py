@@ -16,35 +16,44 @@ from agentprov.formats.names import label_path
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, times
+from agentprov.verify import approvals, plan_limits, rebinding, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
     CommitVerdict,
+    ContentRef,
     Coverage,
     Finding,
     GenerationRef,
     PlanRef,
     Problem,
+    RewriteRef,
     finding,
 )
+from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry
+from agentprov.verify.rewriting import History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
+
+_NAMED = 5
 
 
 @dataclass
 class Report:
     """Commit verdicts, findings, and what holds for the judged commits.
 
-    `accepted` are generations, `decided` the approvals and rejections that stand.
+    `accepted` are generations and rewrite links, `decided` the approvals and rejections that
+    stand; `bindings` what content says of commits without a record.
     """
 
     commits: list[CommitVerdict] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     accepted: list[Entry] = field(default_factory=list)
     decided: list[Entry] = field(default_factory=list)
+    bindings: dict[str, Binding] = field(default_factory=dict)
     _told: set[tuple[int, str, str]] = field(default_factory=set)
 
     def tell(self, entry: Entry, commit: str | None, *, counts: bool) -> None:
@@ -72,11 +81,17 @@ def judge(
     trust: TrustRoot,
     around: Surroundings,
     still: Callable[[TrustedKey, str], bool] = lambda _key, _commit: True,
+    history: History | None = None,
+    gone: frozenset[str] = frozenset(),
+    *,
+    whole: bool = True,
 ) -> Report:
     """Judge every commit, then the records that were named, then what else was found there.
 
-    `still` says whether a key's signature on a commit itself counts.
+    `still` says whether a key's signature on a commit itself counts. The content of `gone`
+    commits is looked for in those without a record; `whole` as for `rebinding.bind`.
     """
+    lost = rebinding.branches(entries, gone) if gone else []
     meant, elsewhere = _meant_for(entries)
     deciding = [
         entry for entry in entries if entry.statement and isinstance(entry.view, ApprovalView)
@@ -91,9 +106,15 @@ def judge(
         candidates = meant.get(facts.oid, [])
         holding = [entry for entry in candidates if _speaks_for(entry, facts.oid)]
         report.accepted.extend(holding)
+        binding = Binding()
+        if lost and not holding:
+            binding = rebinding.bind(facts, lost, history or History(), whole=whole)
+            report.bindings[facts.oid] = binding
+        behind = [*holding, *{id(one.entry): one.entry for one in binding.found}.values()]
         verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
+        verdict = _with_content(verdict, binding)
         decided = (
-            approvals.decisions(facts, deciding, holding, verdict.plans, around)
+            approvals.decisions(facts, deciding, _generations(behind), verdict.plans, around)
             if deciding
             else Decisions()
         )
@@ -103,7 +124,8 @@ def judge(
         coverage = verdict.coverage
         report.decided.extend(decided.standing)
         missing = _missing(coverage, facts, facts.oid in required)
-        missing += _trailers(holding, elsewhere, facts)
+        missing += _trailers(behind, elsewhere, facts)
+        report.findings += _about_content(facts, binding)
         counts = any(item.severity == "error" for item in missing)
         for candidate in candidates:
             if counts:
@@ -114,6 +136,7 @@ def judge(
                 else:
                     quiet.append((entry, facts.oid))
         report.findings.extend(missing)
+        report.findings.extend(_beyond_plans(holding, facts.oid, required, around.target_ref))
         report.findings.extend(decided.findings)
         report.commits.append(verdict)
     for entry, oid in quiet:
@@ -134,6 +157,9 @@ def _meant_for(
         if isinstance(entry.view, GenerationView):
             oids.add(entry.view.commit)
             places[entry.view.session, entry.view.sequence].append(entry)
+        if isinstance(entry.view, RewriteView):
+            # It may hang on the commits that were rewritten, too, and says nothing for them.
+            oids = {entry.view.commit, *oids.difference(entry.view.olds)}
         for oid in oids:
             meant[oid].append(entry)
     return meant, places
@@ -141,11 +167,19 @@ def _meant_for(
 
 def _speaks_for(entry: Entry, oid: str) -> bool:
     view = entry.view
-    return isinstance(view, GenerationView) and view.commit == oid and entry.holds()
+    described = isinstance(view, GenerationView | RewriteView) and view.commit == oid
+    return described and entry.holds()
 
 
 def _commit_of(entry: Entry) -> str | None:
-    return entry.view.commit if isinstance(entry.view, GenerationView) else None
+    view = entry.view
+    return view.commit if isinstance(view, GenerationView | RewriteView) else None
+
+
+def _generations(entries: Sequence[Entry]) -> list[Entry]:
+    """Give the generations among entries and behind them, each once."""
+    parts = {id(part): part for entry in entries for part in entry.everything()}
+    return [part for part in parts.values() if isinstance(part.view, GenerationView)]
 
 
 def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
@@ -155,7 +189,7 @@ def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
     whoever hangs a copy elsewhere must not be able to take that away.
     """
     view = entry.view
-    if not isinstance(view, GenerationView) or view.commit == facts.oid:
+    if not isinstance(view, GenerationView | RewriteView) or view.commit == facts.oid:
         return []
     if facts.oid not in entry.anchors:
         return []
@@ -174,7 +208,7 @@ def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
     return [finding(item, subject=entry.label, commit=facts.oid) for item in problems]
 
 
-def _differs(change: ChangeView, facts: CommitFacts) -> bool:
+def _differs(change: ChangeView | RewrittenPath, facts: CommitFacts) -> bool:
     real = facts.diffs.get(label_path(change.path))
     return real is not None and real.new_blob is not None and real.new_blob != change.blob
 
@@ -205,6 +239,22 @@ def _missing(coverage: Coverage, facts: CommitFacts, required: bool) -> list[Fin
     ]
 
 
+def _beyond_plans(
+    holding: Sequence[Entry], oid: str, required: frozenset[str], target_ref: str | None
+) -> list[Finding]:
+    """Find work that its plan's signer did not allow; the record of it is still a true one."""
+    return [
+        finding(
+            Problem("plan-exceeded", sentence),
+            subject=entry.label,
+            commit=oid,
+            severity="error" if oid in required else "warning",
+        )
+        for entry in holding
+        for _, sentence in plan_limits.exceeded(entry, target_ref)
+    ]
+
+
 def _trailers(
     holding: Sequence[Entry],
     places: Mapping[tuple[str, int], Sequence[Entry]],
@@ -212,7 +262,11 @@ def _trailers(
 ) -> list[Finding]:
     """Find trailers whose record is not here: the trace that a deleted record leaves."""
     problems: list[Problem] = []
-    sessions = {entry.view.session for entry in holding if isinstance(entry.view, GenerationView)}
+    sessions = {
+        entry.view.session
+        for entry in _generations(holding)
+        if isinstance(entry.view, GenerationView)
+    }
     for trailer in facts.trailers:
         session, _, number = trailer.rpartition("/")
         if not session or not (number.isascii() and number.isdigit()) or len(number) > 8:
@@ -234,25 +288,110 @@ def _trailers(
 
 
 def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVerdict:
-    generations: list[GenerationRef] = []
-    plans: dict[str, PlanRef] = {}
-    for entry in holding:
-        view = entry.view
-        if isinstance(view, GenerationView) and entry.statement is not None:
-            behind = dict(_plans(entry))
-            generations.append(
-                GenerationRef(
-                    sha256=entry.statement.value.sha256,
-                    session=view.session,
-                    sequence=view.sequence,
-                    part=view.part,
-                    signer=entry.statement.signer.person,
-                    builder=view.builder,
-                    planned=bool(behind),
-                )
+    own = [entry for entry in holding if isinstance(entry.view, GenerationView)]
+    links = [entry for entry in holding if isinstance(entry.view, RewriteView)]
+    return CommitVerdict(
+        oid,
+        coverage,
+        tuple(map(_ref, own)),
+        tuple(dict(plan for entry in holding for plan in _plans(entry)).values()),
+        via="record" if own else "rewrite" if links else None,
+        rewrites=tuple(map(_rewrite, links)),
+    )
+
+
+def _with_content(verdict: CommitVerdict, binding: Binding) -> CommitVerdict:
+    """Add what content says; it covers a commit only if every path was found by an exact key."""
+    if not (binding.found or binding.ambiguous):
+        return verdict
+    covers = binding.exact and verdict.coverage == "uncovered"
+    bound = {id(one.entry): one.entry for one in binding.found}.values()
+    return verdict._replace(
+        coverage="covered" if covers else verdict.coverage,
+        via="content" if covers else verdict.via,
+        plans=tuple(dict(plan for entry in bound for plan in _plans(entry)).values())
+        if covers
+        else verdict.plans,
+        content=_content_refs(binding.found),
+        candidates=_content_refs(binding.ambiguous),
+        matched=binding.matched,
+    )
+
+
+def _content_refs(found: Sequence[rebinding.Found]) -> tuple[ContentRef, ...]:
+    grouped: dict[tuple[int, str], list[rebinding.Found]] = {}
+    for one in found:
+        grouped.setdefault((id(one.entry), one.key), []).append(one)
+    return tuple(
+        ContentRef(
+            _ref(items[0].entry),
+            _commit_of(items[0].entry) or "",
+            items[0].key,
+            tuple(item.path for item in items),
+        )
+        for items in grouped.values()
+    )
+
+
+def _about_content(facts: CommitFacts, binding: Binding) -> list[Finding]:
+    problems = []
+    if binding.found:
+        commits = sorted({_commit_of(one.entry) or "" for one in binding.found})
+        paths = len({one.path for one in binding.found})
+        problems.append(
+            Problem(
+                "content-found",
+                f"{paths} of {len(facts.diffs)} paths hold what was recorded for "
+                f"{_few(commits)}; no signed link says that it was rewritten",
             )
-            plans.update(behind)
-    return CommitVerdict(oid, coverage, tuple(generations), tuple(plans.values()))
+        )
+    if binding.ambiguous:
+        commits = sorted({_commit_of(one.entry) or "" for one in binding.ambiguous})
+        problems.append(
+            Problem(
+                "content-ambiguous",
+                f"what it holds was recorded for {_few(commits)}, and nobody can say which it is",
+            )
+        )
+    return [finding(one, subject=facts.oid, commit=facts.oid) for one in problems]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _ref(entry: Entry) -> GenerationRef:
+    view = entry.view
+    assert isinstance(view, GenerationView)
+    assert entry.statement is not None
+    return GenerationRef(
+        sha256=entry.statement.value.sha256,
+        session=view.session,
+        sequence=view.sequence,
+        part=view.part,
+        signer=entry.statement.signer.person,
+        builder=view.builder,
+        planned=any(True for _ in _plans(entry)),
+        commit=view.commit,
+    )
+
+
+def _rewrite(entry: Entry) -> RewriteRef:
+    view = entry.view
+    assert isinstance(view, RewriteView)
+    assert entry.statement is not None
+    return RewriteRef(
+        sha256=entry.statement.value.sha256,
+        method=view.method,
+        signer=entry.statement.signer.person,
+        builder=view.builder,
+        commits=view.olds,
+        replayed=entry.replayed,
+        claimed=view.claimed,
+        carried=view.carried,
+        generations=tuple(map(_ref, _generations([entry]))),
+    )
 
 
 def _plans(generation: Entry) -> Iterator[tuple[str, PlanRef]]:

@@ -11,6 +11,7 @@ from agentprov.formats.value import value
 from agentprov.verify.catalogue import CATALOGUE, EXIT_ORDER, Severity
 
 Coverage = Literal["covered", "human", "uncovered"]
+Via = Literal["record", "rewrite", "content"]
 
 
 class Problem(NamedTuple):
@@ -68,7 +69,7 @@ class Unproven(NamedTuple):
 class GenerationRef(NamedTuple):
     """A generation statement that holds, as the verdict names it.
 
-    `planned` says that a signed plan stands behind it.
+    `planned` says that a signed plan stands behind it; `commit` is the one that it describes.
     """
 
     sha256: str
@@ -78,6 +79,7 @@ class GenerationRef(NamedTuple):
     signer: str
     builder: str
     planned: bool = False
+    commit: str | None = None
 
 
 class PlanRef(NamedTuple):
@@ -113,14 +115,61 @@ class ApprovalRef(NamedTuple):
     proven: TrustedTime | None = None
 
 
+class RewriteRef(NamedTuple):
+    """A rewrite link that holds; `commits` are those that the commit was made of, oldest first.
+
+    `replayed` says whether all of it was made again here, `generations` are the statements that
+    it goes back to. Of `claimed` lines of these, `carried` live on.
+    """
+
+    sha256: str
+    method: str
+    signer: str
+    builder: str
+    commits: tuple[str, ...]
+    replayed: bool
+    claimed: int
+    carried: int
+    generations: tuple[GenerationRef, ...] = ()
+
+
+class ContentRef(NamedTuple):
+    """A generation of another commit whose content was found in this one; no link says so.
+
+    `key` is what was found: `tree` (all files), `path-blob`, `blob`, `added` (the same lines
+    added), `lines`. `paths` are the labels here.
+    """
+
+    generation: GenerationRef
+    commit: str
+    key: str
+    paths: tuple[str, ...]
+
+
 class CommitVerdict(NamedTuple):
-    """What is known of one commit."""
+    """What is known of one commit.
+
+    `via` says by what a covered one is: its own record, a rewrite link, or content. `content` is
+    what content was found again, also where that does not cover it; `candidates` are those of
+    which nobody can say which it is. `matched` says that content accounts for all its added lines.
+    """
 
     commit: str
     coverage: Coverage
     generations: tuple[GenerationRef, ...] = ()
     plans: tuple[PlanRef, ...] = ()
     approvals: tuple[ApprovalRef, ...] = ()
+    via: Via | None = None
+    rewrites: tuple[RewriteRef, ...] = ()
+    content: tuple[ContentRef, ...] = ()
+    candidates: tuple[ContentRef, ...] = ()
+    matched: bool = False
+
+    @property
+    def behind(self) -> tuple[GenerationRef, ...]:
+        """Give all generations that it rests on, whatever way leads to them."""
+        linked = tuple(one for link in self.rewrites for one in link.generations)
+        return (*self.generations, *linked, *(one.generation for one in self.content))
 
 
 @value

@@ -7,7 +7,7 @@ whichever of them decides the exit code. Nothing here fetches, opens, executes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -28,13 +28,16 @@ from agentprov.verify import (
     not_proven,
     record,
     retirement,
+    rewriting,
     subjects,
     times,
 )
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
+from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry, Record
+from agentprov.verify.rewriting import History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -51,7 +54,10 @@ class Case:
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
     ending in Z. `plan_content` gives a plan's bytes where they are at hand, `review_material`
     what a reviewer was to be shown; `around` is what git knows around approvals, `log` what is
-    known of the log of this machine, where one is kept.
+    known of the log of this machine, where one is kept. `others` are commits that records which
+    were brought speak of and that are not judged: what judged ones were made of, as far as git
+    has it; `history` is what git knows of their lines. `gone` are recorded commits that no judged
+    commit leads back to, `whole` says that this clone could tell.
     """
 
     target: str
@@ -64,20 +70,26 @@ class Case:
     review_material: Callable[[ApprovalView], Change | None] = lambda _: None
     around: Surroundings = field(default_factory=Surroundings)
     log: LogFacts | None = None
+    others: Sequence[CommitFacts] = ()
+    history: History = field(default_factory=History)
+    gone: frozenset[str] = frozenset()
+    whole: bool = True
 
 
 @value
 class Judgement:
     """A verdict, and the entries it rests on, for whoever wants to show what they say.
 
-    `accepted` are the generation entries that hold for the judged commits; what each stands on
-    is in its `uses`. `decided` are the approvals and rejections that stand.
+    `accepted` are the generation and rewrite entries that hold for the judged commits; what each
+    stands on is in its `uses`. `decided` are the approvals and rejections that stand, `bindings`
+    what content says of commits without such an entry.
     """
 
     verdict: Verdict
     accepted: tuple[Entry, ...]
     decided: tuple[Entry, ...]
     case: Case
+    bindings: Mapping[str, Binding] = field(default_factory=dict)
 
 
 def judge(
@@ -110,7 +122,9 @@ def judge(
         retirement.judge(entries, case.around.is_ancestor)
 
     # 8. What was signed of commits and plans is what git has.
-    _compare_with_git(entries, case.commits)
+    known = {facts.oid: facts for facts in (*case.others, *case.commits)}
+    _compare_with_git(entries, known)
+    rewriting.judge(entries, known, case.history)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
     approvals.judge(entries, case.around, as_of)
@@ -121,13 +135,24 @@ def judge(
 
     # 9. Each commit that needs a record has one that holds; problems become findings.
     still = _still_trusted(case, as_of)
-    report = coverage.judge(entries, case.commits, case.required, case.trust, case.around, still)
+    report = coverage.judge(
+        entries,
+        case.commits,
+        case.required,
+        case.trust,
+        case.around,
+        still,
+        case.history,
+        case.gone,
+        whole=case.whole,
+    )
+    found = [one.entry for item in report.bindings.values() for one in item.found]
 
     # The log that this machine keeps of what it signed fits what was accepted.
     findings += local_log.judge(case.log, report.accepted)
 
     # 10. Say what all this does not prove.
-    unproven = not_proven.collect(report.accepted, report.decided, case.trust)
+    unproven = not_proven.collect([*report.accepted, *found], report.decided, case.trust)
 
     verdict = Verdict(
         target=case.target,
@@ -138,7 +163,7 @@ def judge(
         trust_source=case.trust.source,
         as_of=case.as_of,
     )
-    return Judgement(verdict, tuple(report.accepted), tuple(report.decided), case)
+    return Judgement(verdict, tuple(report.accepted), tuple(report.decided), case, report.bindings)
 
 
 def _still_trusted(case: Case, as_of: datetime) -> Callable[[TrustedKey, str], bool]:
@@ -153,8 +178,7 @@ def _still_trusted(case: Case, as_of: datetime) -> Callable[[TrustedKey, str], b
     return still
 
 
-def _compare_with_git(entries: Sequence[Entry], commits: Sequence[CommitFacts]) -> None:
-    known = {facts.oid: facts for facts in commits}
+def _compare_with_git(entries: Sequence[Entry], known: Mapping[str, CommitFacts]) -> None:
     for entry in entries:
         view = entry.view
         if not isinstance(view, GenerationView):

@@ -9,8 +9,9 @@ from agentprov.formats.names import BUILDER_PREFIX
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import times
+from agentprov.verify import plan_limits, times
 from agentprov.verify.finding import Unproven
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import UNGUARDED, TrustRoot
@@ -41,6 +42,7 @@ def _all(entries: Sequence[Entry], trust: TrustRoot) -> Iterator[Unproven]:
     yield from _about_recorders(entries)
     yield from _about_models(entries)
     yield from _about_lines(entries)
+    yield from _about_rewrites(entries)
     yield from _about_plans(entries)
     if entries:
         yield Unproven(
@@ -140,6 +142,26 @@ def _about_lines(entries: Iterable[Entry]) -> Iterator[Unproven]:
         )
 
 
+def _about_rewrites(entries: Iterable[Entry]) -> Iterator[Unproven]:
+    for entry in entries:
+        view = entry.view
+        if not isinstance(view, RewriteView):
+            continue
+        if not entry.replayed:
+            yield Unproven(
+                f"that the lines of {view.commit} are those of the commits it was made of",
+                "the recorder's link says so; it was not made again here, for want of old "
+                "commits or a known rule, and was only held against what its sources say",
+                "observed",
+            )
+        if view.carried < view.claimed:
+            yield Unproven(
+                f"what became of {view.claimed - view.carried} lines when {view.commit} was made",
+                "a rewrite can drop or change lines, and the link carries the others only",
+                "observed",
+            )
+
+
 def _ranges(predicate: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for change in predicate["runDetails"]["metadata"]["agentprov_changes"]:
         yield from change.get("ranges", ())
@@ -157,11 +179,11 @@ def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:
                 f"shown on: {view.shown_on}; what was shown was {again}",
                 "declared",
             )
-        if view.limits:
+        unjudged = [one for one in view.limits if one.partition(".")[2] not in plan_limits.JUDGED]
+        if unjudged:
             yield Unproven(
                 f"that the work kept to the limits of {view.name!r}",
-                f"no step of verifying looks at {', '.join(view.limits)}; a policy can ask for "
-                "allowedPaths",
+                f"no record tells enough to hold {', '.join(unjudged)} against it",
                 "declared",
             )
 

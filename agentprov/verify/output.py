@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentprov.formats.evidence import TrustedTime
-from agentprov.verify.finding import ApprovalRef, CommitVerdict, Verdict
+from agentprov.verify.finding import ApprovalRef, CommitVerdict, ContentRef, GenerationRef, Verdict
 
 SCHEMA = "agentprov-verify/1"
 
@@ -48,17 +48,25 @@ def _commit(verdict: CommitVerdict) -> dict[str, Any]:
     return {
         "commit": verdict.commit,
         "coverage": verdict.coverage,
-        "generations": [
+        "via": verdict.via,
+        "generations": [_generation(item) for item in verdict.generations],
+        "rewrites": [
             {
                 "digest": {"sha256": item.sha256},
-                "session": item.session,
-                "sequence": item.sequence,
-                "part": item.part,
+                "method": item.method,
                 "signer": item.signer,
                 "builder": item.builder,
+                "commits": list(item.commits),
+                "replayed": item.replayed,
+                "lines": {"claimed": item.claimed, "carried": item.carried},
+                "generations": [
+                    {**_generation(one), "commit": one.commit} for one in item.generations
+                ],
             }
-            for item in verdict.generations
+            for item in verdict.rewrites
         ],
+        "content": [_content(item) for item in verdict.content],
+        "candidates": [_content(item) for item in verdict.candidates],
         "plans": [
             {
                 "name": item.name,
@@ -71,6 +79,26 @@ def _commit(verdict: CommitVerdict) -> dict[str, Any]:
             for item in verdict.plans
         ],
         "approvals": [approval_json(item) for item in verdict.approvals],
+    }
+
+
+def _generation(ref: GenerationRef) -> dict[str, Any]:
+    return {
+        "digest": {"sha256": ref.sha256},
+        "session": ref.session,
+        "sequence": ref.sequence,
+        "part": ref.part,
+        "signer": ref.signer,
+        "builder": ref.builder,
+    }
+
+
+def _content(found: ContentRef) -> dict[str, Any]:
+    return {
+        **_generation(found.generation),
+        "commit": found.commit,
+        "key": found.key,
+        "paths": list(found.paths),
     }
 
 

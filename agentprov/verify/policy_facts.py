@@ -28,7 +28,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
-from agentprov.verify import times
+from agentprov.verify import plan_limits, times
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import ApprovalRef, CommitVerdict
 from agentprov.verify.judge import Judgement
@@ -73,6 +73,7 @@ def collect(
                 decided,
                 tuple(oid for oid, led in before.items() if verdict.commit in led),
                 around if by_path else None,
+                around.target_ref,
             )
             for verdict in judgement.verdict.commits
         ),
@@ -86,6 +87,7 @@ def _commit(
     decided: Mapping[str | None, ApprovalView],
     led_to: tuple[str, ...],
     around: Surroundings | None,
+    target_ref: str | None,
 ) -> JudgedCommit:
     return JudgedCommit(
         commit=verdict.commit,
@@ -93,7 +95,9 @@ def _commit(
         paths=None if facts is None or around is None else _paths(facts, around),
         untold=() if facts is None else tuple(_untold(facts, entries)),
         led_to=led_to,
-        sessions=tuple(_session(entry, entry.statement) for entry in entries if entry.statement),
+        sessions=tuple(
+            _session(entry, entry.statement, target_ref) for entry in entries if entry.statement
+        ),
         approvals=tuple(_approval(ref, decided) for ref in verdict.approvals if ref.valid),
     )
 
@@ -130,7 +134,7 @@ def _adds(diff: PathDiff) -> bool:
     return diff.new_blob is not None and diff.new_blob != diff.old_blob
 
 
-def _session(entry: Entry, signed: Verified[Statement]) -> SessionSeen:
+def _session(entry: Entry, signed: Verified[Statement], target_ref: str | None) -> SessionSeen:
     view = entry.view
     assert isinstance(view, GenerationView)
     parts = entry.everything()
@@ -175,7 +179,7 @@ def _session(entry: Entry, signed: Verified[Statement]) -> SessionSeen:
         closed=bool(closes),
         complete=bool(closes) and all(close.outcome == "completed" for close in closes),
         gaps=tuple(sorted({gap["why"] for gap in gaps})),
-        plans=tuple(_plans(parts)),
+        plans=tuple(_plans(parts, tuple(plan_limits.exceeded(entry, target_ref)))),
     )
 
 
@@ -239,15 +243,13 @@ def _servers(
             yield ServerSeen(name)
 
 
-def _plans(parts: Sequence[Entry]) -> Iterator[PlanSeen]:
+def _plans(parts: Sequence[Entry], exceeded: tuple[tuple[str, str], ...]) -> Iterator[PlanSeen]:
     """Give the plan behind a generation, by the signature that its session saw."""
     edges = [part.view.plan for part in parts if isinstance(part.view, OpenView) and part.view.plan]
     for payload, signature in edges:
         for part in parts:
             signed = part.signatures.get(signature)
             if part.payload_sha256 == payload and isinstance(part.view, PlanView) and signed:
-                scope = signed.value.predicate.get("scope", {})
-                allowed = scope.get("allowedPaths")
                 yield PlanSeen(
                     name=part.view.name,
                     signer=signed.signer.person,
@@ -257,7 +259,7 @@ def _plans(parts: Sequence[Entry]) -> Iterator[PlanSeen]:
                     ),
                     declared_at=part.view.declared_at,
                     trusted_time=times.first(signed) is not None,
-                    allowed_paths=None if allowed is None else tuple(allowed),
+                    exceeded=exceeded,
                 )
 
 

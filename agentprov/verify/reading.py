@@ -6,14 +6,15 @@ from agentprov.errors import MalformedInput
 from agentprov.formats import bundle as bundles
 from agentprov.formats import statement as statements
 from agentprov.formats.bundle import Bundle
-from agentprov.formats.predicates import approval, generation, plan, session
+from agentprov.formats.predicates import approval, generation, plan, rewrite, session
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
 
-View = PlanView | OpenView | CloseView | GenerationView | ApprovalView
+View = PlanView | OpenView | CloseView | GenerationView | ApprovalView | RewriteView
 
 
 class Reading:
@@ -75,4 +76,6 @@ def _view(statement: Statement) -> View | None:
         return generation.view(subjects, statement.predicate)
     if statement.kind == "approval":
         return approval.view(subjects, statement.predicate)
+    if statement.kind == "rewrite":
+        return rewrite.view(statement.predicate)
     return None

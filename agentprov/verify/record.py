@@ -47,7 +47,8 @@ class Entry:
 
     `signatures` are all good ones, by digest; `statement` is the one that speaks for the entry.
     `problems` stop it from holding; `remarks` do not. `uses` are the entries that it stands on:
-    it holds only if they do. `rendered` says that what a plan's signer was shown was made again.
+    it holds only if they do. `rendered` says that what a plan's signer was shown was made again,
+    `replayed` that a rewrite link was.
     """
 
     sources: list[str]
@@ -61,6 +62,7 @@ class Entry:
     remarks: list[Problem] = field(default_factory=list)
     uses: list[Entry] = field(default_factory=list)
     rendered: bool = False
+    replayed: bool = False
 
     @property
     def label(self) -> str:
@@ -69,14 +71,14 @@ class Entry:
 
     def everything(self) -> list[Entry]:
         """Give the entry and all that it stands on, each once."""
-        found: list[Entry] = []
+        found: dict[int, Entry] = {}
         waiting = [self]
         while waiting:
             entry = waiting.pop()
-            if not any(entry is other for other in found):
-                found.append(entry)
+            if id(entry) not in found:
+                found[id(entry)] = entry
                 waiting.extend(entry.uses)
-        return found
+        return list(found.values())
 
     def holds(self) -> bool:
         """Say whether neither it nor anything that it stands on has a problem."""

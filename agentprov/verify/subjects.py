@@ -20,6 +20,14 @@ _TRAILER = re.compile(rf"^{names.TRAILER}:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | r
 _FILES = frozenset({"100644", "100664", "100755", "120000"})
 
 
+class Described(NamedTuple):
+    """What a statement says of the commit that it names; all that `compare` needs of it."""
+
+    tree: str
+    parents: tuple[str, ...]
+    changes: tuple[ChangeView, ...]
+
+
 class PathDiff(NamedTuple):
     """One path, before and after: git mode and object id, None where there is none."""
 
@@ -58,7 +66,7 @@ def session_trailers(message: str) -> tuple[str, ...]:
     return tuple(match.group(1) for match in _TRAILER.finditer(message))
 
 
-def compare(view: GenerationView, facts: CommitFacts) -> Iterator[Problem]:
+def compare(view: GenerationView | Described, facts: CommitFacts) -> Iterator[Problem]:
     """Give every difference between a signed commit and the real one of the same id."""
     if view.tree != facts.tree:
         yield Problem("commit-differs", f"tree {view.tree} was signed, git has {facts.tree}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from agentprov.formats import schema
+from agentprov.formats.carrying import Claim, StatedChange
 from agentprov.formats.digest import LENGTHS
 from agentprov.formats.names import AGENT_SESSION_BUILD
 from agentprov.formats.predicates import parts
@@ -103,6 +104,7 @@ CHANGE = schema.constrained(
             "gitBlob": schema.object_id,
             "oldPath": schema.path,
             "ranges": schema.array(_RANGE),
+            "added": schema.text(pattern=r"[0-9a-f]{32}"),
             "fromSession": schema.boolean,
             "why": parts.WHY,
         },
@@ -176,7 +178,10 @@ CHECK = schema.members(
 
 
 class ChangeView(NamedTuple):
-    """One changed path as it was signed; `sha256` is that of the subject with the same label."""
+    """One changed path as it was signed; `sha256` is that of the subject with the same label.
+
+    `added` is the digest of its added lines (formats.carrying.added_digest).
+    """
 
     path: str
     op: str
@@ -185,6 +190,7 @@ class ChangeView(NamedTuple):
     old_path: str | None
     sha256: str | None
     from_session: bool
+    added: str | None = None
 
     @property
     def leaves_content(self) -> bool:
@@ -254,6 +260,7 @@ def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> GenerationVi
                 old_path=item.get("oldPath"),
                 sha256=contents.get(item["path"]),
                 from_session=item.get("fromSession", True),
+                added=item.get("added"),
             )
             for item in metadata["agentprov_changes"]
         ),
@@ -265,6 +272,37 @@ def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> GenerationVi
         models=tuple(item["uri"] for item in dependencies if item["name"].startswith("model/")),
         agent_lines=tuple(_agent_lines(metadata["agentprov_changes"])),
     )
+
+
+def stated(predicate: Mapping[str, Any], source: int) -> dict[str, StatedChange]:
+    """Give what a checked statement says of each path, for carrying it to a rewritten commit.
+
+    `source` numbers the statement among those of the caller.
+    """
+    return {
+        item["path"]: StatedChange(
+            item["op"],
+            item.get("oldPath"),
+            tuple(
+                Claim(
+                    one["start"],
+                    one["end"],
+                    one["origin"],
+                    one["basis"],
+                    one.get("model"),
+                    one.get("why"),
+                    source,
+                )
+                for one in item.get("ranges", ())
+            ),
+            item.get("added"),
+            item.get("gitBlob"),
+            item["mode"],
+            source,
+        )
+        for item in predicate["runDetails"]["metadata"]["agentprov_changes"]
+        if item.get("fromSession", True)
+    }
 
 
 def _agent_lines(changes: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
@@ -379,5 +417,6 @@ __all__ = [
     "bases",
     "contradiction",
     "is_ours",
+    "stated",
     "view",
 ]

@@ -10,7 +10,6 @@ from agentprov.formats.facts import CommandWindow, Edit, LineRange
 from agentprov.record import origins
 from agentprov.record.accounts import Account, Circumstances, Hand, Moves, Opened
 from agentprov.record.neighbours import Neighbours
-from agentprov.record.origins import added_lines
 from agentprov.record.versions import Version
 from agentprov.record.windows import within_commands
 
@@ -33,11 +32,6 @@ def ranges(
 
 def _edit(text: str, model: str = "m") -> Edit:
     return Edit("/r/f", text, "Write", model, "reported")
-
-
-def test_hunk_headers_give_added_ranges() -> None:
-    patch = b"@@ -0,0 +1,3 @@\n@@ -4 +8 @@\n@@ -9,2 +10,0 @@\n"
-    assert list(added_lines(patch)) == [(1, 3), (8, 8)]
 
 
 def test_a_written_file_is_the_models() -> None:

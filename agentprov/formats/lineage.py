@@ -3,6 +3,9 @@
 Lines carry an identity from the version in which they first stood. A line that vanishes and
 comes back (a block cut in one save and pasted in another, a file read while half written)
 keeps its identity if it says enough to be recognised, and so do its neighbours.
+
+Pure, and versioned: verifiers make again what it said of rewritten commits (docs/spec/rewrites.md),
+so any change of the outcome for any input is a new VERSION.
 """
 
 from __future__ import annotations
@@ -12,12 +15,17 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from agentprov.record.transforms import is_distinctive
-
+VERSION = 1
+DISTINCTIVE_CHARACTERS = 8
 _SMALL = 300
 _MAX_PLACES = 32
 _BLOCK = 3
 _TELLING_CHARACTERS = 20
+
+
+def is_distinctive(key: bytes) -> bool:
+    """Say whether a line is more than a bracket or a keyword, so that finding it means much."""
+    return len(key.strip()) >= DISTINCTIVE_CHARACTERS
 
 
 def carried(old: Sequence[bytes], new: Sequence[bytes]) -> list[int]:

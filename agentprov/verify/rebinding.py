@@ -1,0 +1,352 @@
+"""Content found again: commits without record or link that hold what a recorded commit held.
+
+A forge that squashes, another client, a clone without hooks: nobody saw the rewrite. Only records
+of commits that no judged commit leads back to are asked: what is still in the history was not
+rewritten. What is found is content, never a link: it says so, and of what is not exact the basis
+is `reported` at best. Where several branches claim a line differently nobody has it.
+docs/spec/rewrites.md is the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from agentprov.formats import carrying
+from agentprov.formats.carrying import Claim, OldCommit, StatedChange
+from agentprov.formats.names import path_label
+from agentprov.formats.predicates import generation
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.value import value
+from agentprov.verify.claims import ClaimedPath, ClaimedRange
+from agentprov.verify.record import Entry
+from agentprov.verify.rewriting import History, Spans
+from agentprov.verify.subjects import CommitFacts, PathDiff
+
+EXACT = ("tree", "path-blob", "added")
+_BLOCK = 3
+_TELLING = 20
+_SUBMODULE = "160000"
+
+
+class Found(NamedTuple):
+    """A generation whose content was found at a path, by which key, and what it claims there."""
+
+    entry: Entry
+    key: str
+    path: str
+
+
+@value
+class Binding:
+    """What content says of one commit.
+
+    `paths` are what it grants; `ambiguous` are the candidates of paths of which nobody can say
+    which it is. `exact` says that every path of the commit was found by an exact key, `matched`
+    that every added line is claimed.
+    """
+
+    found: tuple[Found, ...] = ()
+    ambiguous: tuple[Found, ...] = ()
+    paths: tuple[ClaimedPath, ...] = ()
+    exact: bool = False
+    matched: bool = False
+
+
+class _Branch(NamedTuple):
+    """Recorded commits that follow each other, oldest first; `entries` are the claims' sources."""
+
+    commits: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    stated: Mapping[str, Mapping[str, StatedChange]]
+
+    def sessions(self, claim: Claim) -> object:
+        view = self.entries[claim.source].view
+        return view.session if isinstance(view, GenerationView) else None
+
+
+class _Match(NamedTuple):
+    branch: _Branch
+    key: str
+    claims: tuple[Claim, ...]
+    sources: tuple[int, ...]
+
+
+def branches(entries: Iterable[Entry], gone: frozenset[str]) -> list[_Branch]:
+    """Put the generations that hold for commits that are gone into their lines of development.
+
+    What follows what is what they sign of their parents: the commits need not be here.
+    """
+    by_commit: dict[str, list[Entry]] = {}
+    parents: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        view = entry.view
+        if isinstance(view, GenerationView) and view.commit in gone and entry.holds():
+            by_commit.setdefault(view.commit, []).append(entry)
+            parents[view.commit] = view.parents
+    return [_branch(commits, by_commit) for commits in _together(sorted(by_commit), parents)]
+
+
+def _together(commits: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Group commits that are tied by parents; each group in an order with parents first."""
+    children: dict[str, list[str]] = {}
+    for commit in commits:
+        for parent in parents[commit]:
+            if parent in parents:
+                children.setdefault(parent, []).append(commit)
+    groups: list[list[str]] = []
+    seen: set[str] = set()
+    for first in commits:
+        if first in seen:
+            continue
+        group: set[str] = set()
+        waiting = [first]
+        while waiting:
+            commit = waiting.pop()
+            if commit not in group:
+                group.add(commit)
+                waiting += [one for one in parents[commit] if one in parents]
+                waiting += children.get(commit, [])
+        seen |= group
+        groups.append(_parents_first(group, parents))
+    return groups
+
+
+def _parents_first(group: set[str], parents: Mapping[str, Sequence[str]]) -> list[str]:
+    ordered: list[str] = []
+    begun: set[str] = set()
+    for first in sorted(group):
+        waiting = [(first, False)]
+        while waiting:
+            commit, done = waiting.pop()
+            if done:
+                ordered.append(commit)
+            elif commit not in begun:
+                begun.add(commit)
+                waiting.append((commit, True))
+                waiting += [(one, False) for one in parents[commit] if one in group]
+    return ordered
+
+
+def _branch(commits: Sequence[str], by_commit: Mapping[str, Sequence[Entry]]) -> _Branch:
+    entries: list[Entry] = []
+    stated: dict[str, Mapping[str, StatedChange]] = {}
+    for commit in commits:
+        several = []
+        for entry in by_commit[commit]:
+            assert entry.statement is not None
+            several.append(generation.stated(entry.statement.value.predicate, len(entries)))
+            entries.append(entry)
+        sessions = [entry.view.session for entry in entries]  # type: ignore[union-attr]
+        stated[commit] = carrying.combined(several, sessions.__getitem__)
+    return _Branch(tuple(commits), tuple(entries), stated)
+
+
+def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whole: bool) -> Binding:
+    """Find recorded content in a commit that has no record.
+
+    Without the `whole` history at hand (a shallow clone) nobody can say that a candidate is not
+    simply an older commit, so nothing is granted. Merges are left alone: what they bring has
+    records of its own.
+    """
+    if len(facts.parents) > 1 or not found:
+        return Binding()
+    near = [branch for branch in found if _touches(branch, facts)]
+    if not near:
+        return Binding()
+    added = history.added(facts.oid) or {}
+    tree = {branch.commits for branch in near if _leaves(branch, facts)}
+    granted: list[Found] = []
+    open_: list[Found] = []
+    paths: list[ClaimedPath] = []
+    exact = matched = True
+    for path, diff in sorted(facts.diffs.items()):
+        label = path_label(path)
+        spans = added.get(label, ())
+        matches = [
+            match
+            for branch in near
+            if (match := _match(branch, label, diff, spans, history)) is not None
+        ]
+        best = _best(matches)
+        if not best or not whole or not _agree(best):
+            open_ += [one for match in best for one in _found(match, label)]
+            exact = matched = False
+            continue
+        match = best[0]
+        key = "tree" if match.branch.commits in tree and match.key == "path-blob" else match.key
+        granted += _found(match._replace(key=key), label)
+        paths.append(_claimed(match, label, diff))
+        exact = exact and key in EXACT
+        claimed = sum(claim.end - claim.start + 1 for claim in match.claims)
+        matched = matched and claimed == sum(end - start + 1 for start, end in spans)
+    if not granted:
+        exact = matched = False
+    return Binding(tuple(granted), tuple(open_), tuple(paths), exact, matched)
+
+
+def _touches(branch: _Branch, facts: CommitFacts) -> bool:
+    """Say at a glance whether a branch can have something to say: a path or a blob in common."""
+    labels = {path_label(path) for path in facts.diffs}
+    blobs = {diff.new_blob for diff in facts.diffs.values()} - {None}
+    return any(
+        not labels.isdisjoint(stated)
+        or not blobs.isdisjoint(change.blob for change in stated.values())
+        for stated in branch.stated.values()
+    )
+
+
+def _leaves(branch: _Branch, facts: CommitFacts) -> bool:
+    """Say whether one of its commits has the very tree."""
+    return any(
+        isinstance(entry.view, GenerationView) and entry.view.tree == facts.tree
+        for entry in branch.entries
+    )
+
+
+def _match(
+    branch: _Branch, label: str, diff: PathDiff, spans: Spans, history: History
+) -> _Match | None:
+    """Find what a branch says of a path, by the best key that fits."""
+    last = [
+        branch.stated[commit][label] for commit in branch.commits if label in branch.stated[commit]
+    ]
+    if diff.new_blob is None:
+        said = next((one for one in last[-1:] if one.op == "delete"), None)
+        sources = _sources_of(branch, label)
+        return _Match(branch, "path-blob", (), sources[-1:]) if said is not None else None
+    name = label
+    if any(one.blob == diff.new_blob and one.mode == diff.new_mode for one in last):
+        key = "path-blob"
+    else:
+        elsewhere = _same_blob(branch, diff.new_blob) if spans else None
+        if elsewhere is not None:
+            key, name = "blob", elsewhere
+        elif not last or diff.new_mode == _SUBMODULE:
+            return None
+        else:
+            key = "lines"
+    new = history.content(diff.new_blob) if spans else None
+    if new is None:
+        # Without lines there is only the blob to go by.
+        if key == "lines":
+            return None
+        return _Match(branch, key, (), _sources_of(branch, name, diff.new_blob))
+    digest = carrying.added_digest(new, spans)
+    if key == "lines" and any(one.added == digest for one in last):
+        key = "added"
+    claims = _claims(branch, name, diff.new_blob, new, spans, history)
+    if key == "lines":
+        claims = carrying.capped(_telling(claims, carrying.line_keys(new)))
+    if not claims and key not in ("path-blob", "added"):
+        return None
+    sources = tuple(sorted({claim.source for claim in claims}))
+    return _Match(branch, key, tuple(claims), sources or _sources_of(branch, name))
+
+
+def _claims(
+    branch: _Branch,
+    name: str,
+    blob: str,
+    new: bytes,
+    spans: Spans,
+    history: History,
+) -> list[Claim]:
+    olds = []
+    content = history.content
+    for commit in branch.commits:
+        blobs = history.blobs(commit)
+        if blobs is None:
+            # Statements say what was there afterwards; what was before is not here.
+            blobs = {path: (None, one.blob) for path, one in branch.stated[commit].items()}
+            content = _nothing
+        olds.append(OldCommit(commit, blobs, branch.stated[commit]))
+    versions = carrying.versions(name, olds)
+    return carrying.follow(versions, content, new, spans, blob)
+
+
+def _nothing(_blob: str) -> bytes | None:
+    return None
+
+
+def _same_blob(branch: _Branch, blob: str) -> str | None:
+    for commit in reversed(branch.commits):
+        for path, change in branch.stated[commit].items():
+            if change.blob == blob and change.claims:
+                return path
+    return None
+
+
+def _sources_of(branch: _Branch, name: str, blob: str | None = None) -> tuple[int, ...]:
+    found = []
+    for index, entry in enumerate(branch.entries):
+        view = entry.view
+        assert isinstance(view, GenerationView)
+        if any(change.path == name and blob in (None, change.blob) for change in view.changes):
+            found.append(index)
+    return tuple(found)
+
+
+def _telling(claims: Iterable[Claim], keys: Sequence[bytes]) -> Iterator[Claim]:
+    """Give claims of lines that say enough to be recognised: a block, or a line of some length."""
+    run: list[Claim] = []
+    for claim in [*claims, None]:
+        if claim is not None and (not run or run[-1].end + 1 == claim.start):
+            run.append(claim)
+            continue
+        if run:
+            numbers = range(run[0].start, run[-1].end + 1)
+            long = any(len(keys[n - 1].strip()) >= _TELLING for n in numbers if n <= len(keys))
+            if len(numbers) >= _BLOCK or long:
+                yield from run
+        run = [claim] if claim is not None else []
+
+
+def _best(matches: Sequence[_Match]) -> list[_Match]:
+    """Give those by the best key that any has: a file, then its lines, then a file elsewhere."""
+    for key in ("path-blob", "added", "blob", "lines"):
+        found = [match for match in matches if match.key == key]
+        if found:
+            return found
+    return []
+
+
+def _agree(matches: Sequence[_Match]) -> bool:
+    """Say whether all of them say the same of the same lines, session included."""
+    return len({_said(match) for match in matches}) == 1
+
+
+def _said(match: _Match) -> object:
+    if not match.claims:
+        entries = [match.branch.entries[index].view for index in match.sources]
+        return frozenset(view.session for view in entries if isinstance(view, GenerationView))
+    return tuple(
+        (number, claim.origin, claim.model, match.branch.sessions(claim))
+        for claim in match.claims
+        for number in range(claim.start, claim.end + 1)
+    )
+
+
+def _found(match: _Match, label: str) -> Iterator[Found]:
+    for index in match.sources:
+        yield Found(match.branch.entries[index], match.key, label)
+
+
+def _claimed(match: _Match, label: str, diff: PathDiff) -> ClaimedPath:
+    entries = match.branch.entries
+    op = "delete" if diff.new_mode is None else "add" if diff.old_mode is None else "modify"
+    return ClaimedPath(
+        path=label,
+        op=op,
+        mode=diff.new_mode or diff.old_mode or "",
+        blob=diff.new_blob,
+        old_path=None,
+        sources=tuple(entries[index] for index in match.sources),
+        via="content",
+        ranges=tuple(
+            ClaimedRange(*claim[:6], (entries[claim.source],), "content") for claim in match.claims
+        ),
+    )
+
+
+__all__ = ["EXACT", "Binding", "Found", "bind", "branches"]
