@@ -215,6 +215,7 @@ def test_a_signed_plan_stands_behind_the_session_by_its_digest(repository: Repos
         repository.write("src/a.py", CODE)
         repository.write("b.py", CODE)
         lacks = await ask("missing_before_commit")
+        (repository.top / "b.py").unlink()
         repository.commit("second")
         return dict(lacks)
 
