@@ -25,6 +25,8 @@ from agentprov_mcp.desk import Desk
 
 if TYPE_CHECKING:
     from agentprov.flows.declaring import Joined
+    from agentprov.flows.plan_records import PlanRecord
+    from agentprov.flows.world import World
     from agentprov.formats.declaration import Declaration
 
 DECLARED = "this is your word: the record gives it the basis `declared` and nothing better"
@@ -64,6 +66,9 @@ def _register_session(server: MCPServer[Any], desk: Desk) -> None:
         agent = _client(ctx)
 
         def work() -> dict[str, Any]:
+            if plan is not None:
+                # Refused before anything is opened, so that a better one can still be named.
+                _signed_plan(desk.world(), plan)
             if session is not None or token is not None:
                 joined = desk.join(session or "", token or "")
             else:
@@ -209,14 +214,9 @@ def _declare(
 
 def _put_plan(desk: Desk, joined: Joined, digest: str) -> dict[str, Any]:
     from agentprov.flows.missing import session_of
-    from agentprov.flows.plan import why_not_now
-    from agentprov.flows.plan_records import by_digest, signed_plans
     from agentprov.formats.facts import PlanRef
 
-    record = by_digest(signed_plans(joined.world), digest)
-    why = why_not_now(joined.world, record)
-    if why:
-        raise UserError(f"{record.name}: {why}", hint="ask a person to read and sign it")
+    record = _signed_plan(joined.world, digest)
     own = desk.own(joined)
     if own is not None:
         ref = PlanRef(
@@ -236,6 +236,18 @@ def _put_plan(desk: Desk, joined: Joined, digest: str) -> dict[str, Any]:
         "plan": plan,
         "applied": under is not None and under.sha256 == record.sha256,
     }
+
+
+def _signed_plan(world: World, digest: str) -> PlanRecord:
+    """Find a plan that a session may have now; raises UserError for any other."""
+    from agentprov.flows.plan import why_not_now
+    from agentprov.flows.plan_records import by_digest, signed_plans
+
+    record = by_digest(signed_plans(world), digest)
+    why = why_not_now(world, record)
+    if why:
+        raise UserError(f"{record.name}: {why}", hint="ask a person to read and sign it")
+    return record
 
 
 def _of(joined: Joined, item: Declaration, redactions: int = 0) -> dict[str, Any]:

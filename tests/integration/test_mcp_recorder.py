@@ -232,6 +232,8 @@ def test_a_signed_plan_stands_behind_the_session_by_its_digest(repository: Repos
 
 def test_what_no_person_signed_or_signed_too_late_is_no_plan(repository: Repository) -> None:
     async def talk(ask: Asker) -> None:
+        assert "no signed plan" in await ask.refused("start_session", plan="0" * 64)
+        assert not list((repository.top / ".git").glob("agentprov/sessions/*"))
         await ask("start_session")
         plan = repository.write("PLAN.md", "# Write the area\n")
         digest = hashlib.sha256(plan.read_bytes()).hexdigest()
