@@ -16,6 +16,7 @@ from pathlib import Path
 import commits
 import logs
 import record_sizes
+import serving_mcp
 import sessions
 import signing
 import starts
@@ -41,6 +42,7 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "packed": record_sizes.packed,
     "sign": signing.signing,
     "log": logs.logs,
+    "mcp": serving_mcp.serving,
 }
 ONLY_FULL = {"commit-large", "packed"}
 

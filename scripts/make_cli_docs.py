@@ -55,7 +55,11 @@ SEE_ALSO = {
     "export": ["[migrate](../howto/migrate.md)", "[formats](../spec/interop.md)"],
     "gc": ["[what can go](../spec/gc.md)"],
     "sync": ["[refs](../spec/refs.md)"],
-    "mcp": ["[the MCP server](../../mcp_server/README.md)"],
+    "mcp": [
+        "[over MCP](../howto/mcp.md)",
+        "[MCP recorder](../spec/mcp-recorder.md)",
+        "[manifest](../../mcp_server/README.md)",
+    ],
     "drain": ["[where things lie](../spec/layout.md)"],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,10 @@ def _print_session(session: Mapping[str, Any]) -> None:
     for item in session["instructions"]:
         word = _ROLES.get(item["role"], item["role"])
         output.line(f"  {word:7} {safe(item['path'])}  {_digest(item['digest'])}")
+    if session["declarations"]:
+        kinds = Counter(item["kind"] for item in session["declarations"])
+        counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        output.line(f"  said    {safe(counted)}  [declared]")
     for gap in session["gaps"]:
         detail = f": {safe(gap['detail'])}" if gap["detail"] else ""
         output.line(f"  gap     {safe(gap['why'])}{detail}")

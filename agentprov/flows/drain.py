@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput
 from agentprov.flows import log_append, rewrites
+from agentprov.flows.declared import with_declared
 from agentprov.flows.recording import Recording
 from agentprov.flows.waiting import waiting
 from agentprov.flows.world import World
@@ -124,7 +125,10 @@ def _recover(recording: Recording, defect: str | None) -> None:
     gaps = list(recording.state.session.gaps)
     started = recording.state.session.started
     gaps.append(recording.gap("recorder-died", defect, start=started))
-    report = recording.state.report
+    left = Spool((recording.directory.spool,))
+    drops = [item.drop for item in left.new()]
+    report = with_declared(recording, recording.state.report, drops)
+    recording.contradict(report.contradictions)
     found = recording.find()
     if found:
         recording.bind(found, report, during=True)
@@ -136,8 +140,7 @@ def _recover(recording: Recording, defect: str | None) -> None:
         gaps.append(recording.gap("last-snapshot-failed", str(error)))
     from agentprov.record.mcp import pinning
 
-    left = Spool((recording.directory.spool,))
-    mcp = pinning.seen(item.drop for item in left.new())
+    mcp = pinning.seen(drops)
     recording.close(
         report,
         outcome="incomplete",

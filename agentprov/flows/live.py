@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agentprov.errors import AgentprovError
+from agentprov.flows.declared import with_declared
 from agentprov.flows.disk import Disk
 from agentprov.flows.recording import Recording
 from agentprov.flows.request import Outcome, Request
@@ -265,7 +266,8 @@ class Live:
     def _report(self) -> AgentReport:
         drops: list[Drop] = [item.drop for item in self.spool.all]
         report = self.adapter.report(self.context, drops, self._pid)
-        return self.wire.seen(report, drops) if self.wire else report
+        report = self.wire.seen(report, drops) if self.wire else report
+        return with_declared(self.recording, report, drops)
 
     def _finish(self, status: int, warn: Callable[[str], None]) -> AgentReport:
         report = AgentReport()

@@ -7,14 +7,14 @@ the same statement whether a hook told us, a reflog did, or nobody looked until 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from agentprov import attest
-from agentprov.flows import log_append
+from agentprov.flows import declared, log_append
 from agentprov.flows.world import World, seal
 from agentprov.formats import digest, frozen
 from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
@@ -105,6 +105,7 @@ class Recording:
         self._passed_over: set[str] = set()
         self._to_log: list[bytes] = []
         self._log_gaps: list[Gap] = []
+        self._contradictions: list[str] = []
         self._holds_secret = SecretNames(secret_values(os.environ))
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
@@ -174,12 +175,20 @@ class Recording:
                     ref=self._ref(),
                     during=during,
                 )
+                commit = declared.with_lines(self, commit, report, reader)
                 if commit.changes or self._carries_trailer(reader, oid):
                     self._bind_one(commit, report)
                     bound.append(commit)
                 else:
                     self._passed_over.add(oid)
         return bound
+
+    def contradict(self, sentences: Iterable[str]) -> None:
+        """Journal contradictions, each once; the closing statement counts them."""
+        for sentence in sentences:
+            if sentence not in self._contradictions:
+                self._contradictions.append(sentence)
+                self.journal.append("contradiction", {"text": sentence})
 
     def _by_command(self, report: AgentReport) -> frozenset[bytes]:
         kept = frozenset(label_path(label) for label in self.state.by_command)
@@ -270,6 +279,9 @@ class Recording:
         if unnamed:
             detail = f"{unnamed} uncommitted paths; commits of them are not bound later"
             gaps = (*gaps, self.gap("secret-in-a-name", detail))
+        self.contradict(declared.untouched(self, report, end_tree))
+        told = dict.fromkeys((*report.contradictions, *self._contradictions))
+        report = replace(report, contradictions=tuple(told))
         ending = Ending(
             finished=self.world.now(),
             outcome=outcome,
@@ -305,6 +317,7 @@ class Recording:
             reflogs=tuple(sorted(after.reflogs.items())),
         )
         self.directory.set_pending([quote(path) for path in uncommitted])
+        self.directory.forget_token()
         self.directory.clear_live()
 
     def _hands(self, uncommitted: Sequence[bytes]) -> dict[str, Any]:
@@ -457,6 +470,7 @@ def _stated(report: AgentReport) -> AgentReport:
         mcp_connected=report.mcp_connected,
         wire_complete=report.wire_complete,
         contradictions=report.contradictions,
+        declared=report.declared,
     )
 
 
@@ -467,7 +481,9 @@ def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) 
     """
     kept = {
         id(edit)
-        for path, edits in writes_by_path((*report.edits, *report.wire), top).items()
+        for path, edits in writes_by_path(
+            (*report.edits, *report.wire, *report.declared_writes), top
+        ).items()
         if path in open_ends
         for edit in edits
     }
@@ -475,6 +491,8 @@ def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) 
         channels=report.channels,
         models=report.models,
         edits=tuple(edit for edit in report.edits if id(edit) in kept),
+        declared=report.declared,
+        declared_writes=tuple(edit for edit in report.declared_writes if id(edit) in kept),
         wire=tuple(edit for edit in report.wire if id(edit) in kept),
         wire_complete=report.wire_complete,
         said=report.said if open_ends else (),

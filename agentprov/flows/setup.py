@@ -68,6 +68,7 @@ class Setup:
         environment = {
             **request.environment,
             "AGENTPROV_SESSION": self.id,
+            "AGENTPROV_SESSION_TOKEN": self.directory.new_token().decode(),
             "AGENTPROV_SPOOL": str(self.directory.spool),
             "AGENTPROV_SPOOL_FALLBACK": str(fallback),
         }

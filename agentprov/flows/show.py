@@ -96,6 +96,16 @@ def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
             {"path": item["name"], "role": item["role"], "digest": item.get("digest")}
             for item in opened.get("materials", [])
         ],
+        "declarations": [
+            {
+                "kind": item["kind"],
+                "at": _offset(item["on"]),
+                "digest": item["digest"],
+                "basis": item["basis"],
+                "text": item.get("text"),
+            }
+            for item in closed.get("declarations", [])
+        ],
         "gaps": _gaps([*opened.get("gaps", []), *closed.get("gaps", [])]),
         "files": [
             _file(change, digests)

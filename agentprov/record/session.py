@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -80,6 +81,7 @@ class SessionDirectory:
         self.versions = self.path / "versions.jsonl"
         self._state = self.path / "state.json"
         self._next = self.path / "next"
+        self._token = self.path / "token"
         self._live = home / "live" / session_id
         self._pending = home / "pending" / session_id
 
@@ -137,6 +139,23 @@ class SessionDirectory:
         if not isinstance(value, dict) or value.get("version") != STATE_VERSION:
             raise MalformedInput(f"session {self.id}: state of another version")
         return frozen.from_plain(State, value.get("state"))
+
+    def new_token(self) -> bytes:
+        """Make the token with which an agent's declarations to this session are sealed."""
+        token = secrets.token_hex(32).encode()
+        atomic_write(self._token, token + b"\n", fsync=False)
+        return token
+
+    def token(self) -> bytes | None:
+        """Give the token; None for a session that has none, or is closed."""
+        try:
+            return _content(self._token).strip() or None
+        except OSError:
+            return None
+
+    def forget_token(self) -> None:
+        """End the time of declarations."""
+        self._token.unlink(missing_ok=True)
 
     def set_next(self, number: int) -> None:
         """Tell the message hook which sequence number the next commit gets."""
