@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentprov.errors import AgentprovError
-from agentprov.flows import hook_site, hook_texts, install_record
+from agentprov.flows import hook_site, hook_texts, install_record, left_over
 from agentprov.flows.install import DIRECTORIES, fetch_settings, notes_refspec
 from agentprov.formats.names import NOTES_REF
 from agentprov.record.session import SessionDirectory
+from agentprov.system import repairs
 from agentprov.system.git import Git
 from agentprov.verify.catalogue import CATALOGUE
 from agentprov.verify.finding import Problem
@@ -77,6 +78,7 @@ def examine(
         lambda: _program(git),
         lambda: _spool(git),
         lambda: _sessions(git),
+        lambda: _crashes(git),
         lambda: _fetch(git),
         lambda: _notes(git),
         lambda: _keys(keys),
@@ -247,6 +249,19 @@ def _sessions(git: Git) -> Iterator[Check]:
         "uncommitted", True,
         f"output of {len(pending)} sessions waits for a commit" if pending else "nothing waits",
     )  # fmt: skip
+
+
+def _crashes(git: Git) -> Iterator[Check]:
+    done = repairs.recent(git.home)
+    detail = "; ".join(f"{one.at} {one.what}" for one in done)
+    yield Check("repairs", True, detail or "none were needed")
+    count = left_over.unfinished(git.home)
+    if count:
+        yield Check("unfinished files", True, f"{count}, in use or removed when they are old")
+    lock = git.common_dir / f"{NOTES_REF}.lock"
+    if lock.exists():
+        remedy = "run `agentprov sync`; it removes what a dead git left, after ten minutes"
+        yield Check("records' lock", False, f"{lock} is there", remedy)
 
 
 def _names(place: Path) -> list[str]:

@@ -137,6 +137,9 @@ class Live:
 
     def _look_beside(self) -> None:
         """Digest what serves the agent's tools while it is already at work."""
+        # Nobody waits for the disk; what is lost with the machine's power before, is lost.
+        with contextlib.suppress(OSError):
+            self.recording.directory.settle()
         try:
             self._servers = resolve_mcp(
                 self.adapter.mcp_servers(self.context),
@@ -293,7 +296,9 @@ class Live:
                 gaps=self.gaps,
                 mcp=mcp.servers,
             )
+            # Texts go with the session; only then nothing is left to be done for it.
             self.spool.clear()
+            self.recording.directory.clear_live()
         except Exception as error:  # noqa: BLE001  the agent's own status must come through
             # The next command finds the session open without a recorder and closes it.
             self._gap("recording-failed", f"{type(error).__name__}: {error}")

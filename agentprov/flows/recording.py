@@ -16,7 +16,7 @@ from typing import Any
 from agentprov import attest
 from agentprov.flows import log_append
 from agentprov.flows.world import World, seal
-from agentprov.formats import digest, frozen
+from agentprov.formats import bundle, frozen
 from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
@@ -103,13 +103,15 @@ class Recording:
             }
             self.openings = _openings(state)
         self._passed_over: set[str] = set()
+        self._to_keep: list[bytes] = []
+        self._to_publish: list[tuple[str, list[bytes]]] = []
         self._to_log: list[bytes] = []
         self._log_gaps: list[Gap] = []
         self._holds_secret = SecretNames(secret_values(os.environ))
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
         """Journal a stretch, or a thing, to which we were blind."""
-        now = self.world.now()
+        now = max(self.world.now(), start or "")
         gap = Gap(why, start or now, now, detail)
         self.journal.append("gap", _present(gap))
         return gap
@@ -119,11 +121,13 @@ class Recording:
         if self.state.open_sha256 is not None:
             return
         statement = attest.session_open(self.state.session)
-        self._keep(seal(statement, self.world.recorder))
-        self._step(open_sha256=digest.sha256(statement.payload))
+        line = seal(statement, self.world.recorder)
         self._journal_statement(
             "session-open", statement, {"session": frozen.to_plain(self.state.session)}
         )
+        self._to_keep.append(line)
+        self._step(open_sha256=statement.sha256)
+        self._keep()
 
     def find(self) -> list[str]:
         """List commits made here since the session began that have no statement yet."""
@@ -233,25 +237,40 @@ class Recording:
         stated = _stated(report)
         statements = attest.generation(self.state.session, self.state.open_sha256, commit, stated)
         lines = [seal(statement, self.world.recorder) for statement in statements]
-        earlier = self.directory.bundles() if self.state.anchor is None else []
-        self.world.store.add({commit.oid: [*earlier, *lines]})
-        for line in lines:
-            self._keep(line)
-        self._log()
-        digests = [digest.sha256(statement.payload) for statement in statements]
+        # Decided is what the journal has; whoever goes on from here signs and stores just that.
         self.journal.append(
             "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(stated)}
         )
         for statement in statements:
             self._journal_statement("generation", statement)
+        earlier = [] if self.state.anchor else [*self.directory.bundles(), *self._to_keep]
+        self._to_keep += lines
+        self._to_publish.append((commit.oid, [*earlier, *lines]))
         self._step(
-            generations=(*self.state.generations, *digests),
+            generations=(*self.state.generations, *(one.sha256 for one in statements)),
             bound=(*self.state.bound, commit.oid),
             sequence=commit.sequence,
             anchor=self.state.anchor or commit.oid,
             report=report,
+            published=False,
         )
-        self.directory.set_next(commit.sequence + 1)
+        self.publish()
+
+    def publish(self) -> None:
+        """Store what was decided and is not stored yet; raises OSError, GitFailed, Busy.
+
+        Records first reach this session's own file, then the notes: a record that others can
+        see is never one that we do not know of.
+        """
+        self._keep()
+        while self._to_publish:
+            anchor, lines = self._to_publish[0]
+            self.world.store.add({anchor: lines})
+            del self._to_publish[0]
+        self._log()
+        self.directory.set_next(self.state.sequence + 1)
+        if not self.state.published:
+            self._step(published=True)
 
     def close(
         self,
@@ -262,16 +281,21 @@ class Recording:
         end_tree: str | None,
         gaps: Sequence[Gap],
         mcp: Sequence[McpSeen] = (),
+        finished: str | None = None,
     ) -> None:
-        """Sign the session-close statement and keep what is not committed yet as open ends."""
+        """Sign the session-close statement and keep what is not committed yet as open ends.
+
+        `finished` is when the session ended, by default now; never before it started.
+        """
         self.open()
+        self.publish()
         assert self.state.open_sha256 is not None
         uncommitted, unnamed = self._uncommitted(end_tree)
         if unnamed:
             detail = f"{unnamed} uncommitted paths; commits of them are not bound later"
             gaps = (*gaps, self.gap("secret-in-a-name", detail))
         ending = Ending(
-            finished=self.world.now(),
+            finished=max(finished or self.world.now(), self.state.session.started),
             outcome=outcome,
             exit_status=exit_status,
             last_sequence=self.state.sequence,
@@ -288,24 +312,45 @@ class Recording:
             self.journal.head,
             self.journal.length,
         )
-        line = seal(statement, self.world.recorder)
-        self._keep(line)
+        self._to_keep.append(seal(statement, self.world.recorder))
+        self._keep()
         self._log()
-        if self.state.anchor is not None:
-            self.world.store.add({self.state.anchor: [line]})
+        self.publish_close(statement.sha256)
+        self.finish(
+            outcome=outcome,
+            end_tree=end_tree,
+            uncommitted=uncommitted,
+            report=without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
+            by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
+            **self._hands(uncommitted),
+        )
+
+    def publish_close(self, sha256: str) -> None:
+        """Store the closing statement beside the session's first commit, if it has one."""
+        if self.state.anchor is None:
+            return
+        for line in self.directory.bundles():
+            if bundle.parse(line).payload_sha256 == sha256:
+                self.world.store.add({self.state.anchor: [line]})
+
+    def finish(
+        self, *, outcome: str, end_tree: str | None, uncommitted: Sequence[bytes], **known: Any
+    ) -> None:
+        """Keep what a later commit may need, now that the closing statement is signed.
+
+        The session stays marked as live until `SessionDirectory.clear_live`.
+        """
         after = commits.ref_state(self.world.git)
+        standing = {"tips": after.tips, "reflogs": tuple(sorted(after.reflogs.items()))}
+        # A closed session without them would look as if nothing were left to be committed.
+        self.directory.set_pending([quote(path) for path in uncommitted])
         self._step(
+            durable=True,
             alone=self._alone(),
             phase="closed" if outcome == "completed" else "incomplete",
             end_tree=end_tree,
-            report=_without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
-            by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
-            **self._hands(uncommitted),
-            tips=after.tips,
-            reflogs=tuple(sorted(after.reflogs.items())),
+            **{**standing, **known},
         )
-        self.directory.set_pending([quote(path) for path in uncommitted])
-        self.directory.clear_live()
 
     def _hands(self, uncommitted: Sequence[bytes]) -> dict[str, Any]:
         untouched, opened = self.untouched_by_agent, self.opened_by_agent or {}
@@ -333,7 +378,7 @@ class Recording:
         left = self._still_open(pending, bound)
         after = commits.ref_state(self.world.git)
         self._step(
-            report=_without_texts(self.state.report, sorted(left), os.fsencode(self.world.git.top)),
+            report=without_texts(self.state.report, sorted(left), os.fsencode(self.world.git.top)),
             tips=after.tips,
             reflogs=tuple(sorted(after.reflogs.items())),
         )
@@ -355,6 +400,14 @@ class Recording:
         paths = {change.path for change in since} & {change.path for change in open_ends}
         unnamed = {path for path in paths if self._holds_secret(path)}
         return sorted(paths - unnamed), len(unnamed)
+
+    def changed_paths(self, end_tree: str | None) -> list[bytes]:
+        """Give all paths in which the session's end differs from its start, committed or not.
+
+        Without those whose name holds a secret.
+        """
+        changed = self.changed_in([end_tree] if end_tree else [])
+        return sorted(path for path in changed if not self._holds_secret(path))
 
     def _still_open(self, pending: frozenset[bytes], bound: Sequence[Commit]) -> set[bytes]:
         """Drop paths whose session content is committed as it was, or is gone from disk."""
@@ -400,9 +453,11 @@ class Recording:
         name = self.world.git.text("symbolic-ref", "--quiet", "HEAD", check=False)
         return name or None
 
-    def _keep(self, line: bytes) -> None:
-        self.directory.add_record(line)
-        self._to_log.append(line)
+    def _keep(self) -> None:
+        """Add what was signed to the session's own records; what the disk refuses waits."""
+        while self._to_keep:
+            self.directory.add_record(self._to_keep[0])
+            self._to_log.append(self._to_keep.pop(0))
 
     def _log(self) -> None:
         """Add what was signed to the signing log; trouble there is a gap and stops nothing."""
@@ -417,9 +472,9 @@ class Recording:
         told = {"kind": kind, "payloadSha256": statement.sha256, **(facts or {})}
         self.journal.append("statement", told, durable=True)
 
-    def _step(self, **changes: Any) -> None:
+    def _step(self, *, durable: bool = False, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
-        self.directory.save(self.state)
+        self.directory.save(self.state, durable=durable)
 
 
 def _lines(reader: CatFile, blob: str | None) -> set[bytes]:
@@ -460,7 +515,7 @@ def _stated(report: AgentReport) -> AgentReport:
     )
 
 
-def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) -> AgentReport:
+def without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) -> AgentReport:
     """Keep what a later commit may need: models, and writes to paths that are not committed yet.
 
     What a model wrote, and what else the agent said, stays no longer than that.
