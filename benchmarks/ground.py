@@ -27,6 +27,8 @@ class Ground:
     place: Path
     quick: bool
     minute: bool = False
+    kills: int = 200
+    seed: int = 1
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

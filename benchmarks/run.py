@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import commits
+import crash
 import logs
 import sessions
 import signing
@@ -38,8 +39,9 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "size": sessions.sizes,
     "sign": signing.signing,
     "log": logs.logs,
+    "crash": crash.crashes,
 }
-ONLY_FULL = {"commit-large"}
+ONLY_FULL = {"commit-large", "crash"}
 
 
 def main() -> int:
@@ -48,6 +50,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
     parser.add_argument("--quick", action="store_true", help="few rounds, no large trees")
     parser.add_argument("--minute", action="store_true", help="a session of a minute, not 20 s")
+    parser.add_argument("--kills", type=int, default=200, help="how many for `crash`")
+    parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     chosen = parser.parse_args()
     unknown = set(chosen.names) - set(FIGURES)
@@ -65,7 +69,9 @@ def main() -> int:
         rows, facts, notes = len(table.rows), len(table.facts), len(table.notes)
         with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
             try:
-                figure(Ground(Path(place).resolve(), chosen.quick, chosen.minute), table)
+                ground = Ground(Path(place).resolve(), chosen.quick, chosen.minute)
+                ground.kills, ground.seed = chosen.kills, chosen.seed
+                figure(ground, table)
             except Failed as failure:
                 table.note(f"{name}: not measured: {failure}")
         part = Table()

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from agentprov.errors import AgentprovError, MalformedInput
+from agentprov.errors import AgentprovError, GitFailed, MalformedInput
 from agentprov.flows import left_over, log_append, resume
 from agentprov.flows.journaled import first_state
 from agentprov.flows.recording import Recording
 from agentprov.flows.waiting import waiting
 from agentprov.flows.world import World
 from agentprov.formats import bundle, statement
+from agentprov.formats.facts import Commit
 from agentprov.formats.journal import Reading
 from agentprov.record import snapshot
 from agentprov.record.journal import JournalWriter
@@ -128,7 +129,7 @@ def _take_up(
     waiting = Spool((directory.spool,))
     waiting.new()
     waiting.clear()
-    for commit in recording.bind_late():
+    for commit in _bind_late(recording):
         result.bound.append(commit.oid)
     if directory.marked_live():
         left_over.after_session(directory, recording.state)
@@ -238,4 +239,20 @@ def _has_baseline(recording: Recording) -> bool:
     began = datetime.fromisoformat(state.session.started).timestamp()
     if not recording.directory.is_of_this_boot():
         left_over.remove_torn_objects(git.objects, began - 60.0, git.object_format)
-    return git.succeeds("ls-tree", "-r", "--name-only", state.baseline_tree)
+    return recording.can_read(state.baseline_tree)
+
+
+def _bind_late(recording: Recording) -> list[Commit]:
+    """Bind late commits; where the snapshots are gone that this rests on, nothing waits any more.
+
+    They are not waited for when they are taken, so a loss of power may take them.
+    """
+    try:
+        return recording.bind_late()
+    except GitFailed:
+        state = recording.state
+        if all(map(recording.can_read, (state.baseline_tree, state.end_tree or ""))):
+            raise
+        recording.directory.set_pending([])
+        _say(recording.directory, "its snapshots are lost; what it left uncommitted stays unbound")
+        return []

@@ -13,7 +13,7 @@ from typing import Any
 
 from agentprov import attest
 from agentprov.errors import MalformedInput
-from agentprov.flows.recording import Ending
+from agentprov.flows.ending import Ending
 from agentprov.formats import frozen, journal
 from agentprov.formats.facts import AgentReport, Commit, Session
 from agentprov.formats.statement import Statement

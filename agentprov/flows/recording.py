@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from agentprov import attest
 from agentprov.flows import log_append
+from agentprov.flows.ending import Ending, stated, without_texts, writes_by_path
 from agentprov.flows.world import World, seal
 from agentprov.formats import bundle, frozen
-from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
+from agentprov.formats.facts import AgentReport, Commit, Gap, McpSeen
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.formats.redaction import SecretNames, secret_values
@@ -32,45 +33,6 @@ from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
 from agentprov.system.git_objects import CatFile, read_commit
 from agentprov.system.trees import blobs_at, diff_pairs, diff_tree
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What the closing statement says beside what the journal already holds."""
-
-    finished: str
-    outcome: str
-    exit_status: int | None
-    last_sequence: int
-    report: AgentReport
-    uncommitted: int
-    gaps: tuple[Gap, ...] = ()
-    mcp: tuple[McpSeen, ...] = ()
-
-    def statement(
-        self,
-        session: Session,
-        open_sha256: str,
-        generations: Sequence[str],
-        head: str,
-        entries: int,
-    ) -> Statement:
-        """Give the closing statement; `head` and `entries` are the journal's at that moment."""
-        return attest.session_close(
-            session,
-            open_sha256=open_sha256,
-            generations=generations,
-            last_sequence=self.last_sequence,
-            finished=self.finished,
-            journal_head=head,
-            journal_entries=entries,
-            outcome=self.outcome,
-            exit_status=self.exit_status,
-            report=self.report,
-            uncommitted=[b""] * self.uncommitted,
-            gaps=self.gaps,
-            mcp=self.mcp,
-        )
 
 
 class Recording:
@@ -102,6 +64,8 @@ class Recording:
                 label_path(label): (first, last) for label, first, last in state.opened
             }
             self.openings = _openings(state)
+        # Sessions are told apart in time by what the clock said.
+        self.clock_jumped = any(gap.why == "clock-jumped" for gap in state.session.gaps)
         self._passed_over: set[str] = set()
         self._to_keep: list[bytes] = []
         self._to_publish: list[tuple[str, list[bytes]]] = []
@@ -229,17 +193,19 @@ class Recording:
             return self.state.alone
         if any(gap.why == "another-session-is-live" for gap in self.state.session.gaps):
             return False
+        if self.clock_jumped:
+            return False
         return not self.directory.others_began_since(self.state.session.started)
 
     def _bind_one(self, commit: Commit, report: AgentReport) -> None:
         self.open()
         assert self.state.open_sha256 is not None
-        stated = _stated(report)
-        statements = attest.generation(self.state.session, self.state.open_sha256, commit, stated)
+        statable = stated(report)
+        statements = attest.generation(self.state.session, self.state.open_sha256, commit, statable)
         lines = [seal(statement, self.world.recorder) for statement in statements]
         # Decided is what the journal has; whoever goes on from here signs and stores just that.
         self.journal.append(
-            "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(stated)}
+            "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(statable)}
         )
         for statement in statements:
             self._journal_statement("generation", statement)
@@ -299,7 +265,7 @@ class Recording:
             outcome=outcome,
             exit_status=exit_status,
             last_sequence=self.state.sequence,
-            report=_stated(report),
+            report=stated(report),
             uncommitted=len(uncommitted),
             gaps=(*gaps, *self._log_gaps),
             mcp=tuple(mcp),
@@ -401,6 +367,10 @@ class Recording:
         unnamed = {path for path in paths if self._holds_secret(path)}
         return sorted(paths - unnamed), len(unnamed)
 
+    def can_read(self, tree: str) -> bool:
+        """Say whether a snapshot is here with all its trees; its files' contents are not read."""
+        return self._git.succeeds("ls-tree", "-r", "--name-only", tree)
+
     def changed_paths(self, end_tree: str | None) -> list[bytes]:
         """Give all paths in which the session's end differs from its start, committed or not.
 
@@ -482,59 +452,12 @@ def _lines(reader: CatFile, blob: str | None) -> set[bytes]:
     return set(found.content.split(b"\n")) if found and found.content is not None else set()
 
 
-def writes_by_path(edits: Sequence[Edit], top: bytes) -> Mapping[bytes, Sequence[Edit]]:
-    """Group writes by the git path they went to; writes elsewhere are left out."""
-    real_top = os.path.realpath(top)
-    grouped: dict[bytes, list[Edit]] = {}
-    for edit in edits:
-        place = os.fsencode(edit.path)
-        folder, name = os.path.split(place)
-        real = os.path.join(os.path.realpath(folder), name)
-        if real.startswith(real_top + b"/"):
-            grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
-    return grouped
-
-
 def _openings(state: State) -> dict[bytes, list[Opened]]:
     found: dict[bytes, list[Opened]] = {}
     for label, first, last, hand in state.openings:
         opened = Opened(instant(first), instant(last), hand)
         found.setdefault(label_path(label), []).append(opened)
     return found
-
-
-def _stated(report: AgentReport) -> AgentReport:
-    """Keep what statements are made of; texts, paths and the agent's own ids stay out."""
-    return AgentReport(
-        channels=report.channels,
-        models=report.models,
-        gaps=report.gaps,
-        mcp_connected=report.mcp_connected,
-        wire_complete=report.wire_complete,
-        contradictions=report.contradictions,
-    )
-
-
-def without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) -> AgentReport:
-    """Keep what a later commit may need: models, and writes to paths that are not committed yet.
-
-    What a model wrote, and what else the agent said, stays no longer than that.
-    """
-    kept = {
-        id(edit)
-        for path, edits in writes_by_path((*report.edits, *report.wire), top).items()
-        if path in open_ends
-        for edit in edits
-    }
-    return AgentReport(
-        channels=report.channels,
-        models=report.models,
-        edits=tuple(edit for edit in report.edits if id(edit) in kept),
-        wire=tuple(edit for edit in report.wire if id(edit) in kept),
-        wire_complete=report.wire_complete,
-        said=report.said if open_ends else (),
-        said_key=report.said_key if open_ends else "",
-    )
 
 
 def _why_not(report: AgentReport) -> str:

@@ -16,8 +16,9 @@ from dataclasses import replace
 from agentprov import attest
 from agentprov.errors import MalformedInput
 from agentprov.flows import log_append
+from agentprov.flows.ending import without_texts
 from agentprov.flows.journaled import Decided, decided, last_tree
-from agentprov.flows.recording import Recording, without_texts
+from agentprov.flows.recording import Recording
 from agentprov.flows.world import seal
 from agentprov.formats import bundle, journal, statement
 from agentprov.record.session import State
@@ -82,6 +83,8 @@ def finish_close(recording: Recording, reading: journal.Reading, outcome: str) -
     state = recording.state
     if state.phase == "open":
         end_tree = last_tree(reading)
+        if not all(map(recording.can_read, (state.baseline_tree, end_tree or ""))):
+            end_tree = None
         # Which of these are committed is found out next, when late commits are bound.
         left = recording.changed_paths(end_tree)
         report = without_texts(state.report, left, os.fsencode(recording.world.git.top))

@@ -22,7 +22,7 @@ from agentprov.flows.vantages import Processes, Wire
 from agentprov.flows.world import World
 from agentprov.formats import frozen, names
 from agentprov.formats.facts import Agent, Gap, Session
-from agentprov.ports import LaunchContext
+from agentprov.ports import Clock, LaunchContext
 from agentprov.record.agents.registry import UNKNOWN, adapter_for
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.journal import JournalWriter
@@ -40,9 +40,15 @@ class Setup:
     """One session in the making; `discard` takes back what a refusal left half done."""
 
     def __init__(
-        self, world: World, request: Request, identity: Identity, digests: Digests
+        self,
+        world: World,
+        request: Request,
+        identity: Identity,
+        digests: Digests,
+        wall: Clock,
     ) -> None:
         self.world = world
+        self.wall = wall
         self.request = request
         self.identity = identity
         self.digests = digests

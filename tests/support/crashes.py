@@ -165,7 +165,7 @@ class Laboratory:
     def _script(self, pause: float = 0.3) -> list[str]:
         self.number += 1
         script = _AGENT.format(number=self.number, pause=pause, done=self._done_file)
-        plan = ["--plan", "PLAN.md"] if self.number % 2 else []
+        plan = ["--plan", "PLAN.md"] if self.random.random() < 0.5 else []
         return ["run", "-q", *plan, "--", "sh", "-c", script]
 
     @property
@@ -286,6 +286,8 @@ class Laboratory:
         wrong += self._settled()
         wrong += self._consistent()
         wrong += self._replays()
+        if victim == "plan sign":
+            self.tell("plan", "sign", "PLAN.md", must=True)
         if self.thorough:
             wrong += self._verifies()
             wrong += self._commits()

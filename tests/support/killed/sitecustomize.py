@@ -5,6 +5,7 @@ calls that change what a disk holds, and programs that are started. A process th
 so before the operation, after it, or, when it is a write, in the middle of it.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ _COUNT_TO = os.environ.pop("CRASH_COUNT_TO", "")
 _HOW = os.environ.pop("CRASH_HOW", "before")
 _GROUP = os.environ.pop("CRASH_GROUP", "") == "1"
 os.environ.pop("PYTHONPATH", None)
-_done = 0
+_numbers = itertools.count(1)
+_DONE = [0]
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -28,11 +30,11 @@ def _wrap(owner, name, counts=lambda *a, **k: True, torn=None):
     real = getattr(owner, name)
 
     def counted(*arguments, **more):
-        global _done
         if os.getpid() != _PID or not counts(*arguments, **more):
             return real(*arguments, **more)
-        _done += 1
-        due = _TRIGGER and _done == int(_TRIGGER)
+        number = next(_numbers)
+        _DONE[0] = number
+        due = _TRIGGER and number == int(_TRIGGER)
         if due and _HOW == "torn" and torn is not None:
             torn(real, *arguments)
         if due and _HOW != "after":
@@ -65,4 +67,4 @@ if _COUNT_TO:
     @atexit.register
     def _tell():
         descriptor = _real_open(_COUNT_TO, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(descriptor, b"%d\n" % _done)
+        os.write(descriptor, b"%d\n" % _DONE[0])
