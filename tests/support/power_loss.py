@@ -80,6 +80,8 @@ class Disk:
             there = os.path.lexists(path) if self._inside(path) else True
             descriptor = int(real["open"](path, flags, *more, **named))
             inside = self._inside(path)
+            # Streams close theirs without telling.
+            self._open.pop(descriptor, None)
             if inside is not None:
                 self._open[descriptor] = inside
                 if not there and flags & os.O_CREAT:
@@ -102,7 +104,7 @@ class Disk:
             inside = self._open.get(descriptor)
             if inside is not None:
                 self._note(f"fsync {inside}", lambda s: _make_sure(s, inside))
-            elif os.path.realpath(f"/proc/self/fd/{descriptor}") == self.root:
+            elif os.fstat(descriptor).st_ino == os.stat(self.root).st_ino:
                 self._note("fsync .", lambda s: _make_sure(s, ""))
             self._at_waits()
 
