@@ -181,6 +181,7 @@ def _recover(recording: Recording, reading: Reading) -> None:
     world, directory = recording.world, recording.directory
     last = reading.entries[-1].at if reading.entries else recording.state.session.started
     _check_clock(recording, last)
+    last = min(last, world.now())
     gaps = list(recording.state.session.gaps)
     gaps.append(recording.gap("recorder-died", reading.defect, start=last))
     damaged = left_over.unread_drops(directory, reading)
@@ -210,7 +211,7 @@ def _recover(recording: Recording, reading: Reading) -> None:
         end_tree=end_tree,
         gaps=(*gaps, *mcp.gaps),
         mcp=mcp.servers,
-        finished=max(last, recording.state.session.started),
+        finished=last,
     )
     # The killed recorder may have signed what it did not come to log.
     why = log_append.append_own(world, directory.bundles())

@@ -351,14 +351,14 @@ class Recording:
         self.directory.set_pending([quote(path) for path in sorted(left)])
         return bound
 
-    def _uncommitted(self, end_tree: str | None) -> tuple[list[bytes], int]:
+    def _uncommitted(self, end_tree: str | None, commit: str = "HEAD") -> tuple[list[bytes], int]:
         """Give the paths whose session content is not committed, and how many have no name here.
 
         A name that holds a secret is not written down, and so cannot be found again.
         """
         if end_tree is None or end_tree == self.state.baseline_tree:
             return [], 0
-        head = self._git.text("rev-parse", "--verify", "--quiet", "HEAD^{tree}", check=False)
+        head = self._git.text("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}", check=False)
         since, open_ends = diff_pairs(
             self._git,
             [(self.state.baseline_tree, end_tree), (head or self._git.empty_tree, end_tree)],
@@ -371,13 +371,13 @@ class Recording:
         """Say whether a snapshot is here with all its trees; its files' contents are not read."""
         return self._git.succeeds("ls-tree", "-r", "--name-only", tree)
 
-    def changed_paths(self, end_tree: str | None) -> list[bytes]:
-        """Give all paths in which the session's end differs from its start, committed or not.
+    def left_by(self, end_tree: str | None) -> list[bytes]:
+        """Give what was not committed when the session ended, as far as its own commits tell.
 
-        Without those whose name holds a secret.
+        Commits that others made since are not counted: what they hold of it is bound later.
         """
-        changed = self.changed_in([end_tree] if end_tree else [])
-        return sorted(path for path in changed if not self._holds_secret(path))
+        last = self.state.bound[-1] if self.state.bound else self.state.session.base_commit
+        return self._uncommitted(end_tree, last or "")[0]
 
     def _still_open(self, pending: frozenset[bytes], bound: Sequence[Commit]) -> set[bytes]:
         """Drop paths whose session content is committed as it was, or is gone from disk."""

@@ -85,8 +85,7 @@ def finish_close(recording: Recording, reading: journal.Reading, outcome: str) -
         end_tree = last_tree(reading)
         if not all(map(recording.can_read, (state.baseline_tree, end_tree or ""))):
             end_tree = None
-        # Which of these are committed is found out next, when late commits are bound.
-        left = recording.changed_paths(end_tree)
+        left = recording.left_by(end_tree)
         report = without_texts(state.report, left, os.fsencode(recording.world.git.top))
         standing = {"tips": state.tips, "reflogs": state.reflogs}
         recording.finish(
