@@ -30,7 +30,7 @@ _CHECKS = {
 
 
 def crashes(ground: Ground, table: Table) -> None:
-    """Kill `run`, `drain`, `sync`, `plan sign`, `approve` and `init` at random points."""
+    """Kill `run`, `drain`, `sync`, `plan sign`, `approve`, `init` and hooks at random points."""
     tally = Tally()
     laboratory: Laboratory | None = None
     turn = 0
@@ -42,6 +42,8 @@ def crashes(ground: Ground, table: Table) -> None:
         outcome = laboratory.kill(names[turn % len(names)])
         tally.add(outcome)
         turn += 1
+        if turn % 20 == 0:
+            print(f"{tally.kills} kills", file=sys.stderr, flush=True)
         for sentence in outcome.wrong:
             table.note(f"{outcome.victim}, {outcome.point}: {sentence[:300]}")
     figure = "crash"

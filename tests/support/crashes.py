@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprov.formats import bundle, journal
+from agentprov.system.process_table import descendants
 
 _KILLED = Path(__file__).parent / "killed"
 _TORN = (None, "the last line is not whole")
@@ -126,6 +127,8 @@ class Laboratory:
             "plan sign": self._plan,
             "approve": self._approve,
             "init": lambda: ["init"],
+            "hook": self._leave_work,
+            "hook's worker": self._leave_work,
         }
 
     # --- running things
@@ -175,6 +178,11 @@ class Laboratory:
     def _run_victim(self) -> list[str]:
         return self._script()
 
+    def _leave_work(self) -> list[str]:
+        self.tell(*self._script(pause=0))
+        self._git("add", "-A")
+        return ["hook"]
+
     def _late(self) -> list[str]:
         self.tell(*self._script(pause=0))
         self._git("-c", "core.hooksPath=/dev/null", "add", "-A")
@@ -207,6 +215,8 @@ class Laboratory:
         """Kill one command at a random time or at a random operation, then look."""
         arguments = self.victims[victim]()
         self._stored |= self._notes() | self._own_records()
+        if arguments == ["hook"]:
+            return self._kill_at_a_commit(victim)
         group = victim == "run and its agent" or self.random.random() < 0.3
         if self.random.random() < 0.35:
             point, process = self._at_a_time(victim, arguments, group)
@@ -219,6 +229,34 @@ class Laboratory:
         # Whoever outlived the victim (git, a worker) has ended when nobody writes any more.
         self._reap(process.pid, at_once=group)
         return self._look(victim, point, killed, wrong)
+
+    def _kill_at_a_commit(self, victim: str) -> Outcome:
+        """Commit what waits; kill the hook's shell and all below it, or the worker it leaves."""
+        committing = subprocess.Popen(
+            ["git", "commit", "-qm", "by hand"],
+            cwd=self.top, env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        found: tuple[int, ...] = ()
+        if victim == "hook":
+            delay = self.random.uniform(0.0, 0.05)
+            time.sleep(delay)
+            found = descendants(committing.pid)
+        else:
+            delay = self.random.uniform(0.0, 0.6)
+            committing.wait()
+            time.sleep(delay)
+            mark = self.top / ".git/agentprov/worker"
+            with contextlib.suppress(OSError, ValueError):
+                worker = int(mark.read_text().split()[0])
+                found = (worker, *descendants(worker))
+        hit = 0
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                hit += 1
+        committing.wait()
+        _wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in found), 5)
+        return self._look(victim, f"after {delay:.3f} s", hit > 0, [])
 
     def _at_a_time(
         self, victim: str, arguments: list[str], group: bool
