@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from agentprov.flows.keys import KeyInfo
 
 OLDEST_GIT = (2, 31)
+# git holds such a lock for milliseconds.
+_LOCK_SECONDS = 10.0
 _AGAIN = "run `agentprov init` again"
 _LEFTHOOK = ("lefthook.yml", ".lefthook.yml", "lefthook.yaml", "lefthook.toml", "lefthook.json")
 
@@ -259,9 +262,9 @@ def _crashes(git: Git) -> Iterator[Check]:
     if count:
         yield Check("unfinished files", True, f"{count}, in use or removed when they are old")
     lock = git.common_dir / f"{NOTES_REF}.lock"
-    if lock.exists():
-        remedy = "run `agentprov sync`; it removes what a dead git left, after ten minutes"
-        yield Check("records' lock", False, f"{lock} is there", remedy)
+    if lock.exists() and time.time() - lock.stat().st_mtime > _LOCK_SECONDS:
+        remedy = "run `agentprov sync`; what a dead git left goes when it is ten minutes old"
+        yield Check("lock of the records", False, f"{lock} is there", remedy)
 
 
 def _names(place: Path) -> list[str]:

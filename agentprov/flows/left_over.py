@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from agentprov.formats.dropbox import SUFFIX
 from agentprov.formats.journal import Reading
 from agentprov.record.session import SessionDirectory, State
 from agentprov.record.spool import Spool
@@ -49,7 +50,7 @@ def sweep(home: Path) -> int:
     count += len(remove_leftovers(home, lambda n: bool(_INDEX.fullmatch(n)), INDEX_SECONDS))
     for folder in _object_folders(home / "objects"):
         count += len(remove_leftovers(folder, _is_unfinished_object, INDEX_SECONDS))
-    count += _unbegun(home)
+    count += _unbegun(home) + _unheard(home)
     if count:
         repairs.note(home, f"removed {count} unfinished files that killed processes had left")
     return count
@@ -66,6 +67,10 @@ def unfinished(home: Path) -> int:
 
 def _is_part(name: str) -> bool:
     return name.endswith(".part")
+
+
+def _is_drop(name: str) -> bool:
+    return name.endswith(SUFFIX)
 
 
 def _is_unfinished_object(name: str) -> bool:
@@ -103,6 +108,16 @@ def _unbegun(home: Path) -> int:
             if time.time() - directory.path.stat().st_mtime > INDEX_SECONDS:
                 shutil.rmtree(directory.path, ignore_errors=True)
                 count += 1
+    return count
+
+
+def _unheard(home: Path) -> int:
+    """Remove drops that came when their session was closed already: texts go with the session."""
+    count = 0
+    for name in _names(home / "sessions"):
+        directory = SessionDirectory(home, name)
+        if not directory.marked_live():
+            count += len(remove_leftovers(directory.spool, _is_drop, PART_SECONDS))
     return count
 
 

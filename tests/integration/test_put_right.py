@@ -357,9 +357,13 @@ def test_unfinished_files_go_by_age_and_the_living_keep_theirs(
         place.write_bytes(b"half")
     for place in parts:
         os.utime(place, (old, old))
+    stray = session / "spool" / "1-2-3.drop"
+    stray.write_bytes(b"x")
+    os.utime(stray, (old, old))
     link = home / ".link.1.aabbccdd.part"
     link.symlink_to(repository.top / "y")
-    assert left_over.sweep(home) == len(parts)
+    assert left_over.sweep(home) == len(parts) + 1
+    assert not stray.exists()
     assert [place for place in parts if place.exists()] == []
     assert all(place.exists() for place in kept)
     assert (repository.top / "y").exists()
