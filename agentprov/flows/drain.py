@@ -85,7 +85,7 @@ def _one(
     if directory.is_live():
         return
     if not directory.path.is_dir():
-        _forget(directory, "nothing of it is here any more")
+        _forget(directory, "nothing of it is here any more", 0)
         return
     journal, reading = JournalWriter.resume(directory.journal, world.clock)
     try:
@@ -93,7 +93,8 @@ def _one(
             _say(directory, f"cut its journal back to {len(reading.entries)} whole entries")
         state = _state_of(directory, reading)
         if state is None:
-            _forget(directory, "it was killed as it began, or its journal and state are lost")
+            why = "it was killed as it began, or its journal and state are lost"
+            _forget(directory, why, len(reading.entries))
             return
         home_world = _in_worktree(world, Path(state.worktree))
         recording = Recording(home_world, directory, state, journal)
@@ -115,7 +116,7 @@ def _take_up(
             outcome = resume.catch_up(recording, reading)
         except resume.Unusable as why:
             recording.gap("session-not-resumed", str(why))
-            _forget(directory, f"it stays without a closing statement: {why}")
+            _forget(directory, f"it stays without a closing statement: {why}", len(reading.entries))
             return
     if recording.state.phase == "open":
         if progress:
@@ -147,11 +148,14 @@ def _state_of(directory: SessionDirectory, reading: Reading) -> State | None:
         return state
 
 
-def _forget(directory: SessionDirectory, why: str) -> None:
-    """Let nothing wait for a session any more; what is signed of it stays where it is."""
+def _forget(directory: SessionDirectory, why: str, entries: int) -> None:
+    """Let nothing wait for a session any more.
+
+    What is signed or journaled of it stays where it is; `entries` says how many the journal has.
+    """
     directory.set_pending([])
     directory.clear_live()
-    if all(_is_plan(line) for line in directory.bundles()):
+    if entries <= 1 and all(_is_plan(line) for line in directory.bundles()):
         shutil.rmtree(directory.path, ignore_errors=True)
     _say(directory, why)
 

@@ -122,6 +122,14 @@ def _is_of(record: statement.Statement, step: Decided) -> bool:
     return record.kind == "session-close" and step.ending is not None
 
 
+def _session_of(record: statement.Statement) -> str | None:
+    if record.kind == "generation":
+        return str(record.predicate["runDetails"]["metadata"]["invocationId"])
+    if record.kind in ("session-open", "session-close"):
+        return str(record.predicate["session"]["id"])
+    return None
+
+
 def _commit_of(record: statement.Statement) -> str:
     metadata = record.predicate["runDetails"]["metadata"]
     return str(metadata["agentprov_commit"]["gitCommit"])
@@ -131,6 +139,8 @@ def _with_records(state: State, records: Sequence[statement.Statement]) -> tuple
     """Take in all that is signed; gives the outcome that the closing statement has, if any."""
     outcome = None
     for record in records:
+        if _session_of(record) != state.session.id:
+            continue
         if record.kind == "generation":
             commit = record.predicate["runDetails"]["metadata"]["agentprov_commit"]
             if record.sha256 not in state.generations:
@@ -156,6 +166,8 @@ def _store(recording: Recording, records: Sequence[statement.Statement]) -> int:
         return 0
     wanted: dict[str, list[bytes]] = {}
     for line, record in zip(recording.directory.bundles(), records, strict=True):
+        if record.kind != "plan" and _session_of(record) != recording.directory.id:
+            continue
         place = anchor
         if record.kind == "generation":
             place = _commit_of(record)

@@ -234,6 +234,26 @@ def test_a_session_whose_journal_and_state_are_gone_holds_up_nobody(repository: 
     assert len(generations(repository)) == 1
 
 
+def test_a_record_of_another_session_is_not_taken_for_this_ones(repository: Repository) -> None:
+    agentprov(
+        "run", "--", "sh", "-c", "echo z > z; git add z; git commit -qm z", cwd=repository.top
+    )
+    home = repository.top / ".git/agentprov"
+    (other,) = (home / "sessions").iterdir()
+    foreign = (other / "records.jsonl").read_bytes()
+    other.rename(home.parent / "moved-away")
+    directory = killed(repository, opened=True)
+    with directory.records.open("ab") as stream:
+        stream.write(foreign)
+    drained(repository)
+    state = directory.load()
+    assert state.phase == "incomplete"
+    assert (len(state.bound), state.sequence) == (1, 1)
+    assert not directory.marked_live()
+    replayed = agentprov("replay", directory.id, "--json", cwd=repository.top).json()
+    assert len(replayed["unaccounted"]) == 3
+
+
 def test_lost_snapshots_close_the_session_without_a_guess(repository: Repository) -> None:
     directory = killed(repository, opened=False)
     mark = repository.top / ".git/agentprov/live" / directory.id
@@ -418,3 +438,30 @@ def test_a_worker_that_died_is_replaced_though_its_number_is_anothers(
     assert bool(generations(repository)) == starts
     while starts and worker.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are followed on Linux")
+def test_an_agent_whose_processes_are_followed_outlives_its_recorder(
+    repository: Repository,
+) -> None:
+    script = "echo ready; for i in 1 2 3 4 5; do sleep 0.2; echo $i >> y; done; echo over > over"
+    recorder = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "agentprov", "run", "--attribute", "processes"),
+            *("--", "sh", "-c", script),
+        ],
+        cwd=repository.top,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert recorder.stdout is not None
+    assert recorder.stdout.readline() == b"ready\n"
+    recorder.kill()
+    recorder.wait()
+    deadline = time.monotonic() + 20
+    while not (repository.top / "over").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    recorder.stdout.close()
+    assert (repository.top / "over").exists()
+    assert (repository.top / "y").read_text() == "1\n2\n3\n4\n5\n"
+    assert "closed it as incomplete" in drained(repository).err
