@@ -67,9 +67,11 @@ def _stamped(proven: TrustedTime | None) -> str:
 def print_verdict(verdict: Verdict) -> None:
     """Print a verdict for people."""
     for commit in verdict.commits:
-        signer = ", ".join(sorted({g.signer for g in commit.generations}))
+        signer = ", ".join(sorted({g.signer for g in commit.behind}))
         plans = ", ".join(plan.name + _stamped(plan.proven) for plan in commit.plans)
         parts = [commit.commit[:12], commit.coverage]
+        if commit.way:
+            parts.append(commit.way)
         if signer:
             parts.append(f"recorded by {output.safe(signer)}")
         if plans:
