@@ -25,7 +25,7 @@ from support import (  # noqa: E402
     chain_defects,  # noqa: F401
     document_defects,  # noqa: F401
     json_defects,  # noqa: F401
-    rewrite_defects,
+    rewrite_defects,  # noqa: F401
 )
 from support.defects import CASES, Vector  # noqa: E402
 from support.story import AS_OF, PLAN_TEXT  # noqa: E402
@@ -54,9 +54,12 @@ def _side(mode: str | None, blob: str | None) -> dict[str, str] | None:
     return None if mode is None or blob is None else {"mode": mode, "gitBlob": blob}
 
 
-def history_json(past: rewrite_defects.Past) -> dict[str, Any]:
+def history_json(vector: Vector) -> dict[str, Any]:
     """Give what git knows of old commits and of lines as data."""
+    past = vector.past
+    assert past is not None
     return {
+        "beside": [number for number, name in enumerate(vector.lines, 1) if name == "rewrite"],
         "commits": [commit_json(facts) for facts in past.others],
         "contents": {
             blob: base64.b64encode(content).decode() for blob, content in past.contents.items()
@@ -84,7 +87,7 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
         yield "review.json", _json(approval_defects.review_json(told.change))
         yield "review.txt", review.render(told.change).text.encode()
     if vector.past is not None:
-        yield "history.json", _json(history_json(vector.past))
+        yield "history.json", _json(history_json(vector))
     yield "commits.json", _json([commit_json(facts) for facts in vector.commits])
     yield (
         "expect.json",

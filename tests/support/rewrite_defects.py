@@ -322,7 +322,7 @@ def rewrite_of_somebody_elses_statement() -> Vector:
     told = tell()
     return refused(
         "A link says that its source is about the old commit; it is about another.",
-        15, "rewrite-source-differs", "rewrite-claims-more",
+        15, "rewrite-source-differs",
         olds=(made_up("somebody else's", 40),),
         sources=((made_up("somebody else's", 40), told.generation.sha256),),
     )  # fmt: skip
@@ -389,7 +389,7 @@ def rewrite_with_another_tree() -> Vector:
 def rewrite_with_another_blob() -> Vector:
     return refused(
         "A link names another blob than the new commit has.",
-        12, "content-differs", "rewrite-differs", content=OLD,
+        12, "content-differs", content=OLD,
     )  # fmt: skip
 
 

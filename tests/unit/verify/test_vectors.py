@@ -58,8 +58,14 @@ def read(folder: Path) -> verify.Case:
     commits = [read_commit(item) for item in json.loads((folder / "commits.json").read_bytes())]
     anchor = commits[0].oid
     lines = (folder / "bundles.jsonl").read_bytes().splitlines()
+    history = folder / "history.json"
+    beside = json.loads(history.read_bytes())["beside"] if history.exists() else None
     records = [
-        verify.Record(line, f"bundles.jsonl:{number}", anchor=anchor)
+        verify.Record(
+            line,
+            f"bundles.jsonl:{number}",
+            anchor=anchor if beside is None or number in beside else None,
+        )
         for number, line in enumerate(lines, 1)
     ]
     named = folder / "bundle.json"
