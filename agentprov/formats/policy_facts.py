@@ -113,9 +113,9 @@ class JudgedCommit:
 
     `untold` are those whose added lines no statement accounts for. `led_to` are the milestones
     that this commit is or led to. `via` says by what a covered commit is so: ``record``,
-    ``rewrite`` or ``content``. `sessions` are those behind it, with the lines that it has of them now; `replayed`
-    says that every rewrite link to it was made again, None where there is none. `matched` says
-    that lines of recorded commits account for all that it adds, which no link says.
+    ``rewrite`` or ``content``. `sessions` are those behind it, with the lines that it has of them
+    now; `replayed` says that every rewrite link to it was made again, None where there is none.
+    `matched` says that lines of recorded commits account for all that it adds, without a link.
     """
 
     commit: str
