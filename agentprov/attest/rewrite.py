@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from agentprov.attest.descriptors import present, sha256
@@ -11,26 +10,8 @@ from agentprov.formats import carrying
 from agentprov.formats.carrying import Claim
 from agentprov.formats.names import REWRITE_TYPE
 from agentprov.formats.predicates.generation import COMMIT_NAME
-from agentprov.formats.predicates.rewrite import RewrittenPath
+from agentprov.formats.predicates.rewrite import Rewritten, RewrittenPath
 from agentprov.formats.statement import Statement, Subject, build
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A new commit, what it was made of, and what of that lives on in it.
-
-    `olds` are ids of old commits, oldest first; `sources` are (commit id, payload digest) of the
-    statements about them that claims number. `claimed` counts the lines that these claim.
-    """
-
-    commit: str
-    tree: str
-    parents: tuple[str, ...]
-    method: str
-    olds: tuple[str, ...]
-    sources: tuple[tuple[str, str], ...]
-    changes: tuple[RewrittenPath, ...]
-    claimed: int
 
 
 def rewrite(

@@ -11,6 +11,7 @@ import typer
 from agentprov.cli import output, passphrase
 from agentprov.cli.examples import examples
 from agentprov.cli.output import safe
+from agentprov.errors import UserError
 
 if TYPE_CHECKING:
     from agentprov.flows.plan_records import PlanRecord
@@ -31,6 +32,7 @@ HIDDEN = 13
     epilog=examples(
         "agentprov plan sign PLAN.md",
         "agentprov plan sign PLAN.md --allow 'src/**' --not-after 2027-01-31T00:00:00Z",
+        "agentprov plan sign PLAN.md --model 'anthropic/claude-*' --no-mcp-servers",
     )
 )
 def sign(
@@ -40,12 +42,22 @@ def sign(
     ),
     intent: str | None = typer.Option(None, "--intent", help="One published line of intent."),
     allow: list[str] = typer.Option(
-        [], "--allow", metavar="GLOB", help="A path the plan may touch; repeatable, declared."
+        [], "--allow", metavar="GLOB", help="A path the work may touch; repeatable."
     ),
     not_after: str | None = typer.Option(
         None, "--not-after", metavar="TIME", help="RFC 3339 time after which no run may start."
     ),
     target_ref: str | None = typer.Option(None, "--ref", help="The ref the plan is for."),
+    agent: list[str] = typer.Option(
+        [], "--agent", metavar="PURL", help="A package of an agent that may work; repeatable."
+    ),
+    model: list[str] = typer.Option(
+        [], "--model", metavar="NAME", help="A model that may answer, provider/id; repeatable."
+    ),
+    server: list[str] = typer.Option(
+        [], "--mcp-server", metavar="NAME", help="An MCP server that may be used; repeatable."
+    ),
+    no_servers: bool = typer.Option(False, "--no-mcp-servers", help="No MCP server may be used."),
     anywhere: bool = typer.Option(
         False, "--anywhere", help="Do not bind the plan to this repository."
     ),
@@ -71,7 +83,17 @@ def sign(
     from agentprov.flows import plan as flow
     from agentprov.flows.world import World
 
-    scope = flow.Scope(tuple(allow), not_after, None, target_ref, anywhere)
+    if no_servers and server:
+        raise UserError("either some MCP servers are allowed or none")
+    scope = flow.Scope(
+        allowed_paths=tuple(allow),
+        not_after=not_after,
+        target_ref=target_ref,
+        anywhere=anywhere,
+        agents=tuple(agent),
+        models=tuple(model),
+        mcp_servers=tuple(server) if server or no_servers else None,
+    )
     try:
         signed = flow.sign(
             World.here(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput
-from agentprov.flows import log_append
+from agentprov.flows import log_append, rewrites
 from agentprov.flows.recording import Recording
 from agentprov.flows.waiting import waiting
 from agentprov.flows.world import World
@@ -28,10 +28,11 @@ LOCK_SECONDS = 30.0
 
 @dataclass
 class Drained:
-    """What was taken in, and what could not be."""
+    """What was taken in, and what could not be; `linked` are new commits with a rewrite link."""
 
     bound: list[str] = field(default_factory=list)
     recovered: list[str] = field(default_factory=list)
+    linked: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
@@ -52,7 +53,15 @@ def drain(world: World, progress: Callable[[str], None] | None = None) -> Draine
             except (AgentprovError, OSError) as error:
                 result.failures.append(f"{name}: {error}")
         outside = Spool((world.git.home / "spool",))
-        outside.new()
+        drops = outside.new()
+        try:
+            taken = rewrites.take_in(world, drops)
+            result.linked = taken.linked
+            if taken.unlogged:
+                result.failures.append(f"not in the signing log: {taken.unlogged}")
+        except (AgentprovError, OSError) as error:
+            result.failures.append(f"rewritten commits: {error}")
+            return result
         # That recording was switched off is for the next session's record to say.
         outside.clear(but=DISABLED)
     return result

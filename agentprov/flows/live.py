@@ -17,7 +17,7 @@ from agentprov.flows.disk import Disk
 from agentprov.flows.recording import Recording
 from agentprov.flows.request import Outcome, Request
 from agentprov.flows.vantages import Processes, Wire
-from agentprov.formats.dropbox import Drop
+from agentprov.formats.dropbox import Drop, encode
 from agentprov.formats.facts import AgentReport, Commit, Gap, Material, McpServer, PlanRef
 from agentprov.formats.redaction import secret_values
 from agentprov.ports import AgentAdapter, Launch, LaunchContext
@@ -27,6 +27,7 @@ from agentprov.record.executable import Digests, Identity
 from agentprov.record.materials import NOT_ALL, NOT_FOLLOWED, digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
 from agentprov.record.watcher import Summary
+from agentprov.system.files import atomic_write, private_directory
 from agentprov.system.process import Running
 from agentprov.system.process_table import alive, carrying
 from agentprov.system.signals import unsignalled
@@ -197,10 +198,21 @@ class Live:
                     "size": len(item.drop.payload),
                 },
             )
+            if item.drop.event == "post-rewrite":
+                self._pass_on(item)
             told = self.wire.told(item.drop) if self.wire else None
             if told is not None:
                 self.recording.journal.append("exchange", told)
         return fresh
+
+    def _pass_on(self, item: Dropped) -> None:
+        """Leave what git says of rewritten commits for whoever links them; not all are ours."""
+        outside = self.world.git.home / "spool"
+        try:
+            private_directory(outside)
+            atomic_write(outside / item.path.name, encode(item.drop), fsync=False)
+        except OSError as error:
+            self._gap("rewrite-not-passed-on", str(error))
 
     def _note_touched(self, seen: Summary) -> None:
         self.recording.touched = {

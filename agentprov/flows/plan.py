@@ -58,7 +58,9 @@ class Scope:
     """How far a plan shall reach.
 
     `not_after` is an RFC 3339 time in UTC. `repository` is a URI; None binds the plan to this
-    repository where its origin has a public address, and `anywhere` leaves it unbound.
+    repository where its origin has a public address, and `anywhere` leaves it unbound. `agents`,
+    `models` and `mcp_servers` are patterns of what may be at work; no server at all is an empty
+    tuple.
     """
 
     allowed_paths: tuple[str, ...] = ()
@@ -66,6 +68,9 @@ class Scope:
     repository: str | None = None
     target_ref: str | None = None
     anywhere: bool = False
+    agents: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    mcp_servers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -342,13 +347,18 @@ def _author(git: Git) -> str:
 
 
 def _limits(git: Git, scope: Scope) -> attest.Limits:
-    for text in scope.allowed_paths:
-        complaint = matcher.why_not(text)
-        if complaint is not None:
-            raise UserError(
-                f"{text!r} is no pattern for paths: {complaint}",
-                hint="write it from the top of the repository: 'src/**', '**/*.md'",
-            )
+    for what, texts, example in (
+        ("paths", scope.allowed_paths, "from the top of the repository: 'src/**', '**/*.md'"),
+        ("agents", scope.agents, "as a package URL: 'pkg:npm/%40anthropic-ai/claude-code'"),
+        ("models", scope.models, "as provider/id or id: 'anthropic/claude-*'"),
+        ("MCP servers", scope.mcp_servers or (), "as it is configured: 'github'"),
+    ):
+        for text in texts:
+            complaint = matcher.why_not(text)
+            if complaint is not None:
+                raise UserError(
+                    f"{text!r} is no pattern for {what}: {complaint}", hint=f"write it {example}"
+                )
     repository = scope.repository
     if repository is None and not scope.anywhere:
         here = identity(git).uri
@@ -359,6 +369,15 @@ def _limits(git: Git, scope: Scope) -> attest.Limits:
         target_ref=scope.target_ref,
         allowed_paths=scope.allowed_paths,
         not_after=scope.not_after,
+        constraints={
+            key: list(value)
+            for key, value in (
+                ("agents", scope.agents or None),
+                ("models", scope.models or None),
+                ("mcpServers", scope.mcp_servers),
+            )
+            if value is not None
+        },
     )
 
 

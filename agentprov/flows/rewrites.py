@@ -1,132 +1,335 @@
-"""What git knows of rewritten commits, read when the judge first asks for it."""
+"""Learns of rewritten commits and links them: from hooks, reflogs, maps of tools, and by content.
+
+Runs whenever waiting work is taken in, and for what a fetch brought. What was looked at is kept in
+``rewrites.json`` (docs/spec/layout.md), so that each look reads only what is new. Without notes, or
+without a recorder's key of this user, nothing is looked at and no key is made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
-from agentprov.errors import AgentprovError
-from agentprov.formats.carrying import MAX_TEXT_BYTES
-from agentprov.formats.names import path_label
+from agentprov.flows import waiting
+from agentprov.flows.likeness import Likeness
+from agentprov.flows.rewrite_links import Commits, Linker, store
+from agentprov.flows.world import World
+from agentprov.record import rewrites_seen as seen
+from agentprov.record.rewrites_seen import Made, Rewrite
+from agentprov.record.session import SessionDirectory
+from agentprov.record.spool import Dropped
+from agentprov.sign.registry import local_public
+from agentprov.system.files import atomic_write, private_directory, read_bounded
 from agentprov.system.git import Git
-from agentprov.system.git_objects import CatFile, parse_commit
-from agentprov.system.patches import added_in
-from agentprov.verify.rewriting import Blobs, History, Spans
-from agentprov.verify.subjects import CommitFacts
+from agentprov.system.git_objects import CatFile
 
-_KEPT_BYTES = 64 * 1024 * 1024
+VERSION = 1
+PLACE = "rewrites.json"
+MAX_OPEN = 5_000
+MAX_NEWS = 5_000
+_MAX_BYTES = 64 * 1024 * 1024
 
 
-def history(
-    git: Git,
-    reader: CatFile,
-    facts: Mapping[str, CommitFacts],
-    wanted: Collection[str],
-) -> History:
-    """Answer from git; `wanted` are the commits whose added lines will be asked for.
+@dataclass
+class Seen:
+    """What was looked at before: sizes of reflogs, tips, and rewrites that wait for a record.
 
-    All of these cost one process, whichever is asked for first.
+    `again` are commits to compare once more: a session was live that may have fed them.
     """
-    contents = _Contents(reader)
-    lines: dict[str, Mapping[str, Spans]] = {}
 
-    def added(commit: str) -> Mapping[str, Spans] | None:
-        if not lines:
-            lines.update(_added(git, reader, [facts[one] for one in wanted if one in facts]))
-        return lines.get(commit)
+    reflogs: dict[str, int] = field(default_factory=dict)
+    tips: list[str] = field(default_factory=list)
+    notes: str = ""
+    maps: str = ""
+    open: list[Rewrite] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
-    def blobs(commit: str) -> Blobs | None:
-        found = facts.get(commit)
-        if found is None:
-            return None
-        return {
-            path_label(path): (diff.old_blob, diff.new_blob) for path, diff in found.diffs.items()
-        }
-
-    return History(blobs=blobs, content=contents, added=added)
-
-
-def _added(
-    git: Git, reader: CatFile, commits: Sequence[CommitFacts]
-) -> dict[str, Mapping[str, Spans]]:
-    pairs: dict[str, tuple[str, str]] = {}
-    parents = [commit.parents[0] for commit in commits if commit.parents]
-    trees = {
-        oid: parse_commit(oid, found[1]).tree
-        for oid, found in zip(parents, reader.get_many(parents), strict=True)
-        if found is not None and found[0] == "commit"
-    }
-    for commit in commits:
-        old = trees.get(commit.parents[0]) if commit.parents else git.empty_tree
-        if old is not None:
-            pairs[commit.oid] = (old, commit.tree)
-    answers = added_in(git, list(pairs.values()))
-    return {
-        oid: {path_label(path): spans for path, spans in answer.items()}
-        for oid, answer in zip(pairs, answers, strict=True)
-    }
-
-
-class _Contents:
-    """Gives blobs that are small enough to have lines; keeps the latest of them."""
-
-    def __init__(self, reader: CatFile) -> None:
-        self._reader = reader
-        self._known: dict[str, bytes | None] = {}
-        self._size = 0
-
-    def __call__(self, oid: str) -> bytes | None:
-        if oid not in self._known:
-            found = self._reader.digest(oid, keep=MAX_TEXT_BYTES)
-            content = found.content if found is not None and found.kind == "blob" else None
-            self._size += len(content or b"")
-            if self._size > _KEPT_BYTES:
-                self._known.clear()
-                self._size = len(content or b"")
-            self._known[oid] = content
-        return self._known[oid]
-
-
-def here(reader: CatFile, oids: Iterable[str]) -> list[str]:
-    """Give those commits that are here with their first parent, so that their changes are known."""
-    wanted = sorted(set(oids))
-    parents: dict[str, str | None] = {}
-    for oid, found in zip(wanted, reader.get_many(wanted), strict=True):
-        if found is not None and found[0] == "commit":
-            led = parse_commit(oid, found[1]).parents
-            parents[oid] = led[0] if led else None
-    asked = sorted({parent for parent in parents.values() if parent is not None})
-    there = {
-        oid for oid, found in zip(asked, reader.get_many(asked), strict=True) if found is not None
-    }
-    return [oid for oid, parent in parents.items() if parent is None or parent in there]
-
-
-def not_behind(git: Git) -> Callable[[Collection[str], Collection[str]], frozenset[str]]:
-    """Give what says which object ids are no ancestors of some commits, by one walk of git's."""
-
-    def ask(anchors: Collection[str], commits: Collection[str]) -> frozenset[str]:
-        if not anchors:
-            return frozenset()
-        tips = "".join(f"{oid}\n" for oid in commits).encode()
+    @classmethod
+    def load(cls, place: Path) -> Seen:
+        """Read it; what cannot be read is as nothing, and everything is looked at again."""
         try:
-            out = git.run("rev-list", "--stdin", input=tips)
-        except AgentprovError:
-            return frozenset()
-        return frozenset(anchors).difference(out.decode().split())
+            plain = json.loads(read_bounded(place, _MAX_BYTES))
+            if plain["version"] != VERSION:
+                return cls()
+            return cls(
+                {str(name): int(size) for name, size in plain["reflogs"].items()},
+                [str(one) for one in plain["tips"]],
+                str(plain["notes"]),
+                str(plain["maps"]),
+                [Rewrite(tuple(olds), new, method) for olds, new, method in plain["open"]],
+                [str(one) for one in plain["again"]],
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return cls()
 
-    return ask
+    def save(self, place: Path) -> None:
+        """Put it in place."""
+        plain: dict[str, Any] = {
+            "version": VERSION,
+            "reflogs": self.reflogs,
+            "tips": self.tips,
+            "notes": self.notes,
+            "maps": self.maps,
+            "open": [[list(one.olds), one.new, one.method] for one in self.open[-MAX_OPEN:]],
+            "again": self.again[-MAX_OPEN:],
+        }
+        atomic_write(place, json.dumps(plain, separators=(",", ":")).encode(), fsync=False)
 
 
-def touched(facts: Mapping[str, CommitFacts]) -> Callable[[Collection[str]], frozenset[str]]:
-    """Give what says which paths (labels) and blobs some of these commits bring."""
+@dataclass
+class Taken:
+    """New commits that got a link, and the rewrites of which nothing was known here."""
 
-    def ask(commits: Collection[str]) -> frozenset[str]:
-        diffs = [facts[oid].diffs for oid in commits if oid in facts]
-        labels = {path_label(path) for one in diffs for path in one}
-        blobs = {diff.new_blob for one in diffs for diff in one.values()} - {None}
-        return frozenset(labels).union(blob for blob in blobs if blob is not None)
-
-    return ask
+    linked: list[str] = field(default_factory=list)
+    unlogged: str = ""
 
 
-__all__ = ["here", "history", "not_behind", "touched"]
+def take_in(world: World, drops: Sequence[Dropped] = (), *, brought: Iterable[str] = ()) -> Taken:
+    """Sign links for what was rewritten since the last look; the caller holds the lock.
+
+    `brought` are commits that a fetch brought and that have no record. Raises GitFailed, Busy,
+    KeyUnusable; then the next look finds the same again.
+    """
+    taken = Taken()
+    git = world.git
+    before = Seen.load(git.home / PLACE)
+    now = Seen(reflogs=waiting.reflog_sizes(git))
+    made = seen.made_since(git, before.reflogs)
+    with git.cat_file() as reader:
+        tip = reader.resolve(world.notes.ref)
+        if tip is None or local_public("recorder", world.home) is None:
+            _remember(git, now, before, drops)
+            return taken
+        now.notes = tip
+        _Look(world, reader, before, now, made, taken).go(drops, list(brought))
+    _save(git, now)
+    return taken
+
+
+def _remember(git: Git, now: Seen, before: Seen, drops: Sequence[Dropped]) -> None:
+    """Keep pairs for when records come, from a fetch or from a session that is under way."""
+    now.open = [*before.open, *seen.from_hooks(drops)]
+    _save(git, now)
+
+
+def _save(git: Git, now: Seen) -> None:
+    private_directory(git.home)
+    now.save(git.home / PLACE)
+    waiting.looked_at(git, now.reflogs)
+
+
+class _Look:
+    """One look at everything that is new."""
+
+    def __init__(
+        self,
+        world: World,
+        reader: CatFile,
+        before: Seen,
+        now: Seen,
+        made: Sequence[Made],
+        taken: Taken,
+    ) -> None:
+        self.world = world
+        self.reader = reader
+        self.before = before
+        self.now = now
+        self.made = made
+        self.taken = taken
+        self.commits = Commits(world, reader)
+        self.lines: dict[str, list[bytes]] = {}
+
+    def go(self, drops: Sequence[Dropped], brought: Sequence[str]) -> None:
+        """Link what is said to be a rewrite, then what is like a recorded commit."""
+        anchors = set(self.world.notes.blobs(self.world.notes.ref))
+        news = self._news(brought)
+        rewrites = self._said(drops, news)
+        if self.before.notes != self.now.notes:
+            rewrites = [*self.before.open, *rewrites]
+        else:
+            self.now.open = list(self.before.open)
+        self._link(rewrites, anchors)
+        self._compare([one for one in news if one not in self.lines], anchors)
+        if self.lines:
+            why = store(self.world, self.lines)
+            self.taken.unlogged = why
+            self.taken.linked = list(self.lines)
+            self.now.notes = self.reader_tip()
+
+    def reader_tip(self) -> str:
+        """Give where the notes stand now that we added to them."""
+        return self.reader.resolve(self.world.notes.ref) or ""
+
+    def _news(self, brought: Sequence[str]) -> dict[str, str]:
+        """Give commits that may be copies of others, with how they came to be."""
+        git = self.world.git
+        out = git.run(
+            "for-each-ref",
+            "--format=%(objectname) %(refname)",
+            "refs/heads",
+            "refs/remotes",
+            check=False,
+        )
+        tips = {line.split(b" ", 1)[0].decode() for line in out.splitlines()}
+        self.now.tips = sorted(tips)
+        found = {one.oid: one.kind for one in self.made if one.kind not in ("revert", "merge")}
+        reverted = {one.oid for one in self.made if one.kind in ("revert", "merge")}
+        if self.now.tips != self.before.tips:
+            out = git.run(
+                "rev-list", "--topo-order", "--reverse", f"--max-count={MAX_NEWS}",
+                "--ignore-missing", "--no-merges", "--stdin", "--branches", "--not", "--remotes",
+                input="".join(f"^{tip}\n" for tip in self.before.tips).encode(), check=False,
+            )  # fmt: skip
+            for oid in out.decode().split():
+                found.setdefault(oid, "")
+        for oid in (*self.before.again, *brought):
+            found.setdefault(oid, "")
+        return {oid: kind for oid, kind in found.items() if oid not in reverted}
+
+    def _said(self, drops: Sequence[Dropped], news: dict[str, str]) -> list[Rewrite]:
+        git = self.world.git
+        found = [*seen.from_hooks(drops), *seen.amended(self.made)]
+        maps = [*seen.commit_map(git), *seen.replaced(git)]
+        tips = seen.originals(git)
+        self.now.maps = sha256(repr((maps, tips)).encode()).hexdigest()
+        if self.now.maps != self.before.maps:
+            found += maps
+            for old, now in tips:
+                found += self._filtered(old, now)
+        for oid, made in self.commits.objects(news).items():
+            said = seen.said_in(made.message) if made is not None and oid in news else None
+            if said is not None:
+                found.append(Rewrite(said[0], oid, said[1]))
+        return found
+
+    def _filtered(self, old: str, now: str) -> list[Rewrite]:
+        """Pair the commits of a filtered branch with those before by author, committer, message."""
+        git = self.world.git
+        sides = []
+        for tip, other in ((old, now), (now, old)):
+            out = git.run(
+                "rev-list", "--topo-order", "--reverse", f"--max-count={MAX_NEWS}",
+                tip, f"^{other}", check=False,
+            )  # fmt: skip
+            objects = self.commits.objects(out.decode().split())
+            side: dict[tuple[str, str, str], list[str]] = {}
+            for oid in out.decode().split():
+                made = objects[oid]
+                if made is not None:
+                    key = (made.author, made.committer, made.message)
+                    side.setdefault(key, []).append(oid)
+            sides.append(side)
+        before, after = sides
+        return [
+            Rewrite((one,), other, "filter")
+            for key, olds in before.items()
+            if len(olds) == len(after.get(key, ()))
+            for one, other in zip(olds, after[key], strict=True)
+        ]
+
+    def _link(self, rewrites: Sequence[Rewrite], anchors: set[str]) -> None:
+        composed = self._composed(rewrites, anchors)
+        objects = self.commits.objects(one.new for one in composed)
+        todo = [one for one in composed if objects[one.new] is not None]
+        recorded = anchors | {one.new for one in todo}
+        todo = [one for one in todo if any(old in recorded for old in one.olds)]
+        waiting = [one for one in composed if one not in todo]
+        linker = Linker(self.world, self.commits)
+        linker.prepare(todo)
+        done: set[str] = set()
+        for one in seen.in_order(todo):
+            if one.new in done and one.method != "replace":
+                continue
+            linked = linker.link(one)
+            if linked.line is not None:
+                self.lines.setdefault(one.new, []).append(linked.line)
+                done.add(one.new)
+            if linked.waiting:
+                waiting.append(one)
+        self.now.open = list(dict.fromkeys([*self.now.open, *waiting]))
+
+    def _composed(self, rewrites: Sequence[Rewrite], anchors: set[str]) -> list[Rewrite]:
+        """Pass over commits between old and new that no ref holds and no record is about."""
+        news = {one.new for one in rewrites}
+        between = {
+            old for one in rewrites for old in one.olds if old in news and old not in anchors
+        }
+        loose = self._loose(between) if between else set()
+        makers = {one.new: one for one in reversed(rewrites) if one.new in loose}
+        found = []
+        for one in rewrites:
+            if one.new in loose:
+                continue
+            olds: dict[str, None] = {}
+            waiting = list(one.olds)[::-1]
+            passed: set[str] = set()
+            while waiting:
+                old = waiting.pop()
+                maker = makers.get(old)
+                if maker is None or old in passed:
+                    olds[old] = None
+                    continue
+                passed.add(old)
+                waiting += maker.olds[::-1]
+            olds.pop(one.new, None)
+            if olds:
+                found.append(Rewrite(tuple(olds), one.new, one.method))
+        return list(dict.fromkeys(found))
+
+    def _loose(self, oids: Iterable[str]) -> set[str]:
+        """Give those commits that no ref and no HEAD leads to."""
+        git = self.world.git
+        heads = []
+        for place in sorted((git.common_dir / "worktrees").glob("*/HEAD")):
+            text = place.read_text(errors="replace").strip()
+            if not text.startswith("ref:"):
+                heads.append(f"^{text}")
+        asked = "\n".join([*oids, *heads]) + "\n"
+        out = git.run(
+            "rev-list", "--ignore-missing", "--stdin", "--not", "--all",
+            input=asked.encode(), check=False,
+        )  # fmt: skip
+        reached = set(out.decode().split())
+        return {oid for oid in oids if oid in reached}
+
+    def _compare(self, news: Sequence[str], anchors: set[str]) -> None:
+        objects = self.commits.objects(news)
+        worth = [
+            oid
+            for oid in news
+            if (made := objects[oid]) is not None
+            and len(made.parents) <= 1
+            and not seen.reverts(made.message)
+        ]
+        if any(one.is_live() for one in SessionDirectory.said_live(self.world.git.home)):
+            self.now.again = worth
+        if not worth:
+            return
+        likeness = Likeness(self.world, self.commits, worth, anchors)
+        if likeness.hopeless:
+            return
+        likeness.prepare()
+        linker = Linker(self.world, self.commits)
+        kinds = {one.oid: one.kind for one in self.made}
+        pairs = [likeness.seen(oid, kinds.get(oid, "")) for oid in likeness.news]
+        known = [pair for pair in pairs if pair is not None]
+        linker.prepare(known)
+        for pair in known:
+            linked = linker.link(pair)
+            if linked.line is not None:
+                self.lines.setdefault(pair.new, []).append(linked.line)
+        for oid in likeness.news:
+            if oid in self.lines:
+                continue
+            for link, paths in likeness.links(oid):
+                kept = [linker.without_known(oid, path) for path in paths]
+                line = linker.sign(link, "content", [path for path in kept if path is not None])
+                if line is not None:
+                    self.lines.setdefault(oid, []).append(line)
+
+
+__all__ = ["PLACE", "Seen", "Taken", "take_in"]

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
-from agentprov.flows import choosing, rewrites, trust
+from agentprov.flows import choosing, rewrite_facts, trust
 from agentprov.flows.choosing import Chosen, Lost, choose, described
 from agentprov.flows.review import material_for, path_diffs, surroundings
 from agentprov.flows.world import World
@@ -178,7 +178,7 @@ def _judge(
         targets.commits,
         parents,
         targets.bundles,
-        Lost(rewrites.not_behind(world.git), rewrites.touched(judged)),
+        Lost(rewrite_facts.not_behind(world.git), rewrite_facts.touched(judged)),
     )
     others = _others(world.git, reader, chosen, judged, content)
     content.expect(
@@ -202,7 +202,7 @@ def _judge(
         around=surroundings(world.git, reader, target_ref),
         log=log,
         others=others,
-        history=rewrites.history(
+        history=rewrite_facts.history(
             world.git,
             reader,
             {commit.oid: commit for commit in (*others, *facts)},
@@ -225,7 +225,7 @@ def _others(
     wanted = (chosen.olds | chosen.linked | chosen.gone) - judged.keys()
     if not wanted:
         return []
-    return commit_facts(git, reader, rewrites.here(reader, wanted), content)
+    return commit_facts(git, reader, rewrite_facts.here(reader, wanted), content)
 
 
 def _plan_bytes(shelf: PlanShelf, reader: CatFile, view: PlanView) -> bytes | None:

@@ -47,7 +47,8 @@ class Claim(NamedTuple):
 class StatedChange(NamedTuple):
     """What statements say of one path of an old commit; `old_path` only for a rename.
 
-    `added` is the digest of the lines that it added, where the statement has it.
+    `added` is the digest of the lines that it added, where the statement has it; `source` the
+    number of the statement that speaks of the path as a whole.
     """
 
     op: str
@@ -56,6 +57,7 @@ class StatedChange(NamedTuple):
     added: str | None = None
     blob: str | None = None
     mode: str = ""
+    source: int | None = None
 
 
 class OldCommit(NamedTuple):
@@ -291,16 +293,20 @@ def _numbers(spans: Iterable[tuple[int, int]]) -> Iterable[int]:
     return (number for start, end in spans for number in range(start, end + 1))
 
 
-def _joined(lines: Mapping[int, Claim]) -> list[Claim]:
+def joined(claims: Iterable[Claim]) -> list[Claim]:
+    """Give claims in order of lines, neighbours that say the same as one; none may overlap."""
     found: list[Claim] = []
-    for number in sorted(lines):
-        claim = lines[number]._replace(start=number, end=number)
+    for claim in sorted(claims, key=lambda one: one.start):
         last = found[-1] if found else None
-        if last is not None and last.end + 1 == number and last.says() == claim.says():
-            found[-1] = last._replace(end=number)
+        if last is not None and last.end + 1 == claim.start and last.says() == claim.says():
+            found[-1] = last._replace(end=claim.end)
         else:
             found.append(claim)
     return found
+
+
+def _joined(lines: Mapping[int, Claim]) -> list[Claim]:
+    return joined(claim._replace(start=number, end=number) for number, claim in lines.items())
 
 
 __all__ = [
@@ -317,6 +323,7 @@ __all__ = [
     "follow",
     "is_exact",
     "is_text",
+    "joined",
     "line_keys",
     "merged",
     "versions",

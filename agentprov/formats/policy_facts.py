@@ -51,7 +51,10 @@ class LinesSeen:
 
 @dataclass(frozen=True)
 class PlanSeen:
-    """The plan behind a session; `allowed_paths` is None where the plan limits none.
+    """The plan behind a session; `exceeded` are (limit, sentence) where it was not kept to.
+
+    Limits are `allowedPaths`, `targetRef`, `agents`, `models`, `mcpServers`; what a plan says of
+    tools, network and turns stands in no record and is not among them.
 
     `declared_at` is the signer's word (RFC 3339, Z), `trusted_time` says whether an authority's
     stands beside it.
@@ -63,7 +66,7 @@ class PlanSeen:
     roles: tuple[str, ...]
     declared_at: str
     trusted_time: bool
-    allowed_paths: tuple[str, ...] | None = None
+    exceeded: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

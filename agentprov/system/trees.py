@@ -26,22 +26,23 @@ def diff_tree(git: Git, old: str, new: str, *, renames: bool = True) -> list[Raw
 
     With `renames`, exact and similar renames are one entry of status ``R``.
     """
-    options = ["-M", "-l0"] if renames else ["--no-renames"]
     out = git.run(
         "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff", "--no-textconv",
-        "--full-index", *options, old, new,
+        "--full-index", *_renames(renames), old, new,
     )  # fmt: skip
     return list(_raw_changes(out))
 
 
-def diff_pairs(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[RawChange]]:
-    """List what differs for each (old tree, new tree), without renames, by one process."""
+def diff_pairs(
+    git: Git, pairs: Sequence[tuple[str, str]], *, renames: bool = False
+) -> list[list[RawChange]]:
+    """List what differs for each (old tree, new tree), by one process."""
     if not pairs:
         return []
     asked = "".join(f"{old} {new}\n" for old, new in pairs).encode()
     out = git.run(
         "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff",
-        "--no-textconv", "--full-index", "--no-renames", input=asked,
+        "--no-textconv", "--full-index", *_renames(renames), input=asked,
     )  # fmt: skip
     answers: dict[tuple[str, str], list[RawChange]] = {}
     current: list[RawChange] = []
@@ -50,7 +51,7 @@ def diff_pairs(git: Git, pairs: Sequence[tuple[str, str]]) -> list[list[RawChang
         # Each pair is echoed on a line of its own, in front of its first change if it has any.
         for line in field.split(b"\n"):
             if line.startswith(b":"):
-                current.append(_raw_change(line, next(fields)))
+                current.append(_entry(line, fields))
             elif line:
                 old, _, new = line.decode().partition(" ")
                 current = answers[old, new] = []
@@ -67,11 +68,18 @@ def _raw_changes(out: bytes) -> Iterator[RawChange]:
     for meta in fields:
         if not meta.startswith(b":"):
             continue
-        path = next(fields)
-        if meta.rpartition(b" ")[2][:1] in (b"R", b"C"):
-            yield _raw_change(meta, next(fields), path)
-        else:
-            yield _raw_change(meta, path)
+        yield _entry(meta, fields)
+
+
+def _entry(meta: bytes, fields: Iterator[bytes]) -> RawChange:
+    path = next(fields)
+    if meta.rpartition(b" ")[2][:1] in (b"R", b"C"):
+        return _raw_change(meta, next(fields), path)
+    return _raw_change(meta, path)
+
+
+def _renames(wanted: bool) -> Sequence[str]:
+    return ("-M", "-l0") if wanted else ("--no-renames",)
 
 
 def blobs_at(git: Git, tree: str, paths: Iterable[bytes]) -> dict[bytes, str]:

@@ -116,6 +116,9 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "plan-after-session": Kind(15, "error", "Sign plans before work starts."),
     "plan-elsewhere": Kind(15, "error", "Sign a plan for this repository."),
+    "plan-exceeded": Kind(
+        15, "error", "Have a plan signed that allows this, or take the work back."
+    ),
     "plan-expired": Kind(18, "error", "Sign the plan again before the next session."),
     "generation-missing": Kind(10, "error", _FETCH),
     "generation-unlisted": Kind(15, "error", _RECORDER),
@@ -165,6 +168,7 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "policy-plan-signer": Kind(13, "error", "Have the plan signed by somebody who holds the role."),
     "policy-plan-age": Kind(13, "error", "Sign the plan again before the next session."),
+    "policy-plan-limits": Kind(13, "error", "Sign a plan that allows this, or take the work back."),
     "policy-plan-paths": Kind(
         13, "error", "Leave these paths alone, or sign a plan that allows them before work starts."
     ),

@@ -18,7 +18,7 @@ from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, rebinding, times
+from agentprov.verify import approvals, plan_limits, rebinding, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -136,6 +136,9 @@ def judge(
                 else:
                     quiet.append((entry, facts.oid))
         report.findings.extend(missing)
+        report.findings.extend(
+            _beyond_plans(_generations(behind), facts.oid, required, around.target_ref)
+        )
         report.findings.extend(decided.findings)
         report.commits.append(verdict)
     for entry, oid in quiet:
@@ -235,6 +238,22 @@ def _missing(coverage: Coverage, facts: CommitFacts, required: bool) -> list[Fin
             commit=facts.oid,
             severity="error" if required else "warning",
         )
+    ]
+
+
+def _beyond_plans(
+    holding: Sequence[Entry], oid: str, required: frozenset[str], target_ref: str | None
+) -> list[Finding]:
+    """Find work that its plan's signer did not allow; the record of it is still a true one."""
+    return [
+        finding(
+            Problem("plan-exceeded", sentence),
+            subject=entry.label,
+            commit=oid,
+            severity="error" if oid in required else "warning",
+        )
+        for entry in holding
+        for _, sentence in plan_limits.exceeded(entry, target_ref)
     ]
 
 

@@ -11,7 +11,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import times
+from agentprov.verify import plan_limits, times
 from agentprov.verify.finding import Unproven
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import UNGUARDED, TrustRoot
@@ -179,11 +179,11 @@ def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:
                 f"shown on: {view.shown_on}; what was shown was {again}",
                 "declared",
             )
-        if view.limits:
+        unjudged = [one for one in view.limits if one.partition(".")[2] not in plan_limits.JUDGED]
+        if unjudged:
             yield Unproven(
                 f"that the work kept to the limits of {view.name!r}",
-                f"no step of verifying looks at {', '.join(view.limits)}; a policy can ask for "
-                "allowedPaths",
+                f"no record tells enough to hold {', '.join(unjudged)} against it",
                 "declared",
             )
 

@@ -29,7 +29,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
-from agentprov.verify import claims, times
+from agentprov.verify import claims, plan_limits, times
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.claims import ClaimedPath
 from agentprov.verify.finding import ApprovalRef, CommitVerdict
@@ -78,6 +78,7 @@ def collect(
                 decided,
                 tuple(oid for oid, led in before.items() if verdict.commit in led),
                 around if by_path else None,
+                around.target_ref,
             )
             for verdict in judgement.verdict.commits
         ),
@@ -93,6 +94,7 @@ def _commit(
     decided: Mapping[str | None, ApprovalView],
     led_to: tuple[str, ...],
     around: Surroundings | None,
+    target_ref: str | None,
 ) -> JudgedCommit:
     return JudgedCommit(
         commit=verdict.commit,
@@ -101,8 +103,8 @@ def _commit(
         untold=() if facts is None else tuple(_untold(facts, entries, behind, history)),
         led_to=led_to,
         sessions=(
-            *(_session(entry, entry.statement) for entry in entries if entry.statement),
-            *_carried(behind),
+            *(_session(entry, entry.statement, target_ref) for entry in entries if entry.statement),
+            *_carried(behind, target_ref),
         ),
         approvals=tuple(_approval(ref, decided) for ref in verdict.approvals if ref.valid),
         via=verdict.via,
@@ -111,7 +113,7 @@ def _commit(
     )
 
 
-def _carried(behind: Mapping[str, ClaimedPath]) -> Iterator[SessionSeen]:
+def _carried(behind: Mapping[str, ClaimedPath], target_ref: str | None) -> Iterator[SessionSeen]:
     """Give the sessions behind a commit that was made of theirs, with what it has of them now."""
     sources = {id(one): one for path in behind.values() for one in path.sources}
     for entry in sources.values():
@@ -125,7 +127,7 @@ def _carried(behind: Mapping[str, ClaimedPath]) -> Iterator[SessionSeen]:
                     counts[path.path, item.origin, item.basis] += item.end - item.start + 1
         names = {path.path for path in paths} | {path.old_path for path in paths}
         yield replace(
-            _session(entry, entry.statement),
+            _session(entry, entry.statement, target_ref),
             lines=tuple(LinesSeen(*key, count) for key, count in sorted(counts.items())),
             paths=tuple(sorted(name for name in names if name is not None)),
         )
@@ -174,7 +176,7 @@ def _adds(diff: PathDiff) -> bool:
     return diff.new_blob is not None and diff.new_blob != diff.old_blob
 
 
-def _session(entry: Entry, signed: Verified[Statement]) -> SessionSeen:
+def _session(entry: Entry, signed: Verified[Statement], target_ref: str | None) -> SessionSeen:
     view = entry.view
     assert isinstance(view, GenerationView)
     parts = entry.everything()
@@ -219,7 +221,7 @@ def _session(entry: Entry, signed: Verified[Statement]) -> SessionSeen:
         closed=bool(closes),
         complete=bool(closes) and all(close.outcome == "completed" for close in closes),
         gaps=tuple(sorted({gap["why"] for gap in gaps})),
-        plans=tuple(_plans(parts)),
+        plans=tuple(_plans(parts, tuple(plan_limits.exceeded(entry, target_ref)))),
     )
 
 
@@ -283,15 +285,13 @@ def _servers(
             yield ServerSeen(name)
 
 
-def _plans(parts: Sequence[Entry]) -> Iterator[PlanSeen]:
+def _plans(parts: Sequence[Entry], exceeded: tuple[tuple[str, str], ...]) -> Iterator[PlanSeen]:
     """Give the plan behind a generation, by the signature that its session saw."""
     edges = [part.view.plan for part in parts if isinstance(part.view, OpenView) and part.view.plan]
     for payload, signature in edges:
         for part in parts:
             signed = part.signatures.get(signature)
             if part.payload_sha256 == payload and isinstance(part.view, PlanView) and signed:
-                scope = signed.value.predicate.get("scope", {})
-                allowed = scope.get("allowedPaths")
                 yield PlanSeen(
                     name=part.view.name,
                     signer=signed.signer.person,
@@ -301,7 +301,7 @@ def _plans(parts: Sequence[Entry]) -> Iterator[PlanSeen]:
                     ),
                     declared_at=part.view.declared_at,
                     trusted_time=times.first(signed) is not None,
-                    allowed_paths=None if allowed is None else tuple(allowed),
+                    exceeded=exceeded,
                 )
 
 

@@ -129,6 +129,18 @@ def test_a_plan_signed_for_some_paths_is_none_for_others(site: Site) -> None:
     assert "'payments/rates'" in errors["policy-plan-paths"]
 
 
+def test_a_plan_for_certain_models_and_no_servers_counts_with_both(site: Site) -> None:
+    site.rule("require: {plan: signed}\n")
+    site.does("plan", "sign", "PLAN.md", "--no-mcp-servers", "--ref", "refs/heads/feature")
+    site.work("echo two > a.py", "--plan", "PLAN.md")
+    assert site.gate() == (0, {})
+    site.does("plan", "sign", "PLAN.md", "--model", "anthropic/claude-*")
+    site.work("echo three > a.py", "--plan", "PLAN.md")
+    status, errors = site.gate()
+    assert (status, set(errors)) == (13, {"policy-plan-limits"})
+    assert "nobody could name" in errors["policy-plan-limits"]
+
+
 def test_lines_of_unknown_origin_and_sessions_with_gaps(site: Site) -> None:
     site.rule("require: {sessions: {complete: true}, origins: {maxUnknown: 0}}\n")
     site.work("echo two > a.py")

@@ -565,6 +565,26 @@ def plan_expired() -> Vector:
 
 
 @case
+def plan_for_other_paths() -> Vector:
+    told, lines, commit = story(plan={"limits": Limits(allowed_paths=("docs/**",))})
+    return failing(
+        "The plan allows to change documents only; the record holds all the same.",
+        told, lines, commit, 15, "plan-exceeded", coverage="covered",
+    )  # fmt: skip
+
+
+@case
+def plan_for_another_model() -> Vector:
+    told, lines, commit = story(
+        plan={"limits": Limits(constraints={"models": ["anthropic/claude-opus-*"]})}
+    )
+    return failing(
+        "The plan allows another model than the one that answered.",
+        told, lines, commit, 15, "plan-exceeded", coverage="covered",
+    )  # fmt: skip
+
+
+@case
 def plan_for_another_repository() -> Vector:
     told, lines, commit = story(
         plan={"limits": Limits(repository="git+https://git.example.com/acme/other")}

@@ -297,6 +297,7 @@ def stated(predicate: Mapping[str, Any], source: int) -> dict[str, StatedChange]
             item.get("added"),
             item.get("gitBlob"),
             item["mode"],
+            source,
         )
         for item in predicate["runDetails"]["metadata"]["agentprov_changes"]
         if item.get("fromSession", True)

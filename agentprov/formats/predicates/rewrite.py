@@ -9,6 +9,7 @@ at the generation that it is from, also where an old commit was itself made of o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agentprov.formats import schema
@@ -119,6 +120,24 @@ class RewrittenPath(NamedTuple):
     source: int | None
 
 
+@dataclass(frozen=True)
+class Rewritten:
+    """A new commit, what it was made of, and what of that lives on in it.
+
+    `olds` are ids of old commits, oldest first; `sources` are (commit id, payload digest) of the
+    statements about them that claims number. `claimed` counts the lines that these claim.
+    """
+
+    commit: str
+    tree: str
+    parents: tuple[str, ...]
+    method: str
+    olds: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+    changes: tuple[RewrittenPath, ...]
+    claimed: int
+
+
 class RewriteView(NamedTuple):
     """The members of a rewrite statement that the judge needs.
 
@@ -201,6 +220,7 @@ def stated(view: RewriteView, number: Callable[[tuple[str, str]], int]) -> dict[
             None,
             change.blob,
             change.mode,
+            None if change.source is None else number(view.sources[change.source]),
         )
         for change in view.changes
     }
@@ -253,6 +273,7 @@ __all__ = [
     "CHECK",
     "METHODS",
     "RewriteView",
+    "Rewritten",
     "RewrittenPath",
     "bases",
     "contradiction",

@@ -1,8 +1,8 @@
-"""`plan`: a signed plan behind each session, its signer's role, its age, and its paths."""
+"""`plan`: a signed plan behind each session, its signer's role, its age, and its limits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,8 +15,6 @@ from agentprov.verify.finding import Problem
 from agentprov.verify.rules import matcher, shapes
 from agentprov.verify.rules.matcher import Pattern
 from agentprov.verify.rules.rule import Asked
-
-_NAMED = 3
 
 
 def CHECK(value: Any) -> None:
@@ -36,11 +34,13 @@ def CHECK(value: Any) -> None:
 
 @dataclass(frozen=True)
 class Plans:
-    """`role` is one that the signer must hold, `max_age` how old a plan may be at the start."""
+    """`role` is one that the signer must hold, `max_age` how old a plan may be at the start.
+
+    A plan that is asked for is asked for with its limits.
+    """
 
     role: str | None = None
     max_age: timedelta | None = None
-    within_paths: bool = False
     needs_record: bool = False
 
     def misses(self, commit: JudgedCommit, _asked: Asked) -> Iterator[Problem]:
@@ -70,17 +70,12 @@ class Plans:
                     f"{plan.name!r} was signed at {plan.declared_at}, session {session.session} "
                     f"began at {session.started}",
                 )
-        if self.within_paths and plan.allowed_paths is not None:
-            outside = [path for path in session.paths if not _allowed(path, plan.allowed_paths)]
-            if outside:
-                shown = ", ".join(repr(path) for path in outside[:_NAMED])
-                more = f", and {len(outside) - _NAMED} more" if len(outside) > _NAMED else ""
-                yield Problem(
-                    "policy-plan-paths", f"{plan.name!r} does not allow to change {shown}{more}"
-                )
+        for limit, sentence in plan.exceeded:
+            code = "policy-plan-paths" if limit == "allowedPaths" else "policy-plan-limits"
+            yield Problem(code, sentence)
 
 
-def _allowed(label: str, allowed: tuple[str, ...]) -> bool:
+def allows(allowed: Iterable[str], label: str) -> bool:
     """Say whether a plan allows a path; what is no pattern of ours allows nothing."""
     name = as_text(label)
     return any(matcher.why_not(text) is None and Pattern(text).matches(name) for text in allowed)
@@ -98,6 +93,5 @@ def read(value: Any) -> Plans:
     return Plans(
         role=value.get("role"),
         max_age=shapes.duration(value["maxAge"]) if "maxAge" in value else None,
-        within_paths=value.get("withinPaths", False),
         needs_record=True,
     )

@@ -209,10 +209,17 @@ def test_a_plan_that_expired_later_is_a_note() -> None:
     assert codes(judgement, "note") == {"plan-expired-since"}
 
 
-def test_limits_that_are_not_enforced_are_not_said_to_hold() -> None:
-    told = Story(plan={"limits": Limits(allowed_paths=("src/**",))}).tell()
+def test_limits_that_no_record_tells_of_are_not_said_to_hold() -> None:
+    limits = Limits(
+        allowed_paths=("**",), constraints={"network": "deny", "agents": ["pkg:npm/**"]}
+    )
+    told = Story(plan={"limits": limits}).tell()
     verdict = judge(told.lines(), [told.commit()]).verdict
-    assert any("scope.allowedPaths" in item.why for item in verdict.not_proven)
+    assert verdict.exit_code == 0
+    (said,) = [item.why for item in verdict.not_proven if "limits" in item.claim]
+    assert "constraints.network" in said
+    assert "agents" not in said
+    assert "allowedPaths" not in said
 
 
 def test_gaps_are_noted() -> None:

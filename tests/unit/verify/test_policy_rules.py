@@ -271,7 +271,9 @@ CASES: list[tuple[dict[str, Any], Story, str | None]] = [
         plan(allowed_paths=("src/", "[a-z]*", "!x", "*.md", "*.txt", "run.sh")),
         "policy-plan-paths",
     ),
-    ({"plan": "signed"}, plan(allowed_paths=("nothing",)), None),
+    ({"plan": "signed"}, plan(allowed_paths=("nothing",)), "policy-plan-paths"),
+    ({"plan": "signed"}, plan(target_ref="refs/heads/other"), "policy-plan-limits"),
+    ({"plan": "signed"}, plan(constraints={"tools": {"deny": ["Bash"]}}), None),
     # sessions
     ({"sessions": {"complete": True}}, Story(), None),
     ({"sessions": {"complete": True}}, gaps(outcome="incomplete"), "policy-session"),
@@ -359,6 +361,18 @@ def test_all_sessions_behind_a_commit_must_meet_a_rule() -> None:
     judged = judge(lines, [first.commit()], trust=TRUST, required=False)
     assert len(judged.verdict.commits[0].generations) == 2
     assert missed(asking(models={"allow": ["anthropic/claude-*"]}), judged) == {"policy-model"}
+
+
+def test_a_closing_statement_that_does_not_hold_makes_no_session_whole() -> None:
+    tale = Story().tell()
+    broken = seal(tale.close, RECORDER)[:-40] + b"0" * 40
+    stranger = seal(tale.close, Key(71, "mallory", frozenset({"recorder"}), RECORDER.builders))
+    for close in (broken, stranger):
+        lines = {**tale.lines(), "close": close}
+        judged = judge(lines, [tale.commit(trailers=())], trust=TRUST, required=False)
+        assert judged.verdict.commits[0].coverage == "covered"
+        for asked in ({"complete": True}, {"noGaps": ["**"]}):
+            assert codes(policy.judge(asking(sessions=asked), judged)) == {"policy-session"}
 
 
 def test_a_record_that_does_not_hold_meets_no_rule() -> None:
