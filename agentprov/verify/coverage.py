@@ -111,6 +111,7 @@ def judge(
             binding = rebinding.bind(facts, lost, history or History(), whole=whole)
             report.bindings[facts.oid] = binding
         behind = [*holding, *{id(one.entry): one.entry for one in binding.found}.values()]
+        standing = behind if binding.exact else holding
         verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
         verdict = _with_content(verdict, binding)
         decided = (
@@ -137,7 +138,7 @@ def judge(
                     quiet.append((entry, facts.oid))
         report.findings.extend(missing)
         report.findings.extend(
-            _beyond_plans(_generations(behind), facts.oid, required, around.target_ref)
+            _beyond_plans(_generations(standing), facts.oid, required, around.target_ref)
         )
         report.findings.extend(decided.findings)
         report.commits.append(verdict)
