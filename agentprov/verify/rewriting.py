@@ -87,10 +87,11 @@ def _judge_one(
     entry.replayed = all(again) and all(use.replayed for use in below)
     if not entry.replayed and not entry.problems:
         open_ = sum(answer is None for answer in again)
+        what = f"{open_} of {len(again)} paths" if open_ else "links before it"
         entry.remark(
             "rewrite-not-replayed",
-            f"{open_} of {len(again)} paths could not be made again here; they rest on the "
-            "recorder's word, and claim no more than their sources",
+            f"{what} could not be made again here: that is the recorder's word, and no more than "
+            "the sources claim",
         )
 
 
