@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from agentprov.errors import AgentprovError
 from agentprov.formats.carrying import MAX_TEXT_BYTES
@@ -34,6 +35,7 @@ def history(
             lines.update(_added(git, reader, [facts[one] for one in wanted if one in facts]))
         return lines.get(commit)
 
+    @cache
     def blobs(commit: str) -> Blobs | None:
         found = facts.get(commit)
         if found is None:
