@@ -171,7 +171,7 @@ def _meant_for(
 def _speaks_for(entry: Entry, oid: str) -> bool:
     view = entry.view
     described = isinstance(view, GenerationView | RewriteView) and view.commit == oid
-    return described and entry.holds()
+    return described and not entry.only_behind and entry.holds()
 
 
 def _commit_of(entry: Entry) -> str | None:

@@ -82,7 +82,9 @@ def branches(entries: Iterable[Entry], gone: frozenset[str]) -> list[_Branch]:
     parents: dict[str, tuple[str, ...]] = {}
     for entry in entries:
         view = entry.view
-        if isinstance(view, GenerationView) and view.commit in gone and entry.holds():
+        if not isinstance(view, GenerationView) or view.commit not in gone:
+            continue
+        if entry.holds() and not entry.only_behind:
             by_commit.setdefault(view.commit, []).append(entry)
             parents[view.commit] = view.parents
     return [_branch(commits, by_commit) for commits in _together(sorted(by_commit), parents)]

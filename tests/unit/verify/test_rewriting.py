@@ -35,7 +35,7 @@ from support.rewrite_defects import (
     valid_rewritten_and_the_old_bytes_are_gone,
     valid_rewritten_twice,
 )
-from support.story import AS_OF, RECORDER, blob_id, codes, made_up, seal, trust_of
+from support.story import AS_OF, HUMAN, JANE, RECORDER, blob_id, codes, made_up, seal, trust_of
 
 
 def judged(vector: Vector, **changes: Any) -> verify.Judgement:
@@ -47,10 +47,9 @@ def judged(vector: Vector, **changes: Any) -> verify.Judgement:
             for name, line in vector.lines.items()
         ],
         commits=vector.commits,
-        trust=trust_of(),
         as_of=AS_OF,
         required=frozenset(facts.oid for facts in vector.commits),
-        **{**known.about(), **changes},
+        **{"trust": trust_of(), **known.about(), **changes},
     )
     return verify.judge(case, KeyVerifier())
 
@@ -249,3 +248,12 @@ def test_a_better_basis_in_a_chain_is_found() -> None:
         RECORDER,
     )
     assert "rewrite-claims-more" in codes(judged(vector))
+
+
+def test_an_approval_of_the_old_commit_approves_nothing_that_was_made_of_it() -> None:
+    vector = valid_rewritten()
+    vector.lines["approval"] = seal(vector.told.approval(), JANE)
+    judgement = judged(vector, trust=trust_of(HUMAN, RECORDER, JANE))
+    (commit,) = judgement.verdict.commits
+    assert (commit.coverage, commit.approvals) == ("covered", ())
+    assert "policy-approvals" in against(judgement, approvals={"people": 1})
