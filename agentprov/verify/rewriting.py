@@ -43,11 +43,15 @@ class History:
 
 
 class _Link(NamedTuple):
-    """A link with the statements about its old commits, their sources numbered as in the link."""
+    """A link with the statements about its old commits, their sources numbered as in the link.
+
+    `commits` are the old ones as git has them, None where one is not here.
+    """
 
     view: RewriteView
     olds: Mapping[str, Sequence[Mapping[str, StatedChange]]]
     merged: Mapping[str, Mapping[str, StatedChange]]
+    commits: Sequence[OldCommit] | None
 
 
 def judge(entries: Sequence[Entry], commits: Mapping[str, CommitFacts], history: History) -> None:
@@ -69,7 +73,7 @@ def _judge_one(
             entry.blame(*problem)
     elif entry.named:
         entry.blame("commit-missing", f"{view.commit} is not in this repository")
-    link = _link(entry, view)
+    link = _link(entry, view, history)
     for problem in _unbounded(link):
         entry.blame(*problem)
     if entry.problems:
@@ -104,7 +108,7 @@ def as_generation(view: RewriteView) -> subjects.Described:
     return subjects.Described(view.tree, view.parents, changes)
 
 
-def _link(entry: Entry, view: RewriteView) -> _Link:
+def _link(entry: Entry, view: RewriteView, history: History) -> _Link:
     """Put together what the sources say of each old commit; only what `uses` leads to counts."""
     found = {use.payload_sha256: use for use in entry.uses}
     sessions: dict[int, object] = {}
@@ -127,7 +131,12 @@ def _link(entry: Entry, view: RewriteView) -> _Link:
         commit: carrying.combined(several, lambda one: sessions.get(one, one))
         for commit, several in olds.items()
     }
-    return _Link(view, olds, merged)
+    commits = []
+    for oid in view.olds:
+        blobs = history.blobs(oid)
+        if blobs is not None:
+            commits.append(OldCommit(oid, blobs, merged.get(oid, {})))
+    return _Link(view, olds, merged, commits if len(commits) == len(view.olds) else None)
 
 
 def _through(link: _Link, path: str) -> Iterator[tuple[str, str]]:
@@ -217,13 +226,9 @@ def _replay(link: _Link, change: RewrittenPath, history: History) -> bool | None
 def _from_bytes(
     link: _Link, change: RewrittenPath, history: History, new: bytes, spans: Spans
 ) -> list[Claim] | None:
-    olds = []
-    for oid in link.view.olds:
-        blobs = history.blobs(oid)
-        if blobs is None:
-            return None
-        olds.append(OldCommit(oid, blobs, link.merged.get(oid, {})))
-    versions = carrying.versions(change.came_from, olds)
+    if link.commits is None:
+        return None
+    versions = carrying.versions(change.came_from, link.commits)
     found = carrying.carry(versions, history.content, new, spans)
     exact = link.view.method != "content" or carrying.is_exact(
         versions, new, spans, change.blob or ""

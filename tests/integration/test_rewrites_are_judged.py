@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentprov import verify
+from agentprov.errors import UserError
 from agentprov.formats.carrying import Claim
 from agentprov.verify.claims import claims_of
 from agentprov.verify.finding import CommitVerdict
@@ -336,3 +337,28 @@ def test_a_file_of_a_lost_commit_in_another_place_claims_and_does_not_cover(team
     judgement = team.judge()
     assert only(judgement).coverage == "uncovered"
     assert {one.key for one in only(judgement).content} == {"blob"}
+
+
+@pytest.mark.parametrize("options", [("--filter=blob:none",), ("--depth=1",), ("--depth=2",)])
+def test_a_clone_that_lacks_contents_or_history_takes_links_within_their_bounds(
+    team: Team, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    team.repository.git("config", "uploadpack.allowFilter", "true")
+    team.repository.write("a.txt", lines(1, 6))
+    old = team.repository.commit("agent")
+    team.record(old)
+    team.repository.write("a.txt", lines(1, 2) + "by hand\n" + lines(5, 6))
+    new = team.repository.commit("amended", "--amend")
+    team.link(new, [old], "amend")
+    there = Repository(tmp_path / "there")
+    there.git("remote", "add", "origin", f"file://{team.repository.top}")
+    notes = "+refs/notes/*:refs/notes/*"
+    there.git("fetch", "-q", "origin", notes)
+    there.git("fetch", "-q", *options, "origin", "HEAD:refs/heads/there")
+    if options == ("--depth=1",):
+        with pytest.raises(UserError, match="parent"):
+            team.judge("there", repository=there)
+        return
+    judgement = team.judge("there", repository=there)
+    assert (only(judgement).coverage, only(judgement).via) == ("covered", "rewrite")
+    assert not only(judgement).rewrites[0].replayed

@@ -257,3 +257,16 @@ def test_an_approval_of_the_old_commit_approves_nothing_that_was_made_of_it() ->
     (commit,) = judgement.verdict.commits
     assert (commit.coverage, commit.approvals) == ("covered", ())
     assert "policy-approvals" in against(judgement, approvals={"people": 1})
+
+
+def test_old_commits_that_are_here_must_be_what_was_recorded_of_them() -> None:
+    vector = valid_rewritten()
+    assert vector.past is not None
+    (old,) = vector.past.others
+    bent = replace(old, tree=made_up("another tree", 40))
+    judgement = judged(vector, others=[bent])
+    assert judgement.verdict.commits[0].coverage == "uncovered"
+    assert "commit-differs" in codes(judgement)
+    # Contents that were not fetched are no lie.
+    without = replace(old, sha256_of=lambda _: None)
+    assert judged(vector, others=[without]).verdict.commits[0].coverage == "covered"
