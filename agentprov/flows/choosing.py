@@ -25,7 +25,6 @@ from agentprov.verify.record import Record
 _PAYLOAD = re.compile(rb'"payload"[ \t]*:[ \t]*"([^"]*)"')
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
-
 _TEXT = re.compile(rb'"([^"]*)"')
 
 

@@ -362,3 +362,17 @@ def test_a_clone_that_lacks_contents_or_history_takes_links_within_their_bounds(
     judgement = team.judge("there", repository=there)
     assert (only(judgement).coverage, only(judgement).via) == ("covered", "rewrite")
     assert not only(judgement).rewrites[0].replayed
+
+
+def test_odd_names_are_found_again_as_well(team: Team) -> None:
+    name = 'a b/Grüße "quoted" \t.txt'
+    team.repository.git("checkout", "-q", "-b", "topic")
+    team.repository.write(name, lines(1, 5))
+    team.repository.write(b"not \xff utf-8.txt", lines(1, 5, "raw"))
+    team.record(team.repository.commit("agent"))
+    team.repository.git("checkout", "-q", "main")
+    team.repository.git("merge", "-q", "--squash", "topic")
+    team.repository.commit("squashed")
+    judgement = team.judge()
+    assert (only(judgement).coverage, only(judgement).matched) == ("covered", True)
+    assert claimed(judgement, name) == [(1, 5, "model", "one", "content")]

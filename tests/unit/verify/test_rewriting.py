@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,9 @@ from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify import policy
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.claims import claims_of
+from agentprov.verify.output_junit import verdict_junit
+from agentprov.verify.output_markdown import verdict_markdown
+from agentprov.verify.output_sarif import verdict_sarif
 from agentprov.verify.policy_facts import collect
 from support.defects import Vector
 from support.rewrite_defects import (
@@ -270,3 +274,16 @@ def test_old_commits_that_are_here_must_be_what_was_recorded_of_them() -> None:
     # Contents that were not fetched are no lie.
     without = replace(old, sha256_of=lambda _: None)
     assert judged(vector, others=[without]).verdict.commits[0].coverage == "covered"
+
+
+def test_every_format_says_by_what_a_commit_is_covered() -> None:
+    open_ = judged(valid_rewritten_and_the_old_bytes_are_gone()).verdict
+    found = judged(valid_found_by_content()).verdict
+    for verdict, said, via in (
+        (open_, "not made again here", "rewrite"),
+        (found, "without a link", "content"),
+    ):
+        assert said in verdict_markdown(verdict)
+        assert said in verdict_junit(verdict)
+        assert f'"via": {{"{NEW_COMMIT}": "{via}"}}' in json.dumps(verdict_sarif(verdict))
+        assert verify.verdict_json(verdict)["commits"][0]["via"] == via
