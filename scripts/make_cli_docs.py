@@ -51,6 +51,8 @@ SEE_ALSO = {
     ],
     "pre-push": ["[hooks](../howto/hooks.md)"],
     "transcript": ["[what is taken out](../spec/redaction.md)", "[agents](../howto/agents.md)"],
+    "import": ["[migrate](../howto/migrate.md)", "[what an import says](../spec/interop.md)"],
+    "export": ["[migrate](../howto/migrate.md)", "[formats](../spec/interop.md)"],
     "sync": ["[refs](../spec/refs.md)"],
     "mcp": ["[the MCP server](../../mcp_server/README.md)"],
     "drain": ["[where things lie](../spec/layout.md)"],

@@ -21,9 +21,13 @@ from agentprov.formats.facts import (
     McpServer,
     McpTool,
     ModelUse,
+    Source,
     Weights,
 )
 from agentprov.formats.model_manifest import RULE
+from agentprov.formats.names import TRANSCRIPT_IMPORT
+
+IMPORT_RULES = "1"
 
 _LONG_FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ABOUT_PATHS = frozenset(
@@ -74,8 +78,19 @@ def command_line(argv: Sequence[str]) -> list[str]:
 
 
 def builder(builder_id: str) -> dict[str, Any]:
-    """Give the builder object for one mode of the recorder."""
+    """Give the builder object for one mode of the recorder.
+
+    That of an import names the version of its rules instead of ours, so that the same import
+    by another version is the same statement.
+    """
+    if builder_id == TRANSCRIPT_IMPORT:
+        return {"id": builder_id, "version": {"agentprov-import": IMPORT_RULES}}
     return {"id": builder_id, "version": {"agentprov": agentprov.__version__}}
+
+
+def sources(facts: Iterable[Source]) -> list[dict[str, Any]]:
+    """Give what an imported session was read from: kind and digest, never a name or a text."""
+    return [{"format": item.format, "digest": sha256(item.sha256)} for item in facts]
 
 
 def parts(files: Iterable[FileDigest]) -> list[dict[str, Any]]:

@@ -160,6 +160,14 @@ def _dependencies(
                 "annotations": {"signature": sha256(session.plan.signature_sha256)},
             }
         )
+    for source in session.sources:
+        found.append(
+            {
+                "name": "import-source",
+                "digest": sha256(source.sha256),
+                "annotations": {"format": source.format},
+            }
+        )
     if session.base_commit is not None:
         found.append({"name": "base", "digest": {"gitCommit": session.base_commit}})
     _add_agent(session, found, unknown)

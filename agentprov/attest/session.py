@@ -14,7 +14,8 @@ from agentprov.formats.statement import Statement, Subject, build
 def session_open(session: Session) -> Statement:
     """State a session at its start (docs/spec/predicates/session.md).
 
-    The subject is the journal, by the digest of its first line. Raises MalformedInput for facts
+    The subject is the journal, by the digest of its first line; of an imported session it is its
+    first source, for there is no journal. Raises MalformedInput for facts
     that the schema refuses.
     """
     plan = session.plan
@@ -44,6 +45,7 @@ def session_open(session: Session) -> Statement:
         if session.principal is None
         else {"id": session.principal, "basis": "declared"},
         gaps=descriptors.gaps(session.gaps),
+        imported=descriptors.sources(session.sources),
     )
     return build([Subject("journal", sha256(session.journal_genesis))], SESSION_TYPE, predicate)
 

@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "checkpoint": ("checkpoint", "Show or check the head of this machine's signing log"),
     "replay": ("replay", "Make a session's statements again from its journal"),
     "sync": ("sync", "Fetch, merge and push the records"),
+    "import": ("import_records", "Take over git-ai notes, Agent Trace, transcripts, trailers"),
+    "export": ("export_records", "Write verified records as git-ai notes or Agent Trace"),
     "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),
     "pre-push": ("pre_push", None),

@@ -66,6 +66,8 @@ def _stamped(proven: TrustedTime | None) -> str:
 
 def print_verdict(verdict: Verdict) -> None:
     """Print a verdict for people."""
+    from agentprov.verify.authority import is_import
+
     for commit in verdict.commits:
         signer = ", ".join(sorted({g.signer for g in commit.behind}))
         plans = ", ".join(plan.name + _stamped(plan.proven) for plan in commit.plans)
@@ -73,7 +75,8 @@ def print_verdict(verdict: Verdict) -> None:
         if commit.way:
             parts.append(commit.way)
         if signer:
-            parts.append(f"recorded by {output.safe(signer)}")
+            imported = all(is_import(g.builder) for g in commit.generations)
+            parts.append(f"{'imported' if imported else 'recorded'} by {output.safe(signer)}")
         if plans:
             parts.append(f"plan {output.safe(plans)}")
         for decided in commit.approvals:

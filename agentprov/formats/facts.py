@@ -351,8 +351,22 @@ class Repository:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What an imported session was read from: a note, a record, a transcript, a message.
+
+    `format` is one of the words of `agentprov import --format`; `sha256` is of its bytes.
+    """
+
+    format: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Session:
-    """Everything that is true of a whole session; signed once when it opens."""
+    """Everything that is true of a whole session; signed once when it opens.
+
+    `sources` are set for imported ones only: nobody of ours saw these at work.
+    """
 
     id: str
     started: str
@@ -371,3 +385,4 @@ class Session:
     principal: str | None = None
     journal_genesis: str = ""
     gaps: tuple[Gap, ...] = field(default_factory=tuple)
+    sources: tuple[Source, ...] = ()

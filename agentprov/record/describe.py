@@ -104,7 +104,7 @@ def describe(
     """
     commit = read_commit(reader, oid)
     parents = commit.parents or (git.empty_tree,)
-    raw = _changed(git, oid, parents)
+    raw = changed_paths(git, oid, parents)
     since_start = {
         change.path for change in diff_tree(git, evidence.baseline_tree, oid, renames=False)
     }
@@ -139,7 +139,7 @@ def describe(
         oid=oid,
         tree=commit.tree,
         parents=commit.parents,
-        patch_id=_patch_id(git, commit),
+        patch_id=patch_id(git, commit),
         ref=ref,
         sequence=sequence,
         changes=tuple(changes),
@@ -147,7 +147,7 @@ def describe(
     )
 
 
-def _changed(git: Git, oid: str, parents: Sequence[str]) -> list[RawChange]:
+def changed_paths(git: Git, oid: str, parents: Sequence[str]) -> list[RawChange]:
     """List what a commit itself changed: for a merge, what differs from every parent."""
     changes = diff_tree(git, parents[0], oid)
     for parent in parents[1:]:
@@ -169,12 +169,22 @@ def _numbers(spans: Sequence[tuple[int, int]]) -> frozenset[int]:
     return frozenset(number for start, end in spans for number in range(start, end + 1))
 
 
+def is_binary(content: bytes) -> bool:
+    """Say whether git would take this content for one without lines."""
+    return b"\0" in content[:_TEXT_BYTES]
+
+
+def operation(raw: RawChange) -> Operation:
+    """Give the word with which statements name what happened to a path."""
+    if raw.status == "M" and raw.old_blob == raw.new_blob:
+        return "mode"
+    return _OPERATIONS.get(raw.status, "modify")
+
+
 def _change(
     reader: CatFile, raw: RawChange, evidence: Evidence, versions: _Versions, lines: _Lines
 ) -> Change:
-    op: Operation = _OPERATIONS.get(raw.status, "modify")
-    if raw.status == "M" and raw.old_blob == raw.new_blob:
-        op = "mode"
+    op = operation(raw)
     if op == "delete":
         return Change(raw.path, op, raw.old_mode, None, None)
     if raw.new_mode == "160000":
@@ -187,7 +197,7 @@ def _change(
     why = added = None
     if content is None:
         why = "too-large"
-    elif b"\0" in content[:_TEXT_BYTES] or raw.new_mode == "120000":
+    elif is_binary(content) or raw.new_mode == "120000":
         why = "binary"
     else:
         names = [raw.old_path] if raw.status == "R" and raw.old_path else []
@@ -217,7 +227,8 @@ def _change(
     )
 
 
-def _patch_id(git: Git, commit: CommitObject) -> str | None:
+def patch_id(git: Git, commit: CommitObject) -> str | None:
+    """Give git's stable patch id of what a commit changed; None for a merge and an empty one."""
     if len(commit.parents) > 1:
         return None
     parent = commit.parents[0] if commit.parents else git.empty_tree

@@ -154,6 +154,15 @@ CATALOGUE: Mapping[str, Kind] = {
         10, "warning", "Run `agentprov drain` where the session ran, if it has ended."
     ),
     "session-gaps": Kind(10, "note", "See `agentprov show` for what was not seen, and why."),
+    "imported-record": Kind(
+        10,
+        "note",
+        "Nothing; it repeats what others declared or reported. Record new work yourself.",
+    ),
+    "import-not-counted": Kind(
+        10, "note", "List the builder id for this key in trust.yaml if imports shall count."
+    ),
+    "import-set-aside": Kind(10, "note", "Nothing; the recorded session is what counts."),
     "channels-contradict": Kind(
         13, "warning", "Read the contradictions in the session's journal where it was recorded."
     ),

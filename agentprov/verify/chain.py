@@ -20,7 +20,7 @@ from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
-from agentprov.verify import descent, times
+from agentprov.verify import authority, descent, times
 from agentprov.verify.declared import CLOCK_SLACK
 from agentprov.verify.record import Entry, View
 
@@ -85,8 +85,14 @@ def _judge_one(entry: Entry, as_of: datetime) -> None:
         spoken = (view.started, view.finished)
     elif isinstance(view, ApprovalView):
         spoken = (view.decided_at,)
-    if isinstance(view, OpenView | CloseView) and view.gaps:
+    imported = isinstance(view, OpenView | CloseView) and authority.is_import(view.builder)
+    if isinstance(view, OpenView | CloseView) and view.gaps and not imported:
         entry.remark("session-gaps", f"the recorder was blind to something, {view.gaps} times")
+    if isinstance(view, OpenView) and imported:
+        read_from = ", ".join(sorted(set(view.imported))) or "an unnamed source"
+        entry.remark(
+            "imported-record", f"imported from {read_from}: nobody who recorded saw the work"
+        )
     if isinstance(view, CloseView) and view.contradictions:
         entry.remark(
             "channels-contradict",
@@ -294,6 +300,8 @@ def _judge_ends(session: _Session) -> None:
     for entry in session.opens:
         if not views:
             entry.remark("session-incomplete", "the session was opened and never closed")
+        elif isinstance(entry.view, OpenView) and authority.is_import(entry.view.builder):
+            continue  # Nobody saw its end; `imported-record` says so already.
         elif any(view.outcome == "incomplete" for view in views):
             entry.remark("session-incomplete", "the recorder did not see the session's end")
     if len(views) != 1:

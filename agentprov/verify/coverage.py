@@ -18,7 +18,7 @@ from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, plan_limits, rebinding, times
+from agentprov.verify import approvals, authority, plan_limits, rebinding, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -54,7 +54,7 @@ class Report:
     accepted: list[Entry] = field(default_factory=list)
     decided: list[Entry] = field(default_factory=list)
     bindings: dict[str, Binding] = field(default_factory=dict)
-    _told: set[tuple[int, str, str]] = field(default_factory=set)
+    _told: set[tuple[object, str, str]] = field(default_factory=set)
 
     def tell(self, entry: Entry, commit: str | None, *, counts: bool) -> None:
         """Report an entry's problems and remarks, each once; errors where they count."""
@@ -66,7 +66,9 @@ class Report:
     def _add(
         self, entry: Entry, problem: Problem, commit: str | None, severity: Severity | None
     ) -> None:
-        key = (id(entry), problem.code, problem.message)
+        # An import is three statements and more; one word for all of a commit's is enough.
+        about = commit if problem.code == "import-not-counted" else id(entry)
+        key = (about, problem.code, problem.message)
         if key not in self._told:
             self._told.add(key)
             self.findings.append(
@@ -104,12 +106,17 @@ def judge(
     quiet: list[tuple[Entry, str]] = []
     for facts in commits:
         candidates = meant.get(facts.oid, [])
-        holding = [entry for entry in candidates if _speaks_for(entry, facts.oid)]
-        report.accepted.extend(holding)
+        holding = _recorded_first([entry for entry in candidates if _speaks_for(entry, facts.oid)])
         binding = Binding()
-        if lost and not holding:
+        if lost and all(map(_is_import, holding)):
             binding = rebinding.bind(facts, lost, history or History(), whole=whole)
-            report.bindings[facts.oid] = binding
+            if any(not _is_import(one.entry) for one in binding.found):
+                holding = _set_aside(holding)
+            if not holding:
+                report.bindings[facts.oid] = binding
+            else:
+                binding = Binding()
+        report.accepted.extend(holding)
         behind = [*holding, *{id(one.entry): one.entry for one in binding.found}.values()]
         standing = behind if binding.exact else holding
         verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
@@ -172,6 +179,27 @@ def _speaks_for(entry: Entry, oid: str) -> bool:
     view = entry.view
     described = isinstance(view, GenerationView | RewriteView) and view.commit == oid
     return described and not entry.only_behind and entry.holds()
+
+
+def _recorded_first(holding: list[Entry]) -> list[Entry]:
+    """Leave imports aside where somebody recorded the work: they must not water that down."""
+    recorded = [entry for entry in holding if not _is_import(entry)]
+    if recorded:
+        _set_aside([entry for entry in holding if _is_import(entry)])
+    return recorded or holding
+
+
+def _set_aside(imports: Sequence[Entry]) -> list[Entry]:
+    """Say of imports that they were not used; gives what is left."""
+    for entry in imports:
+        entry.remark("import-set-aside", "an import stands beside a recorded session")
+    return []
+
+
+def _is_import(entry: Entry) -> bool:
+    """Say whether nothing but imports stands behind a statement about a commit."""
+    behind = [part.view for part in entry.everything() if isinstance(part.view, GenerationView)]
+    return bool(behind) and all(authority.is_import(view.builder) for view in behind)
 
 
 def _commit_of(entry: Entry) -> str | None:

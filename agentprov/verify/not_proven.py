@@ -11,12 +11,12 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import plan_limits, times
+from agentprov.verify import authority, plan_limits, times
 from agentprov.verify.finding import Unproven
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import UNGUARDED, TrustRoot
 
-_SAME_USER = frozenset({"local-wrapper", "hooks-only", "mcp-declared", "transcript-import"})
+_SAME_USER = frozenset({"local-wrapper", "hooks-only", "mcp-declared"})
 
 
 def collect(
@@ -92,6 +92,14 @@ def _about_recorders(entries: Iterable[Entry]) -> Iterator[Unproven]:
                 "stop it, and inject into its processes",
                 "observed",
             )
+        if authority.is_import(view.builder):
+            read_from = ", ".join(sorted(set(view.imported))) or "an unnamed source"
+            yield Unproven(
+                f"that what was imported from {read_from} is true",
+                "nobody who recorded saw the work; who imported it signed what was found written",
+                "declared",
+            )
+            continue
         for remark in entry.remarks:
             if remark.code == "session-incomplete":
                 yield Unproven("that the session's record is whole", remark.message, "observed")

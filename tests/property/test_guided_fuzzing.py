@@ -20,6 +20,8 @@ ROUNDS = 4_000
 # What goes through other people's code, or through the whole judge, is slower.
 FEW_ROUNDS = {
     "keyless": 200, "timestamp": 400, "timestamp-chain": 400, "sigstore-root": 200,
+    "claude-transcript": 600, "codex-transcript": 600, "agent-trace": 1_500,
+    "agent-trailers": 1_500,
     "trust": 1_000, "policy": 1_000, "judge-plan": 1_500, "judge-approval": 1_500,
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from agentprov.formats import (
     tile_log,
 )
 from agentprov.formats.evidence import SigstoreRoot, TimestampAuthority
+from agentprov.formats.foreign import agent_trace, content_hash, git_ai, trailers
+from agentprov.record import past_session
 from agentprov.sign import public, sigstore_root
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
@@ -141,6 +144,25 @@ def _tree(data: bytes) -> object:
     return objects.parse_tree(data, "sha1")
 
 
+def _trailers(data: bytes) -> object:
+    return trailers.parse(data.decode("utf-8", "replace"))
+
+
+def _content_hash(data: bytes) -> object:
+    text = data.decode("utf-8", "replace")
+    return content_hash.known(text) and content_hash.matches(text, [b"a", b"b"])
+
+
+def _past_session(format_: past_session.TranscriptFormat) -> Callable[[bytes], object]:
+    def read(data: bytes) -> object:
+        with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+            file.write(data)
+            file.flush()
+            return past_session.read(Path(file.name), format_, ["/sample/repo"])
+
+    return read
+
+
 def _pem(data: bytes) -> object:
     return public.from_pem(data.decode("utf-8", "replace"))
 
@@ -151,6 +173,13 @@ SIGNED_COMMIT = (
     b"gpgsig -----BEGIN SSH SIGNATURE-----\n U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAg\n"
     b" -----END SSH SIGNATURE-----\n\nAdd\n\nAgentprov-Session: x/1\n"
 )
+AGENT_TRAILERS = b"""Fix it
+
+Assisted-by: Claude:claude-opus-5 [bash] coccinelle
+Co-authored-by: aider (gpt-4o) <noreply@aider.chat>
+Model: gpt-5
+Claude-Session: https://example.com/1
+"""
 ENTRY = tile_log.entry("0" * 64, "1" * 64)
 JOURNAL = b"".join(
     journal.encode_line(0, "2026-11-24T10:00:00Z", kind, {}, journal.GENESIS) + b"\n"
@@ -199,6 +228,17 @@ PARSERS: dict[str, Parser] = {
     "keyless": Parser(
         lambda data: OfflineEvidence().identify(data, [ROOT]), KEYLESS, (EvidenceInvalid,)
     ),
+    "git-ai-note": Parser(git_ai.parse, (DATA / "interop" / "git-ai-sessions.txt").read_bytes()),
+    "git-ai-old-note": Parser(git_ai.parse, (DATA / "interop" / "git-ai-prompts.txt").read_bytes()),
+    "agent-trace": Parser(agent_trace.parse, (DATA / "interop" / "agent-trace.json").read_bytes()),
+    "agent-trailers": Parser(_trailers, AGENT_TRAILERS, ()),
+    "claude-transcript": Parser(
+        _past_session("claude-transcript"), (DATA / "agents" / "claude-main.jsonl").read_bytes(), ()
+    ),
+    "codex-transcript": Parser(
+        _past_session("codex-transcript"), (DATA / "agents" / "codex-direct.jsonl").read_bytes(), ()
+    ),
+    "content-hash": Parser(_content_hash, b"sha256:" + b"0" * 64, ()),
     "sigstore-root": Parser(_sigstore_root, ROOT.data, (EvidenceInvalid,)),
 }
 

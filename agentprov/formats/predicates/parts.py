@@ -176,6 +176,10 @@ GAP = schema.members(
 )
 GAPS = schema.array(GAP, most=10_000)
 
+SOURCE = schema.members(
+    {"format": schema.text(most=64), "digest": schema.sha256_set}, unknown="ignore"
+)
+
 BUILDER = schema.members(
     {"id": schema.uri},
     {"version": schema.mapping(schema.text(most=128), most=16)},

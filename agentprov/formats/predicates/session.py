@@ -49,6 +49,7 @@ CHECK_OPEN = schema.members(
             {"id": schema.text(most=512), "basis": parts.BASIS}, unknown="ignore"
         ),
         "gaps": parts.GAPS,
+        "imported": schema.array(parts.SOURCE, least=1, most=1_000),
     },
     unknown="ignore",
 )
@@ -87,7 +88,10 @@ CHECK_CLOSE = schema.members(
 
 
 class OpenView(NamedTuple):
-    """The members of an opening statement that the chain needs; `plan` is (payload, signature)."""
+    """The members of an opening statement that the chain needs; `plan` is (payload, signature).
+
+    `imported` are the formats from which an imported session was read.
+    """
 
     id: str
     started: str
@@ -98,6 +102,7 @@ class OpenView(NamedTuple):
     plan_sha256: str | None
     plan: tuple[str, str] | None
     gaps: int
+    imported: tuple[str, ...] = ()
 
 
 class CloseView(NamedTuple):
@@ -128,6 +133,7 @@ def view_open(predicate: Mapping[str, Any]) -> OpenView:
         plan_sha256=plan["digest"]["sha256"] if plan else None,
         plan=(plan["statement"]["sha256"], plan["signature"]["sha256"]) if plan else None,
         gaps=len(predicate.get("gaps", ())),
+        imported=tuple(item["format"] for item in predicate.get("imported", ())),
     )
 
 

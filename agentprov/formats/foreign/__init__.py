@@ -1,0 +1,1 @@
+"""Formats in which other tools say who wrote a line; read as hostile, written on request."""
