@@ -18,6 +18,7 @@ from agentprov.formats.names import path_label
 from agentprov.formats.predicates import generation
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.value import value
+from agentprov.verify import authority
 from agentprov.verify.claims import ClaimedPath, ClaimedRange
 from agentprov.verify.record import Entry
 from agentprov.verify.rewriting import History, Spans
@@ -87,7 +88,15 @@ def branches(entries: Iterable[Entry], gone: frozenset[str]) -> list[_Branch]:
         if entry.holds() and not entry.only_behind:
             by_commit.setdefault(view.commit, []).append(entry)
             parents[view.commit] = view.parents
+    for commit, several in by_commit.items():
+        # Imports must not water down what somebody recorded.
+        recorded = [entry for entry in several if not authority.is_import(_builder(entry))]
+        by_commit[commit] = recorded or several
     return [_branch(commits, by_commit) for commits in _together(sorted(by_commit), parents)]
+
+
+def _builder(entry: Entry) -> str:
+    return entry.view.builder if isinstance(entry.view, GenerationView) else ""
 
 
 def _together(commits: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[list[str]]:
