@@ -17,6 +17,7 @@ import commits
 import crash
 import logs
 import record_sizes
+import rewrites
 import serving_mcp
 import sessions
 import signing
@@ -45,8 +46,10 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "log": logs.logs,
     "mcp": serving_mcp.serving,
     "crash": crash.crashes,
+    "rewrites": rewrites.rewritten,
+    "rewrite-stories": rewrites.stories,
 }
-ONLY_FULL = {"commit-large", "packed", "crash"}
+ONLY_FULL = {"commit-large", "packed", "crash", "rewrite-stories"}
 
 
 def main() -> int:

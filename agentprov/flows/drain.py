@@ -60,20 +60,38 @@ def drain(world: World, progress: Callable[[str], None] | None = None) -> Draine
                 _one(world, directory, result, progress)
             except (AgentprovError, OSError) as error:
                 result.failures.append(f"{name}: {error}")
-        outside = Spool((world.git.home / "spool",))
-        drops = outside.new()
-        try:
-            taken = rewrites.take_in(world, drops)
-            result.linked = taken.linked
-            if taken.unlogged:
-                result.failures.append(f"not in the signing log: {taken.unlogged}")
-        except (AgentprovError, OSError) as error:
-            result.failures.append(f"rewritten commits: {error}")
-            return result
-        # That recording was switched off is for the next session's record to say.
-        outside.clear(but=DISABLED)
+        _rewrites(world, result)
         left_over.sweep(world.git.home)
     return result
+
+
+def link_rewrites(world: World, *, fetched: bool = False) -> None:
+    """Link what was rewritten; what goes wrong is left to the next command.
+
+    With `fetched`, also where no HEAD moved here. Does nothing while another process takes in
+    what waits, and where nothing was ever recorded.
+    """
+    if not waiting(world.git) and not (fetched and (world.git.home / "sessions").is_dir()):
+        return
+    try:
+        with locked(world.git.home / "lock", 0.0):
+            _rewrites(world, Drained())
+    except (AgentprovError, OSError):
+        return
+
+
+def _rewrites(world: World, result: Drained) -> None:
+    outside = Spool((world.git.home / "spool",))
+    try:
+        taken = rewrites.take_in(world, outside.new())
+    except (AgentprovError, OSError) as error:
+        result.failures.append(f"rewritten commits: {error}")
+        return
+    result.linked = taken.linked
+    if taken.unlogged:
+        result.failures.append(f"not in the signing log: {taken.unlogged}")
+    # That recording was switched off is for the next session's record to say.
+    outside.clear(but=DISABLED)
 
 
 def _names(home: Path) -> list[str]:

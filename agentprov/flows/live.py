@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from agentprov.errors import AgentprovError
 from agentprov.flows.declared import with_declared
 from agentprov.flows.disk import Disk
+from agentprov.flows.drain import link_rewrites
 from agentprov.flows.recording import Recording
 from agentprov.flows.request import Outcome, Request
 from agentprov.flows.vantages import Processes, Wire
@@ -84,7 +85,7 @@ class Live:
         self.spool = Spool((recording.directory.spool, fallback))
         self.world = recording.world
         self.commits: list[Commit] = []
-        self._reflogs = self._reflog_state()
+        self._reflogs = self._reflogs_before = self._reflog_state()
         self._prompted_at: float | None = None
         self._disk = Disk(
             self.world, recording.directory, setup.wall, attributed=self.processes.followed
@@ -339,6 +340,8 @@ class Live:
             if isinstance(taking, snapshot.Taking):
                 taking.close()
             self.recording.journal.close()
+        if self._reflog_state() != self._reflogs_before:
+            link_rewrites(self.world)
         return report
 
     def _seen_of_servers(self) -> pinning.Seen:

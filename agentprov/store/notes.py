@@ -70,6 +70,10 @@ class NotesStore:
                 if found:
                     yield anchor, sorted(found)
 
+    def anchors(self, reader: CatFile) -> set[str]:
+        """Give the ids of all objects that have a note; reads trees only, by an open reader."""
+        return set(self._tree(reader).places())
+
     def _reading(self, reader: CatFile | None) -> AbstractContextManager[CatFile]:
         return self.git.cat_file() if reader is None else nullcontext(reader)
 
