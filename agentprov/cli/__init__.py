@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "sync": ("sync", "Fetch, merge and push the records"),
     "import": ("import_records", "Take over git-ai notes, Agent Trace, transcripts, trailers"),
     "export": ("export_records", "Write verified records as git-ai notes or Agent Trace"),
-    "gc": ("gc", "Say what local data nothing needs, and remove it when asked"),
+    "gc": ("collect", "Say what local data nothing needs, and remove it when asked"),
     "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),
     "pre-push": ("pre_push", None),
