@@ -27,6 +27,9 @@ class Ground:
     place: Path
     quick: bool
     minute: bool = False
+    commits: int = 0
+    kills: int = 200
+    seed: int = 1
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -14,8 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import commits
+import crash
 import logs
+import record_sizes
 import rewrites
+import serving_mcp
 import sessions
 import signing
 import starts
@@ -37,12 +40,16 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "verify-many": verifying.many,
     "hostile": verifying.hostile,
     "size": sessions.sizes,
+    "records": record_sizes.corpora,
+    "packed": record_sizes.packed,
     "sign": signing.signing,
     "log": logs.logs,
+    "mcp": serving_mcp.serving,
+    "crash": crash.crashes,
     "rewrites": rewrites.rewritten,
     "rewrite-stories": rewrites.stories,
 }
-ONLY_FULL = {"commit-large", "rewrite-stories"}
+ONLY_FULL = {"commit-large", "packed", "crash", "rewrite-stories"}
 
 
 def main() -> int:
@@ -51,6 +58,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
     parser.add_argument("--quick", action="store_true", help="few rounds, no large trees")
     parser.add_argument("--minute", action="store_true", help="a session of a minute, not 20 s")
+    parser.add_argument("--commits", type=int, default=0, help="so many for records and packed")
+    parser.add_argument("--kills", type=int, default=200, help="how many for `crash`")
+    parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     chosen = parser.parse_args()
     unknown = set(chosen.names) - set(FIGURES)
@@ -68,7 +78,9 @@ def main() -> int:
         rows, facts, notes = len(table.rows), len(table.facts), len(table.notes)
         with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
             try:
-                figure(Ground(Path(place).resolve(), chosen.quick, chosen.minute), table)
+                ground = Ground(Path(place).resolve(), chosen.quick, chosen.minute, chosen.commits)
+                ground.kills, ground.seed = chosen.kills, chosen.seed
+                figure(ground, table)
             except Failed as failure:
                 table.note(f"{name}: not measured: {failure}")
         part = Table()

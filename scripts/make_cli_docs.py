@@ -53,8 +53,13 @@ SEE_ALSO = {
     "transcript": ["[what is taken out](../spec/redaction.md)", "[agents](../howto/agents.md)"],
     "import": ["[migrate](../howto/migrate.md)", "[what an import says](../spec/interop.md)"],
     "export": ["[migrate](../howto/migrate.md)", "[formats](../spec/interop.md)"],
+    "gc": ["[what can go](../spec/gc.md)"],
     "sync": ["[refs](../spec/refs.md)"],
-    "mcp": ["[the MCP server](../../mcp_server/README.md)"],
+    "mcp": [
+        "[over MCP](../howto/mcp.md)",
+        "[MCP recorder](../spec/mcp-recorder.md)",
+        "[manifest](../../mcp_server/README.md)",
+    ],
     "drain": ["[where things lie](../spec/layout.md)"],
 }
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import agentprov
 from agentprov.formats.facts import (
     Agent,
+    Declared,
     FileDigest,
     Gap,
     Material,
@@ -228,6 +229,29 @@ def weights(facts: Weights) -> dict[str, Any]:
         ],
         server=facts.server,
         why=facts.why or (None if facts.sha256 else "not hashed"),
+    )
+
+
+def declared(facts: Declared) -> dict[str, Any]:
+    """Give something that the agent declared: by digest, and what it says only where asked for."""
+    return present(
+        kind=facts.kind,
+        on=facts.at,
+        digest=sha256(facts.sha256),
+        basis="declared",
+        text=facts.text,
+    )
+
+
+def declared_artifact(facts: Declared) -> dict[str, Any]:
+    """Give a declared artifact beside the commit that its file is in."""
+    return present(
+        path=facts.path,
+        start=facts.start,
+        end=facts.end,
+        model=facts.model,
+        digest=sha256(facts.sha256),
+        basis="declared",
     )
 
 

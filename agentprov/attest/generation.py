@@ -11,6 +11,7 @@ from agentprov.formats.facts import AgentReport, Change, Commit, LineRange, Sess
 from agentprov.formats.model_manifest import RULE
 from agentprov.formats.names import (
     AGENT_SESSION_BUILD,
+    MCP_DECLARED,
     PROVENANCE_TYPE,
     path_label,
 )
@@ -23,8 +24,8 @@ def generation(
 ) -> list[Statement]:
     """State a commit; more than 999 changes give several statements, numbered in `part`.
 
-    What the opening statement says already (platform, recorder version, settings files, command
-    line) is not said again: one record per commit has to stay small.
+    What the opening statement says already (platform, recorder version, command line, digests of
+    instructions, settings and servers) is not said again: one record per commit has to stay small.
 
     `open_sha256` is the payload digest of the session's opening statement. Holds no time but
     the session's start, so that it comes out the same whenever it is made. Raises
@@ -49,7 +50,9 @@ def generation(
                         "startedOn": session.started,
                         "agentprov_commit": _commit(session, commit, number, len(pages)),
                         "agentprov_changes": [_change(change) for change in page],
-                        **present(agentprov_unknown=unknown),
+                        **present(
+                            agentprov_declared=_declared(report, page), agentprov_unknown=unknown
+                        ),
                     },
                 },
             },
@@ -117,6 +120,16 @@ def _change(change: Change) -> dict[str, Any]:
     return record
 
 
+def _declared(report: AgentReport, page: Sequence[Change]) -> list[dict[str, Any]]:
+    """Give the artifacts that were declared in files of this page; others are not named."""
+    labels = {path_label(change.path) for change in page if change.from_session}
+    return [
+        descriptors.declared_artifact(item)
+        for item in report.declared
+        if item.kind == "artifact" and item.path in labels
+    ]
+
+
 def _joined(ranges: Sequence[LineRange]) -> list[LineRange]:
     joined: list[LineRange] = []
     for item in ranges:
@@ -171,20 +184,11 @@ def _dependencies(
     if session.base_commit is not None:
         found.append({"name": "base", "digest": {"gitCommit": session.base_commit}})
     _add_agent(session, found, unknown)
-    _add_models(report, found, unknown)
-    for material in session.materials:
-        if material.role == "instruction" and material.sha256:
-            found.append(
-                {
-                    "name": f"agent-instructions/{material.label}",
-                    "digest": sha256(material.sha256),
-                    "annotations": {"basis": material.basis},
-                }
-            )
+    _add_models(session.builder, report, found, unknown)
     for server in session.mcp_servers:
-        described = present(
-            uri=server.purl, digest=sha256(server.sha256) if server.sha256 else None
-        )
+        # Consumers of SLSA find a server by its package; its digest stands in the opening.
+        by_digest = sha256(server.sha256) if server.sha256 and not server.purl else None
+        described = present(uri=server.purl, digest=by_digest)
         if described:
             found.append(
                 {
@@ -217,14 +221,13 @@ def _add_agent(
         )
     if not agent.sha256:
         unknown.append({"claim": "agent digest", "why": agent.why or "nothing was kept of it"})
-    for part in agent.parts:
-        if part.sha256:
-            name = f"agent/{descriptors.base_name(part.place)}"
-            found.append({"name": name, "digest": sha256(part.sha256)})
 
 
 def _add_models(
-    report: AgentReport, found: list[dict[str, Any]], unknown: list[dict[str, str]]
+    builder: str,
+    report: AgentReport,
+    found: list[dict[str, Any]],
+    unknown: list[dict[str, str]],
 ) -> None:
     number = 0
     for use in report.models:
@@ -256,6 +259,9 @@ def _add_models(
             unknown.append({"claim": claim, "why": weights.why or "not hashed"})
     if not report.models:
         unknown.append({"claim": "model", "why": "no channel said which model was used"})
+    elif builder != MCP_DECLARED and all(use.basis == "declared" for use in report.models):
+        # Where a recorder looked and saw none, the agent's word must not pass for an answer.
+        unknown.append({"claim": "model", "why": "only the agent's own declaration names one"})
 
 
 def _unique(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

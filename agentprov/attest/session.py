@@ -90,6 +90,7 @@ def session_close(
         models=[descriptors.model(item) for item in report.models],
         mcpServers=[descriptors.mcp_seen(item) for item in mcp],
         channels=list(report.channels),
+        declarations=[descriptors.declared(item) for item in report.declared],
         uncommitted=len(uncommitted),
         contradictions=len(report.contradictions) or None,
         gaps=descriptors.gaps((*report.gaps, *gaps)),

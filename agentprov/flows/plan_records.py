@@ -156,3 +156,25 @@ def _signer(line: bytes, trust: TrustRoot, verifier: KeyVerifier) -> tuple[str |
     if key.retired is not None or key.compromised is not None:
         return key.person, f"the key of {key.person} was revoked"
     return key.person, ""
+
+
+def by_digest(records: Sequence[PlanRecord], sha256: str) -> PlanRecord:
+    """Find the newest record of a plan, or of a plan's statement, by its whole digest.
+
+    One that a trusted person signed comes before others. Raises UserError.
+    """
+    wanted = sha256.lower().removeprefix("sha256:")
+    found = [record for record in records if wanted in (record.sha256, record.statement_sha256)]
+    if not found:
+        raise UserError(
+            f"no signed plan here has the digest {wanted[:80]!r}",
+            hint="a person signs one with `agentprov plan sign`; `agentprov plan list` shows all",
+        )
+    return next((record for record in found if not record.problem), found[0])
+
+
+def allowed_paths(record: PlanRecord) -> tuple[str, ...] | None:
+    """Give the patterns of paths that a plan allows to change; None where it limits none."""
+    said = statement.parse(bundles.parse(record.bundle).payload)
+    found = said.predicate.get("scope", {}).get("allowedPaths")
+    return None if found is None else tuple(found)

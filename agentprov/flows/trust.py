@@ -12,7 +12,7 @@ from pathlib import Path
 from agentprov.errors import ConfigurationInvalid, GitFailed
 from agentprov.flows import strict_yaml
 from agentprov.formats import canonical, digest
-from agentprov.formats.names import LOCAL_WRAPPER
+from agentprov.formats.names import LOCAL_WRAPPER, MCP_DECLARED
 from agentprov.sign.key_use import KeyUse
 from agentprov.sign.registry import (
     PURPOSES,
@@ -62,7 +62,11 @@ def local_keys(home: Path, whose: str = "this user") -> tuple[TrustedKey, ...]:
     for purpose in PURPOSES:
         spki = local_public(purpose, home)
         if spki is not None:
-            keys.append(_trusted(purpose, spki, whose, local_custody(purpose, home)))
+            key = _trusted(purpose, spki, whose, local_custody(purpose, home))
+            if key.builders:
+                # Of this machine's own making; what a team accepts stands in its trust file.
+                key = replace(key, builders=key.builders | {MCP_DECLARED})
+            keys.append(key)
     return tuple(keys)
 
 

@@ -14,6 +14,7 @@ from agentprov.formats.vocabulary import BASES as BASES
 from agentprov.formats.vocabulary import OPERATIONS as OPERATIONS
 from agentprov.formats.vocabulary import ORIGINS as ORIGINS
 from agentprov.formats.vocabulary import Basis as Basis
+from agentprov.formats.vocabulary import DeclarationKind as DeclarationKind
 from agentprov.formats.vocabulary import Operation as Operation
 from agentprov.formats.vocabulary import Origin as Origin
 
@@ -252,6 +253,25 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Declared:
+    """Something that the agent said of its own work (basis `declared`); nobody checked it.
+
+    `sha256` is the digest of the whole declaration, which stays on this machine. `path` is the
+    label of the file that it is about, `start` and `end` the lines as they stood then; `text` is
+    set only where publishing it was asked for.
+    """
+
+    kind: DeclarationKind
+    sha256: str
+    at: str
+    path: str | None = None
+    start: int | None = None
+    end: int | None = None
+    model: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
 class AgentReport:
     """What an agent's own channels said about a session so far (basis `reported`).
 
@@ -263,6 +283,8 @@ class AgentReport:
     agent's channels told of, failed ones too; empty when they carry no ids. `said` are keyed
     digests of every line that stood in an answer and when it first did, made with `said_key`
     (hex); they stay on this machine. `asked` are the calls on the wire that are no writes.
+    `declared` is what the agent declared, `declared_writes` the lines that it declared as its
+    work, as they stood in the file at that moment.
     """
 
     channels: tuple[str, ...] = ()
@@ -281,6 +303,8 @@ class AgentReport:
     said: tuple[tuple[str, str], ...] = ()
     said_key: str = ""
     asked: tuple[Asked, ...] = ()
+    declared: tuple[Declared, ...] = ()
+    declared_writes: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ AGENT_SESSION_BUILD = "https://agentprov.github.io/buildtypes/agent-session/v0.1
 BUILDER_PREFIX = "https://agentprov.github.io/builders/"
 LOCAL_WRAPPER = BUILDER_PREFIX + "local-wrapper/v0.1"
 TRANSCRIPT_IMPORT = BUILDER_PREFIX + "transcript-import/v0.1"
+MCP_DECLARED = BUILDER_PREFIX + "mcp-declared/v0.1"
 
 VSA_TYPE = "https://slsa.dev/verification_summary/v1"
 GATE_VERIFIER = "https://agentprov.github.io/verifiers/gate/v0.1"

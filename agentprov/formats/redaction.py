@@ -23,7 +23,9 @@ _SECRET_NAME = re.compile(
     r"bearer|dsn|signature|private)([_-]|$|s$)|api[_-]?key|access[_-]?key"
 )
 # Names that look secret and hold addresses, names or our own public words.
-_PLAIN_NAME = re.compile(r"(?i)^(ssh_auth_sock|agentprov_.*|xdg_session.*|gpg_key_?id|.*_key_?id)$")
+_PLAIN_NAME = re.compile(
+    r"(?i)^(ssh_auth_sock|agentprov_(?!session_token$).*|xdg_session.*|gpg_key_?id|.*_key_?id)$"
+)
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "private-key",

@@ -17,3 +17,7 @@ ORIGINS: tuple[Origin, ...] = ("model", "command", "human", "agent", "unknown")
 
 Operation = Literal["add", "modify", "delete", "rename", "mode"]
 OPERATIONS: tuple[Operation, ...] = ("add", "modify", "delete", "rename", "mode")
+
+DeclarationKind = Literal["agent", "model", "plan", "decision", "artifact"]
+DECLARATIONS: tuple[DeclarationKind, ...] = ("agent", "model", "plan", "decision", "artifact")
+"""What an agent can say of its own work."""

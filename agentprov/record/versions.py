@@ -221,7 +221,10 @@ class Versions:
         whole = b"blob %d\0" % len(content) + content
         oid = new_hash(self._format, whole, usedforsecurity=False).hexdigest()
         place = self._objects / oid[:2] / oid[2:]
-        if not place.exists():
+        try:
+            # An old object that is wanted again must not look unneeded to `agentprov gc`.
+            os.utime(place)
+        except FileNotFoundError:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             atomic_write(place, zlib.compress(whole, 1), fsync=False)
         return oid

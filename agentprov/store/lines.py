@@ -2,6 +2,7 @@
 
 Sorted lines make the same set the same blob in every clone, and are what git's own
 ``cat_sort_uniq`` merge gives. Blank lines mean nothing (``git notes append`` leaves them).
+Bundles are stored packed; all others see them as they were signed.
 """
 
 from __future__ import annotations
@@ -9,16 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agentprov.errors import MalformedInput
+from agentprov.formats import packed
 
 
 def split(body: bytes) -> set[bytes]:
-    """Give the set of lines of a note's body."""
-    return {line for line in (raw.strip(b"\r") for raw in body.split(b"\n")) if line.strip()}
+    """Give the set of lines of a note's body, each bundle in its own form however it is stored.
+
+    A line that is no bundle, packed or not, is given as it stands.
+    """
+    raw = (line.strip(b"\r") for line in body.split(b"\n"))
+    return {_unpacked(line) for line in raw if line.strip()}
 
 
 def join(lines: Iterable[bytes]) -> bytes:
-    """Give the body that holds these lines."""
-    return b"".join(line + b"\n" for line in sorted(set(lines)))
+    """Give the body that holds these lines, bundles packed."""
+    return b"".join(line + b"\n" for line in sorted({packed.pack(line) for line in lines}))
+
+
+def _unpacked(line: bytes) -> bytes:
+    try:
+        return packed.unpack(line)
+    except MalformedInput:
+        return line
 
 
 def require_line(line: bytes) -> bytes:

@@ -125,7 +125,8 @@ class NotesTree:
     def write(self, notes: Mapping[str, set[bytes]], new: NewObjects) -> str:
         """Give the id of a tree in which these notes stand as given; all else is unchanged.
 
-        New objects are put into `new`; nothing is written.
+        A note without lines is taken out, with the directories that held nothing else. New
+        objects are put into `new`; nothing is written.
         """
         return self._write(self.root, dict(notes), 0, new)
 
@@ -139,13 +140,19 @@ class NotesTree:
             if level == 0 or (directory is not None and directory.is_tree):
                 entries.pop(rest.encode(), None)
                 below.setdefault(rest[:2], {})[rest[2:]] = body
-            else:
+            elif body:
                 blob = new.add("blob", lines.join(body))
                 entries[rest.encode()] = Entry(FILE_MODE, blob)
+            else:
+                entries.pop(rest.encode(), None)
         for name, inner in below.items():
             directory = entries.get(name.encode())
             start = directory.oid if directory is not None and directory.is_tree else None
-            entries[name.encode()] = Entry(TREE_MODE, self._write(start, inner, level + 1, new))
+            written = self._write(start, inner, level + 1, new)
+            if any(inner.values()) or written != new.add("tree", b""):
+                entries[name.encode()] = Entry(TREE_MODE, written)
+            else:
+                entries.pop(name.encode(), None)
         return new.add("tree", objects.format_tree(entries))
 
     def _tree(self, oid: str) -> Mapping[bytes, Entry]:

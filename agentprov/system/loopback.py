@@ -9,8 +9,8 @@ from agentprov.errors import CannotStart
 _BACKLOG = 512
 
 
-def listen() -> socket.socket:
-    """Listen on a free port of 127.0.0.1, or of ::1 where there is no IPv4.
+def listen(port: int = 0) -> socket.socket:
+    """Listen on a port (0 for a free one) of 127.0.0.1, or of ::1 where there is no IPv4.
 
     The descriptor is not inherited by programs unless it is handed to them. Raises CannotStart.
     """
@@ -22,7 +22,10 @@ def listen() -> socket.socket:
             failure = error
             continue
         try:
-            listener.bind((address, 0))
+            if port:
+                # A port that was named is wanted again at once after a restart.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((address, port))
             listener.listen(_BACKLOG)
             return listener
         except OSError as error:

@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import dataclass
 
 _PROC = "/proc"
+_MAX_ANCESTORS = 256
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,27 @@ def descendants(pid: int) -> tuple[int, ...]:
     while generation and len(found) < 4096:
         found += generation
         generation = [child for child in _children(tuple(generation)) if child not in found]
+    return tuple(found)
+
+
+def ancestors(pid: int) -> tuple[int, ...]:
+    """Give the parent of a process, its parent and so on, nearest first.
+
+    Ends where a process is gone or not ours to see. The picture may be torn, as any of processes.
+    """
+    found: list[int] = []
+    current = pid
+    while len(found) < _MAX_ANCESTORS:
+        fields = _stat_fields(current)
+        parent: str | None = str(fields[1]) if fields is not None else None
+        if fields is None and not os.path.isdir(f"{_PROC}/self"):
+            parent = _ps(current, "ppid=")
+        if parent is None or not parent.strip().isdigit():
+            break
+        current = int(parent)
+        if current <= 0 or current in found:
+            break
+        found.append(current)
     return tuple(found)
 
 

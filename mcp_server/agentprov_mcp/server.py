@@ -1,96 +1,64 @@
-"""An MCP server over stdio that answers from the record; it writes nothing.
+"""The record as an MCP server: agents declare what they do, and anybody asks.
 
 Thin: the same flows as the command line, the same JSON. Whatever repository the server is
-started in is the one that it speaks of. Tools that let an agent *declare* things are not here
-yet; they will be bound to a session and never lift a basis.
+started in is the one that it speaks of. Nothing here signs with a person's key, executes
+anything, or reads outside the repository. docs/spec/mcp-recorder.md.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import anyio
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import ToolAnnotations
 
 import agentprov
-from agentprov.errors import AgentprovError
-from agentprov.flows.drain import drain
-from agentprov.flows.waiting import waiting
-from agentprov.flows.world import World
-
-INSTRUCTIONS = (
-    "Ask here where code came from: which plan, agent and model stand behind a commit, and "
-    "whether its record holds. Answers quote signed records; `notProven` lists what they do not "
-    "prove."
-)
-_READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
+from agentprov_mcp import prompts, reading, recording
+from agentprov_mcp.desk import IDLE_SECONDS, Desk
 
 
-def build(start: Path | None = None) -> MCPServer[Any]:
-    """Build the server for the repository of a directory; the repository is looked up per call."""
+def build(start: Path | None = None, desk: Desk | None = None) -> MCPServer[Any]:
+    """Build the server for the repository of a directory, which is looked up when it is needed."""
     server: MCPServer[Any] = MCPServer(
-        "agentprov", instructions=INSTRUCTIONS, version=agentprov.__version__
+        "agentprov",
+        title="agentprov",
+        instructions=prompts.INSTRUCTIONS,
+        version=agentprov.__version__,
+        log_level="WARNING",
     )
-
-    @server.tool(annotations=_READS)
-    def verify(target: str = "HEAD") -> dict[str, Any]:
-        """Verify a commit or range (A..B): verdict, findings, coverage, and what is not proven."""
-        from agentprov.flows.verify import verify as judge
-        from agentprov.verify.output import verdict_json
-
-        world = _world(start)
-        try:
-            return verdict_json(judge(world, [target]).verdict)
-        except AgentprovError as error:
-            raise _refusal(error) from error
-
-    @server.tool(annotations=_READS)
-    def show_commit(revision: str = "HEAD") -> dict[str, Any]:
-        """Show what is recorded of a commit: plan, agent, models, files and line origins."""
-        from agentprov.flows.show import show
-        from agentprov.flows.verify import trust_for
-
-        world = _world(start)
-        try:
-            return show(world, revision, trust_for(world, None))
-        except AgentprovError as error:
-            raise _refusal(error) from error
-
-    @server.tool(annotations=_READS)
-    def log(revision: str = "HEAD", count: int = 20) -> dict[str, Any]:
-        """List commits, newest first, with plan, agent and models of the records that hold."""
-        from agentprov.flows.log import log as look
-        from agentprov.flows.verify import trust_for
-
-        world = _world(start)
-        try:
-            return look(world, revision, trust_for(world, None), max(1, min(count, 1000)))
-        except AgentprovError as error:
-            raise _refusal(error) from error
-
+    desk = desk or Desk(start)
+    reading.register(server, desk)
+    recording.register(server, desk)
+    prompts.register(server)
     return server
 
 
-def _world(start: Path | None) -> World:
+def main(*, publish: bool = False, idle: float = IDLE_SECONDS) -> None:
+    """Serve on standard input and output until the client leaves; then close what is open.
+
+    A signal ends it the same way, with the status of a program that it ended.
+    """
+    desk = Desk(publish=publish, idle=idle)
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        # The thread that reads standard input cannot be woken, so the loop is not waited for.
+        signal.signal(number, signal.SIG_IGN)
+        desk.close()
+        sys.stderr.flush()
+        os._exit(128 + number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
     try:
-        world = World.here(start)
-        if waiting(world.git):
-            drain(world)
-    except (AgentprovError, OSError) as error:
-        raise _refusal(error) from error
-    return world
-
-
-def _refusal(error: Exception) -> ToolError:
-    hint = getattr(error, "hint", None)
-    return ToolError(f"{error} ({hint})" if hint else str(error))
-
-
-def main() -> None:
-    """Serve on standard input and output until the client leaves."""
-    build().run("stdio")
+        anyio.run(build(desk=desk).run_stdio_async)
+    finally:
+        desk.close()
 
 
 if __name__ == "__main__":

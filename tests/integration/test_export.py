@@ -25,14 +25,8 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def stored(repository: Repository) -> set[str]:
-    """Give every line of every note."""
-    listed = repository.git("notes", "--ref=agentprov", "list").split()
-    return {
-        line
-        for blob in listed[::2]
-        for line in repository.git("cat-file", "blob", blob).splitlines()
-        if line
-    }
+    """Give every line of every note, as it was signed."""
+    return set(repository.bundles())
 
 
 def kinds(folder: Path) -> list[str]:

@@ -134,7 +134,8 @@ def by_ssh(story: Recorded, add: Callable[[Path], None] | None, kind: str, folde
     story.does("plan", "sign", "OTHER.md", "--key", uri)
     blob = story.repository.git("hash-object", "OTHER.md")
     bundle = folder / "plan.sigstore.json"
-    bundle.write_text(story.repository.git("notes", "--ref=agentprov", "show", blob))
+    (line,) = story.repository.bundles(blob)
+    bundle.write_text(line)
     pem = folder / "key.pem"
     pem.write_bytes(
         subprocess.run(

@@ -62,9 +62,9 @@ class Jane:
         return self.agentprov("plan", "sign", "PLAN.md", "--key", key, "--json", user=user)
 
     def record(self) -> bytes:
-        """Give the newest bundle on the plan, as it is stored."""
+        """Give the newest bundle on the plan, as it was signed."""
         blob = self.repository.git("hash-object", "PLAN.md")
-        lines = self.repository.git("notes", "--ref=agentprov", "show", blob).splitlines()
+        lines = self.repository.bundles(blob)
         (path := self.folder / "record.json").write_text(lines[-1])
         return path.read_bytes()
 

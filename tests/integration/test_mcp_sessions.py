@@ -15,7 +15,7 @@ import pytest
 
 from agentprov.record.mcp.injection import AROUND
 from support import odd_mcp_server
-from support.command_line import agentprov
+from support.command_line import agentprov, statement
 from support.model_endpoint import McpCall, ModelEndpoint, Say, Shell, Turn
 from support.real_agents import AgentMissing, configure
 from support.repository import Repository
@@ -176,5 +176,6 @@ def arguments_are_kept_nowhere_and_no_file_of_the_repository_changed(
             assert SECRET.encode() not in path.read_bytes(), path
     # What is put in front of one agent by this variable is not handed on.
     assert (top / "notes.txt").read_text() == "[]\n"
-    notes = session.repository.git("notes", "--ref", "agentprov", "show", "HEAD")
-    assert SECRET not in notes
+    for line in session.repository.bundles("HEAD"):
+        assert SECRET not in line
+        assert SECRET not in str(statement(line))

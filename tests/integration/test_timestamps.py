@@ -47,8 +47,7 @@ def sign(repository: Repository, *options: str) -> tuple[int, str]:
 
 def records(repository: Repository) -> list[bundle.Bundle]:
     blob = repository.git("hash-object", "PLAN.md")
-    text = repository.git("notes", "--ref=agentprov", "show", blob, check=False)
-    return [bundle.parse(line.encode()) for line in text.splitlines() if line]
+    return [bundle.parse(line.encode()) for line in repository.bundles(blob)]
 
 
 def test_a_stamped_plan_carries_its_time_and_only_a_digest_left(

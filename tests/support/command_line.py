@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentprov.formats import packed
 from support.repository import Repository
 
 
@@ -52,8 +53,8 @@ def bundles(repository: Repository, revision: str = "HEAD") -> list[dict[str, An
 
 
 def statement(line: str) -> dict[str, Any]:
-    """Give the statement inside one bundle line, unverified."""
-    envelope = json.loads(line)["dsseEnvelope"]
+    """Give the statement inside one line of a note, however it is stored, unverified."""
+    envelope = json.loads(packed.unpack(line.encode()))["dsseEnvelope"]
     return dict(json.loads(base64.b64decode(envelope["payload"])))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from agentprov.formats import canonical, digest
 from agentprov.formats.bundle import key_hint
 from support.defects import CASES, Vector, failing, opened
-from support.story import HUMAN, RECORDER, Key, Story, Told, seal
+from support.story import HUMAN, RECORDER, Key, Story, Told, made_up, seal
 
 MISSING = ("provenance-missing", "record-missing")
 Edit = Callable[[Any], object]
@@ -158,7 +158,23 @@ JSON_DEFECTS: dict[str, tuple[str, bytes]] = {
 for _name, (_about, _payload) in JSON_DEFECTS.items():
     enter(_name, lambda about=_about, payload=_payload: signed(about, payload))  # type: ignore[misc]
 
+
+def _as_before(value: dict[str, Any]) -> None:
+    """Say again what the opening says, as generations did when each stood for itself."""
+    found = value["predicate"]["buildDefinition"]["resolvedDependencies"]
+    seen = {"annotations": {"basis": "observed"}}
+    at = next(n for n, item in enumerate(found) if item["name"] == "agent") + 1
+    node = {"name": "agent/node", "digest": {"sha256": made_up("node")}}
+    digest = {"sha256": made_up("instructions")}
+    text = {"name": "agent-instructions/CLAUDE.md", "digest": digest, **seen}
+    found[at:at] = [node, text]
+    found[-1]["digest"] = {"sha256": made_up("mcp")}
+
+
 JSON_ODDITIES: dict[str, tuple[str, bytes]] = {
+    "valid-generation-that-says-the-session-again": (
+        "A generation as they were written first: instructions, files beside the agent and the "
+        "digests of servers stand in it too.", changed(_as_before)),
     "valid-json-indented": (
         "The statement was indented before it was signed; what was signed is what counts.",
         json.dumps(json.loads(PAYLOAD), indent=2).encode()),

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from agentprov.store import lines
+
 
 class Repository:
     """One work tree; `git` is the user's git, with the test's own configuration."""
@@ -22,6 +24,16 @@ class Repository:
         if check and done.returncode:
             raise AssertionError(f"git {arguments}: {done.stderr.decode()}")
         return os.fsdecode(done.stdout).rstrip("\n")
+
+    def bundles(self, *revisions: str) -> list[str]:
+        """Give the lines of these objects' notes, or of all, with each bundle as it was signed."""
+        listed = self.git("notes", "--ref=agentprov", "list", check=False).split()
+        names = [self.git("rev-parse", name) for name in revisions] or listed[1::2]
+        blobs = [
+            blob for blob, name in zip(listed[::2], listed[1::2], strict=True) if name in names
+        ]
+        bodies = [self.git("cat-file", "blob", blob).encode() for blob in blobs]
+        return [line.decode() for body in bodies for line in sorted(lines.split(body))]
 
     def write(self, name: str | bytes, content: str | bytes) -> Path:
         place = Path(os.fsdecode(os.path.join(os.fsencode(self.top), os.fsencode(name))))

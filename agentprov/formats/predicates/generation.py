@@ -165,6 +165,7 @@ CHECK = schema.members(
                             most=1_000,
                         ),
                         "agentprov_gaps": parts.GAPS,
+                        "agentprov_declared": schema.array(parts.DECLARED_ARTIFACT, most=1_000),
                     },
                     unknown="ignore",
                 ),
@@ -340,6 +341,10 @@ def bases(predicate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 f"/runDetails/metadata/agentprov_changes/{index}/ranges/{number}",
                 item["basis"],
             )
+    for number, item in enumerate(
+        predicate["runDetails"]["metadata"].get("agentprov_declared", ())
+    ):
+        yield f"/runDetails/metadata/agentprov_declared/{number}", item["basis"]
 
 
 def contradiction(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentprov.formats import schema
-from agentprov.formats.vocabulary import BASES
+from agentprov.formats.vocabulary import BASES, DECLARATIONS
 
 Subjects = Sequence[tuple[str, Mapping[str, str]]]
 
@@ -167,6 +167,29 @@ MODEL = schema.constrained(
     lambda value: (
         None if "served" in value or "why" in value else "says neither what was served nor why not"
     ),
+)
+
+_DECLARED_BASIS = schema.one_of(("declared",))
+
+DECLARED = schema.members(
+    {
+        "kind": schema.one_of(DECLARATIONS),
+        "on": schema.time,
+        "digest": schema.sha256_set,
+        "basis": _DECLARED_BASIS,
+    },
+    {"text": schema.text(most=8_000)},
+    unknown="ignore",
+)
+
+DECLARED_ARTIFACT = schema.members(
+    {"path": schema.path, "digest": schema.sha256_set, "basis": _DECLARED_BASIS},
+    {
+        "start": schema.integer(least=1),
+        "end": schema.integer(least=1),
+        "model": schema.text(most=512),
+    },
+    unknown="ignore",
 )
 
 GAP = schema.members(

@@ -79,6 +79,7 @@ CHECK_CLOSE = schema.members(
         "models": schema.array(parts.MODEL, most=1_000),
         "mcpServers": schema.array(parts.MCP_SEEN, most=1_000),
         "channels": schema.array(schema.text(most=128), most=100),
+        "declarations": schema.array(parts.DECLARED, most=1_000),
         "uncommitted": schema.integer(),
         "contradictions": schema.integer(least=1),
         "gaps": parts.GAPS,
@@ -159,7 +160,7 @@ def bases(predicate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("agent", "principal"):
         if key in predicate:
             yield f"/{key}", predicate[key]["basis"]
-    for key in ("materials", "mcpServers", "models"):
+    for key in ("materials", "mcpServers", "models", "declarations"):
         for index, item in enumerate(predicate.get(key, ())):
             yield f"/{key}/{index}", item["basis"]
             if "weights" in item:

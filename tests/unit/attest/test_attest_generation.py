@@ -140,29 +140,39 @@ def test_an_agent_that_could_not_be_hashed_is_said_to_be_unknown() -> None:
 
 
 def test_two_dependencies_never_share_a_name() -> None:
-    agent = replace(
-        SESSION.agent,
-        parts=(
-            FileDigest("/a/node", made_up("n1")),
-            FileDigest("/b/node", made_up("n2")),
-            FileDigest("/c/node", made_up("n1")),
-        ),
+    servers = (
+        McpServer("twice", "observed", sha256=made_up("n1")),
+        McpServer("twice", "observed", sha256=made_up("n2")),
+        McpServer("twice", "observed", sha256=made_up("n1")),
     )
-    found = dependencies(state(session=replace(SESSION, agent=agent)))
-    assert found["agent/node"]["digest"] == {"sha256": made_up("n1")}
-    assert found["agent/node#2"]["digest"] == {"sha256": made_up("n2")}
-    assert "agent/node#3" not in found
+    found = dependencies(state(session=replace(SESSION, mcp_servers=servers)))
+    assert found["mcp/twice"]["digest"] == {"sha256": made_up("n1")}
+    assert found["mcp/twice#2"]["digest"] == {"sha256": made_up("n2")}
+    assert "mcp/twice#3" not in found
 
 
-def test_instructions_are_dependencies_and_settings_stay_in_the_opening_statement() -> None:
+def test_what_holds_for_the_session_stands_in_the_opening_alone() -> None:
+    agent = replace(SESSION.agent, parts=(FileDigest("/a/node", made_up("node")),))
     materials = (
         Material("instruction", "docs/AGENTS.md", made_up("i"), "observed"),
         Material("settings", ".claude/settings.json", made_up("s"), "observed"),
-        Material("instruction", "unread.md", None, "observed", why="denied"),
     )
-    found = dependencies(state(session=replace(SESSION, materials=materials)))
-    names = [name for name in found if "agent-" in name or "settings" in name]
-    assert names == ["agent-instructions/docs/AGENTS.md"]
+    servers = (
+        McpServer("packaged", "observed", purl="pkg:npm/server@1", sha256=made_up("p")),
+        McpServer("plain", "observed", sha256=made_up("q")),
+    )
+    session = replace(SESSION, agent=agent, materials=materials, mcp_servers=servers)
+    payload = state(session=session).payload.decode()
+    opening = attest.session_open(session).payload.decode()
+    for word in ("node", "i", "s", "p"):
+        assert made_up(word) not in payload
+        assert made_up(word) in opening
+    found = dependencies(state(session=session))
+    # What consumers of SLSA look for: agent by package and digest, model, servers by package.
+    assert found["agent"]["digest"] == {"sha256": SESSION.agent.sha256}
+    assert found["agent"]["uri"] == SESSION.agent.purl
+    assert found["mcp/packaged"]["uri"] == "pkg:npm/server@1"
+    assert found["mcp/plain"]["digest"] == {"sha256": made_up("q")}
 
 
 def test_an_mcp_server_that_is_only_a_host_is_named_as_unknown() -> None:

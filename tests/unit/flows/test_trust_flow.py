@@ -6,7 +6,7 @@ import pytest
 
 from agentprov.errors import ConfigurationInvalid
 from agentprov.flows import trust
-from agentprov.formats.names import LOCAL_WRAPPER
+from agentprov.formats.names import LOCAL_WRAPPER, MCP_DECLARED
 from agentprov.sign import file_key
 from agentprov.sign.registry import key_path, signer_for
 from agentprov.system.git import Git
@@ -28,7 +28,7 @@ def test_own_keys_are_trusted_for_their_own_purpose_only(tmp_path: Path) -> None
     assert by_key[human.spki].builders == frozenset()
     assert by_key[recorder.spki].may("recorder")
     assert not by_key[recorder.spki].may("human")
-    assert by_key[recorder.spki].builders == {LOCAL_WRAPPER}
+    assert by_key[recorder.spki].builders == {LOCAL_WRAPPER, MCP_DECLARED}
     assert {key.custody for key in by_key.values()} == {"file"}
 
 
@@ -37,9 +37,11 @@ def test_the_trust_file_that_init_writes_reads_back_as_the_local_keys(tmp_path: 
     assert text == trust.trust_text(tmp_path, "ada: #1 'quoted' \u00e9")
     root = trust.read(text.encode(), "trust.yaml")
     local = trust.local_trust(tmp_path, "ada: #1 'quoted' \u00e9")
-    assert {(k.spki, k.person, k.roles, k.builders) for k in root.keys} == {
-        (k.spki, k.person, k.roles, k.builders) for k in local.keys
+    assert {(k.spki, k.person, k.roles) for k in root.keys} == {
+        (k.spki, k.person, k.roles) for k in local.keys
     }
+    # What agents say of themselves counts for oneself; for a team only if it says so.
+    assert {k.builders for k in root.keys} == {frozenset(), frozenset({LOCAL_WRAPPER})}
     assert not root.self_trust
 
 

@@ -120,3 +120,8 @@ def test_values_under_secret_keys_of_json_go_whatever_their_shape() -> None:
         "n": [1, "plain"],
     }
     assert redactor.counts == {"assignment": 1}
+
+
+def test_the_token_of_a_session_is_a_secret_and_its_id_is_none() -> None:
+    environment = {"AGENTPROV_SESSION": "s" * 36, "AGENTPROV_SESSION_TOKEN": "t" * 64}
+    assert secret_values(environment) == ("t" * 64,)

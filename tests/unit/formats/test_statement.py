@@ -69,7 +69,6 @@ def test_the_generation_is_slsa_provenance_to_others() -> None:
         "base",
         "agent",
         "model/1",
-        "agent-instructions/CLAUDE.md",
         "mcp/github",
     }
 

@@ -231,6 +231,12 @@ CASES: list[tuple[dict[str, Any], Story, str | None]] = [
         lines(("model", "reported", 9), ("unknown", "observed", 1)),
         "policy-origin",
     ),
+    # An agent's own word makes no line known.
+    (
+        {"origins": {"maxUnknown": 50}},
+        lines(("model", "declared", 6), ("model", "reported", 4)),
+        "policy-origin",
+    ),
     ({"origins": {"maxUnknown": 100}}, lines(why="too-large"), "policy-origin"),
     ({"origins": {"maxUnknown": 100, "untold": "accept"}}, lines(why="too-large"), None),
     ({"origins": {"maxUnknown": 100}}, lines(), "policy-origin"),

@@ -1,0 +1,160 @@
+"""Records in the notes that no reachable commit needs: found, explained, and dropped when asked.
+
+Only what no remote is known to hold can go: a remote that holds a record gives it back at the
+next `sync`, because merging only adds. What is kept is more than what commits need, never less;
+docs/spec/gc.md has the rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agentprov.errors import MalformedInput, UserError
+from agentprov.flows.gc import require_outside
+from agentprov.flows.world import World
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.store.notes import NotesStore
+from agentprov.store.objects import NewObjects
+from agentprov.system.git_objects import CatFile
+from agentprov.verify.reading import Reading
+
+_ID = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
+
+Notes = Mapping[str, frozenset[bytes]]
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records by what becomes of them; `anchors` are the objects whose notes would go."""
+
+    anchors: tuple[str, ...]
+    records: int
+    bytes: int
+    on_a_remote: int
+    pruned: bool = False
+
+
+def collect(world: World, *, prune: bool = False) -> Records:
+    """Find the notes that nothing reachable needs; with `prune` drop them here.
+
+    Dropping starts the local history of the ref anew, on top of what remotes have, so that git's
+    own garbage collector can free the space once the reflog has expired. Raises UserError where
+    not all history is here to be asked or inside a recorded run, GitFailed, Busy.
+    """
+    require_outside(prune)
+    git = world.git
+    if git.text("rev-parse", "--is-shallow-repository") == "true" or git.text(
+        "config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$", check=False
+    ):
+        raise UserError(
+            "what commits need cannot be told in a clone that has not all of its history",
+            hint="run `git fetch --unshallow`, or prune records in a whole clone",
+        )
+    store = world.notes
+    remotes = _remote_tips(world)
+    if git.text("remote", check=False) and not remotes:
+        raise UserError(
+            "nothing is known of the records that remotes hold, so none here can go",
+            hint="run `agentprov sync --no-push` first",
+        )
+    result = Records((), 0, 0, 0)
+
+    def change(reader: CatFile, tip: str | None, new: NewObjects) -> str | None:
+        nonlocal result
+        notes: Notes = {
+            anchor: frozenset(lines) for anchor, lines in store.tree_at(reader, tip).everything()
+        }
+        held = _held(store, reader, remotes)
+        free = _unneeded(notes, _reachable(world))
+        going = {one for one in free if not notes[one] & held.get(one, frozenset())}
+        result = Records(
+            tuple(sorted(going)),
+            sum(len(notes[one]) for one in going),
+            sum(len(line) for one in going for line in notes[one]),
+            sum(len(notes[one]) for one in free - going),
+            pruned=prune and bool(going),
+        )
+        if not prune or not going:
+            return None
+        parents = [oid for oid in remotes if tip and git.succeeds(*_ANCESTOR, oid, tip)]
+        tree = store.tree_at(reader, tip).write({anchor: set() for anchor in going}, new)
+        return store.commit(new, tree, parents, "Drop records that no reachable commit needs")
+
+    store.swap(change)
+    return result
+
+
+_ANCESTOR = ("merge-base", "--is-ancestor")
+
+
+def _remote_tips(world: World) -> list[str]:
+    words = ("for-each-ref", "--format=%(objectname)", "refs/notes/remotes/")
+    return sorted(set(world.git.text(*words, check=False).split()))
+
+
+def _held(store: NotesStore, reader: CatFile, tips: Iterable[str]) -> Notes:
+    """Give what remotes hold as far as is known here."""
+    found: dict[str, set[bytes]] = defaultdict(set)
+    for tip in tips:
+        for anchor, lines in store.tree_at(reader, tip).everything():
+            found[anchor] |= lines
+    return {anchor: frozenset(lines) for anchor, lines in found.items()}
+
+
+def _reachable(world: World) -> frozenset[str]:
+    """Give every object that a ref, a reflog, an index or a HEAD of any work tree leads to."""
+    ours = ("--exclude=refs/notes/*", "--exclude=refs/agentprov/*")
+    listing = world.git.run(
+        "rev-list", "--objects", "--no-object-names", *ours, "--all", "--indexed-objects",
+        "--reflog",
+    )  # fmt: skip
+    return frozenset(listing.decode().split())
+
+
+def _unneeded(notes: Notes, reachable: frozenset[str]) -> set[str]:
+    """Give the objects whose notes nothing needs.
+
+    A note is needed if its object is reachable, if a generation in it is of a commit or of content
+    that is (so that it is found again by content, however history was rewritten), if it holds
+    anything but statements of sessions and generations, or if a record that is needed names it
+    or a record in it. That may keep too much, and is meant to.
+    """
+    named: dict[str, frozenset[str]] = {}
+    holders: dict[str, set[str]] = defaultdict(set)
+    waiting: list[str] = []
+    for anchor, lines in notes.items():
+        words: set[str] = set()
+        needed = anchor in reachable
+        holders[anchor].add(anchor)
+        for line in lines:
+            try:
+                reading = Reading(line)
+                view = reading.view()
+            except MalformedInput:
+                needed = True
+                continue
+            holders[reading.bundle().payload_sha256].add(anchor)
+            words.update(word.decode() for word in _ID.findall(reading.bundle().payload))
+            if isinstance(view, GenerationView):
+                blobs = {change.blob for change in view.changes if change.blob}
+                needed |= not reachable.isdisjoint({view.commit, *blobs})
+            else:
+                needed |= not isinstance(view, OpenView | CloseView)
+        named[anchor] = frozenset(words)
+        if needed:
+            waiting.append(anchor)
+    kept: set[str] = set()
+    while waiting:
+        anchor = waiting.pop()
+        if anchor not in kept:
+            kept.add(anchor)
+            for word in named[anchor] & holders.keys():
+                waiting.extend(holders[word] - kept)
+    return set(notes) - kept
+
+
+__all__ = ["Records", "collect"]
