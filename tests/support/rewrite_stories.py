@@ -357,9 +357,8 @@ class Record:
         self.session_of: dict[str, str] = {}
         self._repository = repository
         self._texts: dict[str, set[str]] = {}
-        listing = repository.git("notes", "--ref=agentprov", "list", check=False)
-        for blob in sorted({line.split(" ")[0] for line in listing.splitlines()}):
-            for line in repository.git("cat-file", "blob", blob).splitlines():
+        for _, lines in World.here(repository.top).notes.everything():
+            for line in lines:
                 payload = base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"])
                 self._keep(json.loads(payload), sha256(payload).hexdigest())
 
