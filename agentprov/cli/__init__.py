@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import gc
+# By another name: `gc` in here is the command's module, once that was imported.
+import gc as garbage
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "approve": ("approve", "Look at a change and sign a decision about it"),
     "log": ("log", "List commits with what is recorded of them"),
     "show": ("show", "Show what is recorded of one commit"),
+    "blame": ("blame", "Show who wrote each line of a file: person, agent, model, plan"),
+    "trace": ("trace", "Tell the whole story of a line, from plan to approval"),
+    "query": ("query", "Find every line, file and commit by model, agent, plan and more"),
+    "stats": ("stats", "Count lines by origin, model, agent and session"),
     "transcript": ("transcript", "Show what a session kept of its channels"),
     "verify": ("verify", "Verify commits, ranges or bundles"),
     "gate": ("gate", "Say whether a range may merge: verify, then policy"),
@@ -118,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def execute(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status; prints errors, raises nothing."""
     # Loading makes many lasting objects; looking through them again and again costs milliseconds.
-    gc.set_threshold(_GARBAGE_THRESHOLD)
+    garbage.set_threshold(_GARBAGE_THRESHOLD)
     for stream in (sys.stdout, sys.stderr):
         _tolerate_odd_text(stream)
     try:
