@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import asking
 import commits
 import logs
 import record_sizes
@@ -42,6 +43,9 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "packed": record_sizes.packed,
     "sign": signing.signing,
     "log": logs.logs,
+    "index": asking.indexing,
+    "blame": asking.blaming,
+    "million": asking.million,
     "mcp": serving_mcp.serving,
 }
 ONLY_FULL = {"commit-large", "packed"}
