@@ -28,6 +28,8 @@ class Ground:
     quick: bool
     minute: bool = False
     commits: int = 0
+    kills: int = 200
+    seed: int = 1
     env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import asking
 import commits
+import crash
 import logs
 import record_sizes
+import rewrites
 import serving_mcp
 import sessions
 import signing
@@ -47,8 +49,11 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "blame": asking.blaming,
     "million": asking.million,
     "mcp": serving_mcp.serving,
+    "crash": crash.crashes,
+    "rewrites": rewrites.rewritten,
+    "rewrite-stories": rewrites.stories,
 }
-ONLY_FULL = {"commit-large", "packed"}
+ONLY_FULL = {"commit-large", "packed", "crash", "rewrite-stories"}
 
 
 def main() -> int:
@@ -58,6 +63,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few rounds, no large trees")
     parser.add_argument("--minute", action="store_true", help="a session of a minute, not 20 s")
     parser.add_argument("--commits", type=int, default=0, help="so many for records and packed")
+    parser.add_argument("--kills", type=int, default=200, help="how many for `crash`")
+    parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     chosen = parser.parse_args()
     unknown = set(chosen.names) - set(FIGURES)
@@ -76,6 +83,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="agentprov-bench-") as place:
             try:
                 ground = Ground(Path(place).resolve(), chosen.quick, chosen.minute, chosen.commits)
+                ground.kills, ground.seed = chosen.kills, chosen.seed
                 figure(ground, table)
             except Failed as failure:
                 table.note(f"{name}: not measured: {failure}")

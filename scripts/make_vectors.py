@@ -6,6 +6,7 @@ are deterministic, so the same source gives the same files.
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import sys
@@ -24,6 +25,7 @@ from support import (  # noqa: E402
     chain_defects,  # noqa: F401
     document_defects,  # noqa: F401
     json_defects,  # noqa: F401
+    rewrite_defects,  # noqa: F401
 )
 from support.defects import CASES, Vector  # noqa: E402
 from support.story import AS_OF, PLAN_TEXT  # noqa: E402
@@ -52,6 +54,22 @@ def _side(mode: str | None, blob: str | None) -> dict[str, str] | None:
     return None if mode is None or blob is None else {"mode": mode, "gitBlob": blob}
 
 
+def history_json(vector: Vector) -> dict[str, Any]:
+    """Give what git knows of old commits and of lines as data."""
+    past = vector.past
+    assert past is not None
+    return {
+        "beside": [number for number, name in enumerate(vector.lines, 1) if name == "rewrite"],
+        "commits": [commit_json(facts) for facts in past.others],
+        "contents": {
+            blob: base64.b64encode(content).decode() for blob, content in past.contents.items()
+        },
+        "added": past.added,
+        "gone": sorted(past.gone),
+        "whole": past.whole,
+    }
+
+
 def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
     """Give the files of one vector."""
     verdict = "must be refused" if vector.exit_code else "must be accepted"
@@ -68,6 +86,8 @@ def files_of(name: str, vector: Vector) -> Iterator[tuple[str, bytes]]:
         yield "policy.json", _json(approval_defects.policy_json(told.approvals))
         yield "review.json", _json(approval_defects.review_json(told.change))
         yield "review.txt", review.render(told.change).text.encode()
+    if vector.past is not None:
+        yield "history.json", _json(history_json(vector))
     yield "commits.json", _json([commit_json(facts) for facts in vector.commits])
     yield (
         "expect.json",

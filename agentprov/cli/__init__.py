@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "sync": ("sync", "Fetch, merge and push the records"),
     "import": ("import_records", "Take over git-ai notes, Agent Trace, transcripts, trailers"),
     "export": ("export_records", "Write verified records as git-ai notes or Agent Trace"),
-    "gc": ("gc", "Say what local data nothing needs, and remove it when asked"),
+    "gc": ("collect", "Say what local data nothing needs, and remove it when asked"),
     "mcp": ("mcp", "Serve the record to agents over MCP"),
     "drain": ("drain", None),
     "pre-push": ("pre_push", None),
@@ -148,7 +148,17 @@ def execute(arguments: Sequence[str]) -> int:
         return exit_codes.HOLDS
     except Exception as error:  # noqa: BLE001  the last line of defence: a bug becomes a report
         return _bug(error, arguments)
+    finally:
+        _tell_repairs(arguments)
     return result if isinstance(result, int) else exit_codes.HOLDS
+
+
+def _tell_repairs(arguments: Sequence[str]) -> None:
+    """Say in one line each what was put right after a crash, by whatever command did it."""
+    done = sys.modules.get("agentprov.system.repairs")
+    if done is not None and "--quiet" not in arguments:
+        for what in done.untold():
+            output.note(f"put right: {output.safe(what)}")
 
 
 def _tolerate_odd_text(stream: Any) -> None:

@@ -69,9 +69,11 @@ def print_verdict(verdict: Verdict) -> None:
     from agentprov.verify.authority import is_import
 
     for commit in verdict.commits:
-        signer = ", ".join(sorted({g.signer for g in commit.generations}))
+        signer = ", ".join(sorted({g.signer for g in commit.behind}))
         plans = ", ".join(plan.name + _stamped(plan.proven) for plan in commit.plans)
         parts = [commit.commit[:12], commit.coverage]
+        if commit.way:
+            parts.append(commit.way)
         if signer:
             imported = all(is_import(g.builder) for g in commit.generations)
             parts.append(f"{'imported' if imported else 'recorded'} by {output.safe(signer)}")

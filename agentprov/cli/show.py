@@ -80,6 +80,14 @@ _ROLES = {"instruction": "reads", "settings": "config", "mcp-configuration": "co
 
 def _print(found: Mapping[str, Any]) -> None:
     output.line(f"commit {found['commit']}  {found['coverage']}")
+    for link in found["rewrittenFrom"]:
+        again = "made again here" if link["replayed"] else "not made again here"
+        olds = ", ".join(oid[:12] for oid in link["commits"])
+        output.line(f"  {link['method']} of {olds}, {again}, signed by {safe(link['signer'])}")
+    for item in found["content"]:
+        output.line(f"  content of {item['commit'][:12]} ({item['key']}), which no link says")
+    for item in found["candidates"]:
+        output.line(f"  perhaps of {item['commit'][:12]} (session {safe(item['session'])})")
     for session in found["sessions"]:
         _print_session(session)
     for finding in found["findings"]:
@@ -88,7 +96,8 @@ def _print(found: Mapping[str, Any]) -> None:
 
 def _print_session(session: Mapping[str, Any]) -> None:
     state = "" if session["complete"] else "  (not closed by its recorder)"
-    output.line(f"session {session['id']}, commit {session['sequence']} of it{state}")
+    made = f", as {session['from'][:12]}" if session["from"] else ""
+    output.line(f"session {session['id']}, commit {session['sequence']} of it{made}{state}")
     plan = session["plan"]
     if plan:
         output.line(

@@ -27,6 +27,7 @@ def sync(
 
     Our records are kept whatever the remote did with its own.
     """
+    from agentprov.flows.drain import link_rewrites
     from agentprov.flows.world import World
     from agentprov.store import sync as carrying
 
@@ -34,6 +35,7 @@ def sync(
     taking_in(world)
     fetched = carrying.fetch(world.notes, remote)
     merged = carrying.merge_remote(world.notes, remote)
+    link_rewrites(world, fetched=True)
     pushed = carrying.push(world.notes, remote) if push else None
     if as_json:
         output.document(

@@ -25,6 +25,7 @@ from agentprov.verify.record import Record
 _PAYLOAD = re.compile(rb'"payload"[ \t]*:[ \t]*"([^"]*)"')
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
+_TEXT = re.compile(rb'"([^"]*)"')
 
 
 @value
@@ -176,9 +177,13 @@ def _gone(
     anchors = {record.anchor for record in everything if record.anchor is not None}
     away = lost.not_behind(anchors, bare)
     touched = lost.touched(bare) if away else frozenset()
+    texts = {text.encode() for text in touched}
     found = set()
     for record in everything:
         if record.anchor not in away:
+            continue
+        payload = _payload(record.data)
+        if payload is not None and texts.isdisjoint(_TEXT.findall(payload)):
             continue
         said = known.get(record.data) or described(record)
         view = record.reading.view() if said.session is not None else None

@@ -57,7 +57,7 @@ def with_lines(
     builder = recording.state.session.builder
     if not report.declared_writes and builder == LOCAL_WRAPPER:
         return commit
-    from agentprov.flows.recording import writes_by_path
+    from agentprov.flows.ending import writes_by_path
     from agentprov.record import declarations
     from agentprov.record.describe import MAX_TEXT_BYTES
     from agentprov.verify.authority import cap

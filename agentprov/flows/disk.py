@@ -6,6 +6,7 @@ import os
 
 from agentprov.flows.world import World
 from agentprov.formats.redaction import SecretNames, secret_values
+from agentprov.ports import Clock
 from agentprov.record.session import SessionDirectory
 from agentprov.record.snapshot import private_git
 from agentprov.record.versions import Versions
@@ -16,11 +17,17 @@ class Disk:
     """File events and kept versions of one session; optional, and never in the way.
 
     `attributed` says that processes are followed: then it is of use who has a file open. Start it
-    with the agent, or later: what was written before cannot be followed then.
+    with the agent, or later: what was written before cannot be followed then. `wall` is the clock
+    as others see it, by which files, hooks and the wire are dated too.
     """
 
     def __init__(
-        self, world: World, directory: SessionDirectory, *, attributed: bool = False
+        self,
+        world: World,
+        directory: SessionDirectory,
+        wall: Clock,
+        *,
+        attributed: bool = False,
     ) -> None:
         objects = private_git(world.git).objects
         assert objects is not None
@@ -29,13 +36,13 @@ class Disk:
             objects,
             directory.versions,
             # A millisecond is too coarse to tell what was read before a write from what was after.
-            lambda: world.clock.now().isoformat(timespec="microseconds"),
+            lambda: wall.now().isoformat(timespec="microseconds"),
             world.git.object_format,
             leases=attributed,
             unnamed=SecretNames(secret_values(os.environ)),
         )
         self._watcher = Watcher(
-            world.git.top, world.clock, ignore=(world.git.home,), noticed=self._versions.noticed
+            world.git.top, wall, ignore=(world.git.home,), noticed=self._versions.noticed
         )
         self._from_the_start = False
         self._started = False

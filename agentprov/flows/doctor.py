@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentprov.errors import AgentprovError
-from agentprov.flows import hook_site, hook_texts, install_record
+from agentprov.flows import hook_site, hook_texts, install_record, left_over
 from agentprov.flows.install import DIRECTORIES, fetch_settings, notes_refspec
 from agentprov.formats.names import NOTES_REF
 from agentprov.record.session import SessionDirectory
+from agentprov.system import repairs
 from agentprov.system.git import Git
 from agentprov.verify.catalogue import CATALOGUE
 from agentprov.verify.finding import Problem
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from agentprov.flows.keys import KeyInfo
 
 OLDEST_GIT = (2, 31)
+# git holds such a lock for milliseconds.
+_LOCK_SECONDS = 10.0
 _AGAIN = "run `agentprov init` again"
 _LEFTHOOK = ("lefthook.yml", ".lefthook.yml", "lefthook.yaml", "lefthook.toml", "lefthook.json")
 
@@ -77,6 +81,7 @@ def examine(
         lambda: _program(git),
         lambda: _spool(git),
         lambda: _sessions(git),
+        lambda: _crashes(git),
         lambda: _fetch(git),
         lambda: _notes(git),
         lambda: _keys(keys),
@@ -247,6 +252,19 @@ def _sessions(git: Git) -> Iterator[Check]:
         "uncommitted", True,
         f"output of {len(pending)} sessions waits for a commit" if pending else "nothing waits",
     )  # fmt: skip
+
+
+def _crashes(git: Git) -> Iterator[Check]:
+    done = repairs.recent(git.home)
+    detail = "; ".join(f"{one.at} {one.what}" for one in done)
+    yield Check("repairs", True, detail or "none were needed")
+    count = left_over.unfinished(git.home)
+    if count:
+        yield Check("unfinished files", True, f"{count}, in use or removed when they are old")
+    lock = git.common_dir / f"{NOTES_REF}.lock"
+    if lock.exists() and time.time() - lock.stat().st_mtime > _LOCK_SECONDS:
+        remedy = "run `agentprov sync`; what a dead git left goes when it is ten minutes old"
+        yield Check("lock of the records", False, f"{lock} is there", remedy)
 
 
 def _names(place: Path) -> list[str]:

@@ -35,6 +35,7 @@ KNOWN = frozenset(
     {
         "a199a20d78e5cc628352a47960dd234ed54abf4c2fe5451e53429af432dca235",  # shim v1
         "365a2d58e857b0e0bc2490d8b090252df23edddc2a4c3b8b3c31624ef338855e",  # hook v1
+        "ed730fb9bfc001cbe7be1ac3ae645d55aa1b0a7dac711abde3d9aad53c08dcdf",  # hook v1, start times
     }
 )
 

@@ -8,7 +8,7 @@ open: a likeness is never a guess. docs/spec/rewrites.md is the page.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentprov.flows.rewrite_links import Commits
@@ -68,6 +68,10 @@ class Graph:
             wanted |= self._above[oid]
         return [oid for oid in self.parents if self._bits[oid] & wanted & ~all_of_them]
 
+    def reaches_all(self, oid: str, others: Iterable[str]) -> bool:
+        """Say whether a commit descends from all of these."""
+        return all(self._above[oid] & self._bits[other] for other in others)
+
     def tips(self, oids: Collection[str]) -> list[str]:
         """Give those commits that no other of them descends from."""
         found: list[str] = []
@@ -95,10 +99,10 @@ def graph(
 ) -> Graph:
     """Read the commits that new and recorded ones reach, less what all the bases reach.
 
-    Two processes, whatever the number of commits; at most `MAX_GRAPH` commits.
+    One or two processes, whatever the number of commits; at most `MAX_GRAPH` commits.
     """
-    common = ""
-    if bases:
+    common = next(iter(bases), "") if len(bases) < 2 else ""
+    if len(bases) > 1:
         common = git.text("merge-base", "--octopus", *sorted(bases)[:100], check=False)
     asked = [*news, *anchors, *([f"^{common}"] if common else [])]
     out = git.run(
@@ -125,15 +129,20 @@ class Likeness:
         self.graph = graph(world.git, news, () if roots else bases, anchors)
         self._candidates = [oid for oid in self.graph.parents if oid in anchors]
         self.news = [oid for oid in news if oid in self.graph.parents]
-        self._candidates = [
-            oid
-            for oid in self._candidates
-            if any(self._apart(oid, new) for new in self.news if new != oid)
-        ]
+        self._narrow()
         self._paths: dict[str, list[str]] = defaultdict(list)
         self._blobs: dict[str, list[str]] = defaultdict(list)
         self._added: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._authors: dict[str, list[tuple[str, str]]] = defaultdict(list)
+
+    def _narrow(self) -> None:
+        """Keep what may be apart from some new commit: no ancestor, and no descendant, of all."""
+        inside = set(self.graph.apart(self._candidates, self.news)) if self.news else set()
+        self._candidates = [
+            oid
+            for oid in self._candidates
+            if oid in inside and not self.graph.reaches_all(oid, self.news)
+        ]
 
     def _apart(self, oid: str, new: str) -> bool:
         return not self.graph.descends(new, oid) and not self.graph.descends(oid, new)
@@ -142,6 +151,11 @@ class Likeness:
     def hopeless(self) -> bool:
         """Say whether there is nothing to compare with."""
         return not self._candidates or not self.news
+
+    def forget(self, news: Collection[str]) -> None:
+        """Leave out new commits that are not worth comparing: nothing leads to them any more."""
+        self.news = [oid for oid in self.news if oid not in news]
+        self._narrow()
 
     def prepare(self) -> None:
         """Read what the comparison needs: a constant number of processes."""
@@ -186,7 +200,7 @@ class Likeness:
     def links(self, new: str) -> list[tuple[Link, list[RewrittenPath]]]:
         """Give what of recorded commits lives on in a new one: a link for each line of work.
 
-        A line of the new commit stands in at most one of them.
+        A path of which lines of work say different things stands in none.
         """
         side = self._commits.news.get(new)
         if side is None or len(side.object.parents) > 1:
@@ -260,7 +274,7 @@ class Likeness:
         return 2
 
 
-@dataclass
+@dataclass(eq=False)
 class _Found:
     """What one line of work gives: by path, how alike it is (less is more) and its claims."""
 
@@ -269,56 +283,42 @@ class _Found:
 
     @property
     def weight(self) -> int:
-        return sum(max(1, len(list(_numbers(path)))) for _, path in self.paths.values())
+        return sum(max(1, len(list(_lines(path)))) for _, path in self.paths.values())
 
     def whose(self, claim: Claim) -> object:
         return claim.origin, claim.model, self.link.who(claim.source)
 
 
-def _numbers(path: RewrittenPath) -> Iterable[int]:
-    return (number for claim in path.claims for number in range(claim.start, claim.end + 1))
-
-
 def _agree(several: Sequence[_Found]) -> None:
-    """Leave every line to the first that claims it, and to nobody where the claims differ.
+    """Leave every path to the first lines of work that claim it, and to nobody where they differ.
 
-    Of a path, only those are heard that are most alike.
+    Of a path, only those are heard that are most alike. A path is kept whole or not at all.
     """
     for label in {label for one in several for label in one.paths}:
         best = min(one.paths[label][0] for one in several if label in one.paths)
+        heard = [one for one in several if label in one.paths and one.paths[label][0] == best]
         lines: dict[int, set[object]] = defaultdict(set)
-        wholes: set[object] = set()
-        for one in several:
-            grade, path = one.paths.get(label, (None, None))
-            if path is None or grade != best:
-                continue
-            if path.source is not None:
-                wholes.add(one.link.who(path.source))
-            for claim in path.claims:
-                for number in range(claim.start, claim.end + 1):
-                    lines[number].add(one.whose(claim))
+        for one in heard:
+            for number, claim in _lines(one.paths[label][1]):
+                lines[number].add(one.whose(claim))
+        wholes = [(one, one.paths[label][1].source) for one in heard]
+        whose = {one.link.who(source) for one, source in wholes if source is not None}
+        differ = len(whose) > 1 or any(len(claims) > 1 for claims in lines.values())
         taken: set[int] = set()
-        whole = len(wholes) != 1
         for one in several:
             if label not in one.paths:
                 continue
-            grade, path = one.paths.pop(label)
-            if grade != best:
-                continue
-            if path.source is not None:
-                if not whole:
-                    one.paths[label] = (grade, path)
-                whole = True
-                continue
-            left = [
-                claim._replace(start=number, end=number)
-                for claim in path.claims
-                for number in range(claim.start, claim.end + 1)
-                if number not in taken and len(lines[number]) == 1
-            ]
-            taken.update(claim.start for claim in left)
-            if left:
-                one.paths[label] = (grade, path._replace(claims=tuple(carrying.joined(left))))
+            numbers = {number for number, _ in _lines(one.paths[label][1])} or {0}
+            if differ or one not in heard or numbers <= taken:
+                del one.paths[label]
+            else:
+                taken |= numbers
+
+
+def _lines(path: RewrittenPath) -> Iterator[tuple[int, Claim]]:
+    for claim in path.claims:
+        for number in range(claim.start, claim.end + 1):
+            yield number, claim
 
 
 __all__ = ["Graph", "Likeness", "graph"]

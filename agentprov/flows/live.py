@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Protocol
 from agentprov.errors import AgentprovError
 from agentprov.flows.declared import with_declared
 from agentprov.flows.disk import Disk
+from agentprov.flows.drain import link_rewrites
 from agentprov.flows.recording import Recording
 from agentprov.flows.request import Outcome, Request
 from agentprov.flows.vantages import Processes, Wire
 from agentprov.formats.dropbox import Drop, encode
 from agentprov.formats.facts import AgentReport, Commit, Gap, Material, McpServer, PlanRef
 from agentprov.formats.redaction import secret_values
-from agentprov.ports import AgentAdapter, Launch, LaunchContext
+from agentprov.ports import AgentAdapter, Clock, Launch, LaunchContext
 from agentprov.record import commits, snapshot
 from agentprov.record.agents.registry import UNKNOWN
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.materials import NOT_ALL, NOT_FOLLOWED, digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
 from agentprov.record.watcher import Summary
+from agentprov.system.clock import SteadyClock
 from agentprov.system.files import atomic_write, private_directory
 from agentprov.system.process import Running
 from agentprov.system.process_table import alive, carrying
@@ -48,6 +50,7 @@ class Opened(Protocol):
     request: Request
     identity: Identity
     digests: Digests
+    wall: Clock
     wire: Wire | None
     processes: Processes | None
 
@@ -82,9 +85,12 @@ class Live:
         self.spool = Spool((recording.directory.spool, fallback))
         self.world = recording.world
         self.commits: list[Commit] = []
-        self._reflogs = self._reflog_state()
+        self._reflogs = self._reflogs_before = self._reflog_state()
         self._prompted_at: float | None = None
-        self._disk = Disk(self.world, recording.directory, attributed=self.processes.followed)
+        self._disk = Disk(
+            self.world, recording.directory, setup.wall, attributed=self.processes.followed
+        )
+        self._clock_jumped = False
         self._pid: int | None = None
         self._beside = threading.Thread(target=self._look_beside, daemon=True)
         self._materials: tuple[Material, ...] = ()
@@ -139,6 +145,9 @@ class Live:
 
     def _look_beside(self) -> None:
         """Digest what serves the agent's tools while it is already at work."""
+        # Nobody waits for the disk; what is lost with the machine's power before, is lost.
+        with contextlib.suppress(OSError):
+            self.recording.directory.settle()
         try:
             self._servers = resolve_mcp(
                 self.adapter.mcp_servers(self.context),
@@ -150,6 +159,7 @@ class Live:
             self._servers_failure = str(error)
 
     def _tick(self) -> None:
+        self._note_jumps()
         if self._pid is not None:
             self.identity.observe(self._pid)
         # A command of no known agent may be over by now, and needs no watching then.
@@ -187,6 +197,14 @@ class Live:
         assert self._prompted_at is not None
         return self.world.clock.monotonic() - self._prompted_at >= _WIRE_SECONDS
 
+    def _note_jumps(self) -> None:
+        """Leave a gap where the clock was set; times go on evenly, and prove less from here on."""
+        clock = self.world.clock
+        for jump in clock.jumps() if isinstance(clock, SteadyClock) else ():
+            self._clock_jumped = self.recording.clock_jumped = True
+            where = "forward" if jump.seconds > 0 else "back"
+            self._gap("clock-jumped", f"{where} by {abs(jump.seconds):.0f} s")
+
     def _take_drops(self) -> list[Dropped]:
         fresh = self.spool.new()
         for item in fresh:
@@ -219,7 +237,9 @@ class Live:
         self.recording.touched = {
             path: (times.first, times.last) for path, times in seen.paths.items()
         }
-        self.recording.state = replace(self.recording.state, followed=self._disk.followed(seen))
+        # Who saw what first cannot be told by times of before and after a jump.
+        followed = self._disk.followed(seen) and not self._clock_jumped
+        self.recording.state = replace(self.recording.state, followed=followed)
 
     @property
     def _expected(self) -> tuple[str, ...]:
@@ -267,6 +287,7 @@ class Live:
         drops: list[Drop] = [item.drop for item in self.spool.all]
         report = self.adapter.report(self.context, drops, self._pid)
         report = self.wire.seen(report, drops) if self.wire else report
+        report = replace(report, wire_complete=False) if self._clock_jumped else report
         return with_declared(self.recording, report, drops)
 
     def _finish(self, status: int, warn: Callable[[str], None]) -> AgentReport:
@@ -274,6 +295,7 @@ class Live:
         # The agent is gone: git looks at what it left while we sum up.
         taking = self._begin_last_snapshot()
         try:
+            self._note_jumps()
             self._note_gaps(self.wire.stop() if self.wire else ())
             self._note_gaps(self.processes.stop(self.world.now(), self._expected))
             seen = self._disk.stop()
@@ -307,7 +329,9 @@ class Live:
                 gaps=self.gaps,
                 mcp=mcp.servers,
             )
+            # Texts go with the session; only then nothing is left to be done for it.
             self.spool.clear()
+            self.recording.directory.clear_live()
         except Exception as error:  # noqa: BLE001  the agent's own status must come through
             # The next command finds the session open without a recorder and closes it.
             self._gap("recording-failed", f"{type(error).__name__}: {error}")
@@ -316,6 +340,8 @@ class Live:
             if isinstance(taking, snapshot.Taking):
                 taking.close()
             self.recording.journal.close()
+        if self._reflog_state() != self._reflogs_before:
+            link_rewrites(self.world)
         return report
 
     def _seen_of_servers(self) -> pinning.Seen:

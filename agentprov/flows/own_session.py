@@ -24,7 +24,7 @@ from agentprov.flows.declaring import Joined
 from agentprov.flows.recording import Recording
 from agentprov.flows.repository import named
 from agentprov.flows.world import World
-from agentprov.formats import names
+from agentprov.formats import frozen, names
 from agentprov.formats.facts import Agent, AgentReport, Gap, PlanRef, Session
 from agentprov.formats.redaction import Redactor, secret_values
 from agentprov.formats.schema import instant
@@ -73,6 +73,7 @@ class OwnSession:
             before.close()
         at = before.started
         directory = SessionDirectory.create(world.git.home, str(uuid.uuid4()))
+        directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
         token = directory.new_token()
         journal = JournalWriter(directory.journal, world.clock)
         opening = {
@@ -113,8 +114,8 @@ class OwnSession:
             tips=standing.refs.tips,
             reflogs=tuple(sorted(standing.refs.reflogs.items())),
         )
+        journal.append("state", {"state": frozen.to_plain(state)})
         directory.save(state)
-        directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
         recording = Recording(world, directory, state, journal)
         for gap in gaps:
             recording.gap(gap.why, gap.detail, gap.start)
@@ -205,6 +206,7 @@ class OwnSession:
                     gaps=self._gaps,
                 )
                 self._spool.clear()
+                recording.directory.clear_live()
             finally:
                 recording.journal.close()
 

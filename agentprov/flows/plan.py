@@ -248,6 +248,8 @@ def why_not_now(world: World, record: PlanRecord) -> str:
     """Say why a session may not start with this plan now; empty when it may."""
     if record.problem:
         return record.problem
+    if schema.instant(record.declared_at) > world.clock.now():
+        return f"it says that it was signed at {record.declared_at}, which is still to come"
     if record.not_after is not None and schema.instant(record.not_after) < world.clock.now():
         return f"the signature expired at {record.not_after}"
     if record.repository is not None and record.repository != identity(world.git).uri:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from agentprov import attest
 from agentprov.flows import declared, log_append
+from agentprov.flows.ending import Ending, stated, without_texts, writes_by_path
 from agentprov.flows.world import World, seal
-from agentprov.formats import digest, frozen
-from agentprov.formats.facts import AgentReport, Commit, Edit, Gap, McpSeen, Session
+from agentprov.formats import bundle, frozen
+from agentprov.formats.facts import AgentReport, Commit, Gap, McpSeen
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
 from agentprov.formats.redaction import SecretNames, secret_values
@@ -32,45 +33,6 @@ from agentprov.record.witness import said_of
 from agentprov.system.files import read_bounded
 from agentprov.system.git_objects import CatFile, read_commit
 from agentprov.system.trees import blobs_at, diff_pairs, diff_tree
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What the closing statement says beside what the journal already holds."""
-
-    finished: str
-    outcome: str
-    exit_status: int | None
-    last_sequence: int
-    report: AgentReport
-    uncommitted: int
-    gaps: tuple[Gap, ...] = ()
-    mcp: tuple[McpSeen, ...] = ()
-
-    def statement(
-        self,
-        session: Session,
-        open_sha256: str,
-        generations: Sequence[str],
-        head: str,
-        entries: int,
-    ) -> Statement:
-        """Give the closing statement; `head` and `entries` are the journal's at that moment."""
-        return attest.session_close(
-            session,
-            open_sha256=open_sha256,
-            generations=generations,
-            last_sequence=self.last_sequence,
-            finished=self.finished,
-            journal_head=head,
-            journal_entries=entries,
-            outcome=self.outcome,
-            exit_status=self.exit_status,
-            report=self.report,
-            uncommitted=[b""] * self.uncommitted,
-            gaps=self.gaps,
-            mcp=self.mcp,
-        )
 
 
 class Recording:
@@ -102,7 +64,11 @@ class Recording:
                 label_path(label): (first, last) for label, first, last in state.opened
             }
             self.openings = _openings(state)
+        # Sessions are told apart in time by what the clock said.
+        self.clock_jumped = any(gap.why == "clock-jumped" for gap in state.session.gaps)
         self._passed_over: set[str] = set()
+        self._to_keep: list[bytes] = []
+        self._to_publish: list[tuple[str, list[bytes]]] = []
         self._to_log: list[bytes] = []
         self._log_gaps: list[Gap] = []
         self._contradictions: list[str] = []
@@ -110,7 +76,7 @@ class Recording:
 
     def gap(self, why: str, detail: str | None = None, start: str | None = None) -> Gap:
         """Journal a stretch, or a thing, to which we were blind."""
-        now = self.world.now()
+        now = max(self.world.now(), start or "")
         gap = Gap(why, start or now, now, detail)
         self.journal.append("gap", _present(gap))
         return gap
@@ -120,11 +86,13 @@ class Recording:
         if self.state.open_sha256 is not None:
             return
         statement = attest.session_open(self.state.session)
-        self._keep(seal(statement, self.world.recorder))
-        self._step(open_sha256=digest.sha256(statement.payload))
+        line = seal(statement, self.world.recorder)
         self._journal_statement(
             "session-open", statement, {"session": frozen.to_plain(self.state.session)}
         )
+        self._to_keep.append(line)
+        self._step(open_sha256=statement.sha256)
+        self._keep()
 
     def find(self) -> list[str]:
         """List commits made here since the session began that have no statement yet."""
@@ -234,33 +202,50 @@ class Recording:
             return self.state.alone
         if any(gap.why == "another-session-is-live" for gap in self.state.session.gaps):
             return False
+        if self.clock_jumped:
+            return False
         return not self.directory.others_began_since(self.state.session.started)
 
     def _bind_one(self, commit: Commit, report: AgentReport) -> None:
         self.open()
         assert self.state.open_sha256 is not None
-        stated = _stated(report)
-        statements = attest.generation(self.state.session, self.state.open_sha256, commit, stated)
+        statable = stated(report)
+        statements = attest.generation(self.state.session, self.state.open_sha256, commit, statable)
         lines = [seal(statement, self.world.recorder) for statement in statements]
-        earlier = self.directory.bundles() if self.state.anchor is None else []
-        self.world.store.add({commit.oid: [*earlier, *lines]})
-        for line in lines:
-            self._keep(line)
-        self._log()
-        digests = [digest.sha256(statement.payload) for statement in statements]
+        # Decided is what the journal has; whoever goes on from here signs and stores just that.
         self.journal.append(
-            "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(stated)}
+            "commit", {"commit": frozen.to_plain(commit), "report": frozen.to_plain(statable)}
         )
         for statement in statements:
             self._journal_statement("generation", statement)
+        earlier = [] if self.state.anchor else [*self.directory.bundles(), *self._to_keep]
+        self._to_keep += lines
+        self._to_publish.append((commit.oid, [*earlier, *lines]))
         self._step(
-            generations=(*self.state.generations, *digests),
+            generations=(*self.state.generations, *(one.sha256 for one in statements)),
             bound=(*self.state.bound, commit.oid),
             sequence=commit.sequence,
             anchor=self.state.anchor or commit.oid,
             report=report,
+            published=False,
         )
-        self.directory.set_next(commit.sequence + 1)
+        self.publish()
+
+    def publish(self) -> None:
+        """Store what was decided and is not stored yet; raises OSError, GitFailed, Busy.
+
+        Records first reach this session's own file, then the notes: a record that others can
+        see is never one that we do not know of.
+        """
+        self._keep()
+        while self._to_publish:
+            anchor, lines = self._to_publish[0]
+            self.world.store.add({anchor: lines})
+            del self._to_publish[0]
+        self._log()
+        self.directory.set_next(self.state.sequence + 1)
+        if not self.state.published:
+            self._step(published=True)
 
     def close(
         self,
@@ -271,9 +256,14 @@ class Recording:
         end_tree: str | None,
         gaps: Sequence[Gap],
         mcp: Sequence[McpSeen] = (),
+        finished: str | None = None,
     ) -> None:
-        """Sign the session-close statement and keep what is not committed yet as open ends."""
+        """Sign the session-close statement and keep what is not committed yet as open ends.
+
+        `finished` is when the session ended, by default now; never before it started.
+        """
         self.open()
+        self.publish()
         assert self.state.open_sha256 is not None
         uncommitted, unnamed = self._uncommitted(end_tree)
         if unnamed:
@@ -283,11 +273,11 @@ class Recording:
         told = dict.fromkeys((*report.contradictions, *self._contradictions))
         report = replace(report, contradictions=tuple(told))
         ending = Ending(
-            finished=self.world.now(),
+            finished=max(finished or self.world.now(), self.state.session.started),
             outcome=outcome,
             exit_status=exit_status,
             last_sequence=self.state.sequence,
-            report=_stated(report),
+            report=stated(report),
             uncommitted=len(uncommitted),
             gaps=(*gaps, *self._log_gaps),
             mcp=tuple(mcp),
@@ -300,25 +290,45 @@ class Recording:
             self.journal.head,
             self.journal.length,
         )
-        line = seal(statement, self.world.recorder)
-        self._keep(line)
+        self._to_keep.append(seal(statement, self.world.recorder))
+        self._keep()
         self._log()
-        if self.state.anchor is not None:
-            self.world.store.add({self.state.anchor: [line]})
+        self.publish_close(statement.sha256)
+        self.finish(
+            outcome=outcome,
+            end_tree=end_tree,
+            uncommitted=uncommitted,
+            report=without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
+            by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
+            **self._hands(uncommitted),
+        )
+
+    def publish_close(self, sha256: str) -> None:
+        """Store the closing statement beside the session's first commit, if it has one."""
+        if self.state.anchor is None:
+            return
+        for line in self.directory.bundles():
+            if bundle.parse(line).payload_sha256 == sha256:
+                self.world.store.add({self.state.anchor: [line]})
+
+    def finish(
+        self, *, outcome: str, end_tree: str | None, uncommitted: Sequence[bytes], **known: Any
+    ) -> None:
+        """Keep what a later commit may need, now that the closing statement is signed.
+
+        The session stays marked as live until `SessionDirectory.clear_live`.
+        """
         after = commits.ref_state(self.world.git)
+        standing = {"tips": after.tips, "reflogs": tuple(sorted(after.reflogs.items()))}
+        # A closed session without them would look as if nothing were left to be committed.
+        self.directory.set_pending([quote(path) for path in uncommitted])
         self._step(
+            durable=True,
             alone=self._alone(),
             phase="closed" if outcome == "completed" else "incomplete",
             end_tree=end_tree,
-            report=_without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
-            by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
-            **self._hands(uncommitted),
-            tips=after.tips,
-            reflogs=tuple(sorted(after.reflogs.items())),
+            **{**standing, **known},
         )
-        self.directory.set_pending([quote(path) for path in uncommitted])
-        self.directory.forget_token()
-        self.directory.clear_live()
 
     def _hands(self, uncommitted: Sequence[bytes]) -> dict[str, Any]:
         untouched, opened = self.untouched_by_agent, self.opened_by_agent or {}
@@ -346,21 +356,21 @@ class Recording:
         left = self._still_open(pending, bound)
         after = commits.ref_state(self.world.git)
         self._step(
-            report=_without_texts(self.state.report, sorted(left), os.fsencode(self.world.git.top)),
+            report=without_texts(self.state.report, sorted(left), os.fsencode(self.world.git.top)),
             tips=after.tips,
             reflogs=tuple(sorted(after.reflogs.items())),
         )
         self.directory.set_pending([quote(path) for path in sorted(left)])
         return bound
 
-    def _uncommitted(self, end_tree: str | None) -> tuple[list[bytes], int]:
+    def _uncommitted(self, end_tree: str | None, commit: str = "HEAD") -> tuple[list[bytes], int]:
         """Give the paths whose session content is not committed, and how many have no name here.
 
         A name that holds a secret is not written down, and so cannot be found again.
         """
         if end_tree is None or end_tree == self.state.baseline_tree:
             return [], 0
-        head = self._git.text("rev-parse", "--verify", "--quiet", "HEAD^{tree}", check=False)
+        head = self._git.text("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}", check=False)
         since, open_ends = diff_pairs(
             self._git,
             [(self.state.baseline_tree, end_tree), (head or self._git.empty_tree, end_tree)],
@@ -368,6 +378,18 @@ class Recording:
         paths = {change.path for change in since} & {change.path for change in open_ends}
         unnamed = {path for path in paths if self._holds_secret(path)}
         return sorted(paths - unnamed), len(unnamed)
+
+    def can_read(self, tree: str) -> bool:
+        """Say whether a snapshot is here with all its trees; its files' contents are not read."""
+        return self._git.succeeds("ls-tree", "-r", "--name-only", tree)
+
+    def left_by(self, end_tree: str | None) -> list[bytes]:
+        """Give what was not committed when the session ended, as far as its own commits tell.
+
+        Commits that others made since are not counted: what they hold of it is bound later.
+        """
+        last = self.state.bound[-1] if self.state.bound else self.state.session.base_commit
+        return self._uncommitted(end_tree, last or "")[0]
 
     def _still_open(self, pending: frozenset[bytes], bound: Sequence[Commit]) -> set[bytes]:
         """Drop paths whose session content is committed as it was, or is gone from disk."""
@@ -413,9 +435,11 @@ class Recording:
         name = self.world.git.text("symbolic-ref", "--quiet", "HEAD", check=False)
         return name or None
 
-    def _keep(self, line: bytes) -> None:
-        self.directory.add_record(line)
-        self._to_log.append(line)
+    def _keep(self) -> None:
+        """Add what was signed to the session's own records; what the disk refuses waits."""
+        while self._to_keep:
+            self.directory.add_record(self._to_keep[0])
+            self._to_log.append(self._to_keep.pop(0))
 
     def _log(self) -> None:
         """Add what was signed to the signing log; trouble there is a gap and stops nothing."""
@@ -430,27 +454,14 @@ class Recording:
         told = {"kind": kind, "payloadSha256": statement.sha256, **(facts or {})}
         self.journal.append("statement", told, durable=True)
 
-    def _step(self, **changes: Any) -> None:
+    def _step(self, *, durable: bool = False, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
-        self.directory.save(self.state)
+        self.directory.save(self.state, durable=durable)
 
 
 def _lines(reader: CatFile, blob: str | None) -> set[bytes]:
     found = reader.digest(blob, keep=MAX_TEXT_BYTES) if blob else None
     return set(found.content.split(b"\n")) if found and found.content is not None else set()
-
-
-def writes_by_path(edits: Sequence[Edit], top: bytes) -> Mapping[bytes, Sequence[Edit]]:
-    """Group writes by the git path they went to; writes elsewhere are left out."""
-    real_top = os.path.realpath(top)
-    grouped: dict[bytes, list[Edit]] = {}
-    for edit in edits:
-        place = os.fsencode(edit.path)
-        folder, name = os.path.split(place)
-        real = os.path.join(os.path.realpath(folder), name)
-        if real.startswith(real_top + b"/"):
-            grouped.setdefault(real[len(real_top) + 1 :], []).append(edit)
-    return grouped
 
 
 def _openings(state: State) -> dict[bytes, list[Opened]]:
@@ -459,45 +470,6 @@ def _openings(state: State) -> dict[bytes, list[Opened]]:
         opened = Opened(instant(first), instant(last), hand)
         found.setdefault(label_path(label), []).append(opened)
     return found
-
-
-def _stated(report: AgentReport) -> AgentReport:
-    """Keep what statements are made of; texts, paths and the agent's own ids stay out."""
-    return AgentReport(
-        channels=report.channels,
-        models=report.models,
-        gaps=report.gaps,
-        mcp_connected=report.mcp_connected,
-        wire_complete=report.wire_complete,
-        contradictions=report.contradictions,
-        declared=report.declared,
-    )
-
-
-def _without_texts(report: AgentReport, open_ends: Sequence[bytes], top: bytes) -> AgentReport:
-    """Keep what a later commit may need: models, and writes to paths that are not committed yet.
-
-    What a model wrote, and what else the agent said, stays no longer than that.
-    """
-    kept = {
-        id(edit)
-        for path, edits in writes_by_path(
-            (*report.edits, *report.wire, *report.declared_writes), top
-        ).items()
-        if path in open_ends
-        for edit in edits
-    }
-    return AgentReport(
-        channels=report.channels,
-        models=report.models,
-        edits=tuple(edit for edit in report.edits if id(edit) in kept),
-        declared=report.declared,
-        declared_writes=tuple(edit for edit in report.declared_writes if id(edit) in kept),
-        wire=tuple(edit for edit in report.wire if id(edit) in kept),
-        wire_complete=report.wire_complete,
-        said=report.said if open_ends else (),
-        said_key=report.said_key if open_ends else "",
-    )
 
 
 def _why_not(report: AgentReport) -> str:

@@ -7,17 +7,19 @@ section 9). Says nothing of whether the facts were true.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from agentprov import attest
 from agentprov.errors import MalformedInput, UserError
-from agentprov.flows.recording import Ending
-from agentprov.formats import bundle, frozen, journal
-from agentprov.formats.facts import AgentReport, Commit, Session
-from agentprov.formats.statement import Statement
+from agentprov.flows.journaled import decided
+from agentprov.formats import bundle, journal
 from agentprov.record.session import SessionDirectory
+
+_KINDS = {
+    (True, False): "session-open",
+    (False, True): "generation",
+    (False, False): "session-close",
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,10 @@ def replay(directory: SessionDirectory) -> Replay:
     made: list[Replayed] = []
     defect = reading.defect
     try:
-        for kind, statement in _statements(reading):
-            made.append(Replayed(kind, statement.sha256, statement.sha256 in signed))
+        for decision in decided(reading):
+            kind = _KINDS[decision.session is not None, decision.commit is not None]
+            for statement in decision.statements:
+                made.append(Replayed(kind, statement.sha256, statement.sha256 in signed))
     except (MalformedInput, KeyError, TypeError) as error:
         defect = f"its facts do not make statements: {error}"
     again = {item.payload_sha256 for item in made}
@@ -78,30 +82,3 @@ def _signed(directory: SessionDirectory) -> Iterator[tuple[str, str]]:
             yield found.payload_sha256, parse(found.payload).kind or ""
         except MalformedInput:
             continue
-
-
-def _statements(reading: journal.Reading) -> Iterator[tuple[str, Statement]]:
-    session: Session | None = None
-    open_sha256 = ""
-    generations: list[str] = []
-    for entry in reading.entries:
-        data: Mapping[str, Any] = entry.data
-        if entry.kind == "statement" and data.get("kind") == "session-open":
-            session = frozen.from_plain(Session, data["session"])
-            statement = attest.session_open(session)
-            open_sha256 = statement.sha256
-            yield "session-open", statement
-        elif entry.kind == "commit" and session is not None:
-            commit = frozen.from_plain(Commit, data["commit"])
-            report = frozen.from_plain(AgentReport, data["report"])
-            for statement in attest.generation(session, open_sha256, commit, report):
-                generations.append(statement.sha256)
-                yield "generation", statement
-        elif entry.kind == "session-close" and session is not None:
-            ending = frozen.from_plain(Ending, data["ending"])
-            line = journal.encode_line(entry.seq, entry.at, entry.kind, data, entry.prev)
-            head = journal.digest(line)
-            yield (
-                "session-close",
-                ending.statement(session, open_sha256, generations, head, entry.seq + 1),
-            )

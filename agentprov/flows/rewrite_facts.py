@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from agentprov.errors import AgentprovError
 from agentprov.formats.carrying import MAX_TEXT_BYTES
@@ -27,13 +28,19 @@ def history(
     All of these cost one process, whichever is asked for first.
     """
     contents = _Contents(reader)
-    lines: dict[str, Mapping[str, Spans]] = {}
+
+    @cache
+    def lines() -> Mapping[str, Mapping[str, Spans]]:
+        try:
+            return _added(git, reader, [facts[one] for one in wanted if one in facts])
+        except AgentprovError:
+            # In a partial clone contents can be missing, and then git shows no lines at all.
+            return {}
 
     def added(commit: str) -> Mapping[str, Spans] | None:
-        if not lines:
-            lines.update(_added(git, reader, [facts[one] for one in wanted if one in facts]))
-        return lines.get(commit)
+        return lines().get(commit)
 
+    @cache
     def blobs(commit: str) -> Blobs | None:
         found = facts.get(commit)
         if found is None:

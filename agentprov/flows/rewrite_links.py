@@ -12,7 +12,7 @@ from agentprov.flows import log_append
 from agentprov.flows.repository import identity
 from agentprov.flows.world import World, seal
 from agentprov.formats import bundle
-from agentprov.formats.carrying import MAX_TEXT_BYTES, joined
+from agentprov.formats.carrying import MAX_TEXT_BYTES
 from agentprov.formats.names import LOCAL_WRAPPER
 from agentprov.formats.predicates.rewrite import RewrittenPath
 from agentprov.formats.value import value
@@ -31,12 +31,14 @@ _CACHED_BYTES = 64 * 1024 * 1024
 class Linked:
     """What became of a rewrite: the signed line, or None where nothing lives on or it is stored.
 
-    `waiting` says that some old commit has no statement here, so that a later look may find more.
+    `waiting` says that some old commit has no statement here, so that a later look may find more;
+    `exact` that nothing was added that the old commits do not account for.
     """
 
     rewrite: Rewrite
     line: bytes | None
     waiting: bool
+    exact: bool = True
 
 
 class Commits:
@@ -170,9 +172,9 @@ class Linker:
             self._commits.text,
             by_content=rewrite.method == "content",
         )
-        paths = [self.without_known(rewrite.new, path) for path in link.paths()]
+        paths = [self.without_known(rewrite.new, link, path) for path in link.paths()]
         kept = [path for path in paths if path is not None]
-        return Linked(rewrite, self.sign(link, rewrite.method, kept), waiting)
+        return Linked(rewrite, self.sign(link, rewrite.method, kept), waiting, link.exact)
 
     def sign(self, link: Link, method: str, paths: Sequence[RewrittenPath]) -> bytes | None:
         """Sign what a link found; None for nothing, or where this recorder said it before."""
@@ -194,12 +196,15 @@ class Linker:
             self._commits.told[facts.commit].append(made)
         return line
 
-    def without_known(self, new: str, path: RewrittenPath) -> RewrittenPath | None:
-        """Leave out what a session's own statement about the new commit says already."""
+    def without_known(self, new: str, link: Link, path: RewrittenPath) -> RewrittenPath | None:
+        """Leave out what a session's own statement about the new commit says, or a link of ours.
+
+        A commit that was rewritten and then made again, byte for byte, is its own source.
+        """
         known: set[int] = set()
         whole = False
         for told in self._commits.told[new]:
-            if told.session is None:
+            if told.session is None and told.hint != self._hint:
                 continue
             stated = told.stated(lambda _: 0).get(path.path)
             if stated is not None:
@@ -207,20 +212,20 @@ class Linker:
                 known |= {
                     number
                     for claim in stated.claims
-                    if claim.origin != "unknown"
+                    if claim.origin != "unknown" or told.session is None
                     for number in range(claim.start, claim.end + 1)
                 }
         if path.source is not None:
-            return None if whole else path
-        if not known:
-            return path
-        left = [
-            claim._replace(start=number, end=number)
+            return None if whole or link.numbers[path.source][0] == new else path
+        if any(link.numbers[claim.source][0] == new for claim in path.claims):
+            return None
+        fresh = any(
+            number not in known
             for claim in path.claims
             for number in range(claim.start, claim.end + 1)
-            if number not in known
-        ]
-        return path._replace(claims=tuple(joined(left))) if left else None
+        )
+        # A path is stated whole or not at all, or nobody could tell what was left out from a lie.
+        return path if fresh else None
 
 
 def store(world: World, linked: Mapping[str, Sequence[bytes]]) -> str:

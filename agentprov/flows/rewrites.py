@@ -88,11 +88,11 @@ class Taken:
     unlogged: str = ""
 
 
-def take_in(world: World, drops: Sequence[Dropped] = (), *, brought: Iterable[str] = ()) -> Taken:
+def take_in(world: World, drops: Sequence[Dropped] = ()) -> Taken:
     """Sign links for what was rewritten since the last look; the caller holds the lock.
 
-    `brought` are commits that a fetch brought and that have no record. Raises GitFailed, Busy,
-    KeyUnusable; then the next look finds the same again.
+    What a fetch brought counts as new too: a forge squashes and rebases unseen. Raises GitFailed,
+    Busy, KeyUnusable; then the next look finds the same again.
     """
     taken = Taken()
     git = world.git
@@ -105,7 +105,7 @@ def take_in(world: World, drops: Sequence[Dropped] = (), *, brought: Iterable[st
             _remember(git, now, before, drops)
             return taken
         now.notes = tip
-        _Look(world, reader, before, now, made, taken).go(drops, list(brought))
+        _Look(world, reader, before, now, made, taken).go(drops)
     _save(git, now)
     return taken
 
@@ -142,18 +142,20 @@ class _Look:
         self.taken = taken
         self.commits = Commits(world, reader)
         self.lines: dict[str, list[bytes]] = {}
+        self.refs: dict[str, str] = {}
+        self.settled: set[str] = set()
 
-    def go(self, drops: Sequence[Dropped], brought: Sequence[str]) -> None:
+    def go(self, drops: Sequence[Dropped]) -> None:
         """Link what is said to be a rewrite, then what is like a recorded commit."""
-        anchors = set(self.world.notes.blobs(self.world.notes.ref))
-        news = self._news(brought)
+        anchors = self.world.notes.anchors(self.reader)
+        news = self._news()
         rewrites = self._said(drops, news)
         if self.before.notes != self.now.notes:
             rewrites = [*self.before.open, *rewrites]
         else:
             self.now.open = list(self.before.open)
         self._link(rewrites, anchors)
-        self._compare([one for one in news if one not in self.lines], anchors)
+        self._compare([one for one in news if one not in self.settled], anchors)
         if self.lines:
             why = store(self.world, self.lines)
             self.taken.unlogged = why
@@ -164,21 +166,15 @@ class _Look:
         """Give where the notes stand now that we added to them."""
         return self.reader.resolve(self.world.notes.ref) or ""
 
-    def _news(self, brought: Sequence[str]) -> dict[str, str]:
+    def _news(self) -> dict[str, str]:
         """Give commits that may be copies of others, with how they came to be."""
         git = self.world.git
-        out = git.run(
-            "for-each-ref",
-            "--format=%(objectname) %(refname)",
-            "refs/heads",
-            "refs/remotes",
-            check=False,
-        )
-        tips = {line.split(b" ", 1)[0].decode() for line in out.splitlines()}
-        self.now.tips = sorted(tips)
+        self.refs = seen.refs(git)
+        places = ("refs/heads/", "refs/remotes/")
+        self.now.tips = sorted({oid for name, oid in self.refs.items() if name.startswith(places)})
         found = {one.oid: one.kind for one in self.made if one.kind not in ("revert", "merge")}
         reverted = {one.oid for one in self.made if one.kind in ("revert", "merge")}
-        if self.now.tips != self.before.tips:
+        if not self._all_told():
             out = git.run(
                 "rev-list", "--topo-order", "--reverse", f"--max-count={MAX_NEWS}",
                 "--ignore-missing", "--no-merges", "--stdin", "--branches", "--not", "--remotes",
@@ -186,15 +182,37 @@ class _Look:
             )  # fmt: skip
             for oid in out.decode().split():
                 found.setdefault(oid, "")
-        for oid in (*self.before.again, *brought):
+        for oid in (*self.before.again, *self._arrived()):
             found.setdefault(oid, "")
         return {oid: kind for oid, kind in found.items() if oid not in reverted}
+
+    def _arrived(self) -> list[str]:
+        """Give the commits that a fetch brought since the last look; none at the first."""
+        if not self.before.tips:
+            return []
+        theirs = {oid for name, oid in self.refs.items() if name.startswith("refs/remotes/")}
+        fresh = sorted(theirs.difference(self.before.tips))
+        if not fresh:
+            return []
+        out = self.world.git.run(
+            "rev-list", "--topo-order", "--reverse", f"--max-count={MAX_NEWS}",
+            "--ignore-missing", "--no-merges", "--stdin",
+            input="\n".join([*fresh, *(f"^{tip}" for tip in self.before.tips)]).encode() + b"\n",
+            check=False,
+        )  # fmt: skip
+        return out.decode().split()
+
+    def _all_told(self) -> bool:
+        """Say whether reflogs told of every commit that branches gained since the last look."""
+        known = {*self.before.tips, *(one.oid for one in self.made), self.world.git.zero}
+        mine = {oid for name, oid in self.refs.items() if name.startswith("refs/heads/")}
+        return known.issuperset(mine) and all(one.before in known for one in self.made)
 
     def _said(self, drops: Sequence[Dropped], news: dict[str, str]) -> list[Rewrite]:
         git = self.world.git
         found = [*seen.from_hooks(drops), *seen.amended(self.made)]
-        maps = [*seen.commit_map(git), *seen.replaced(git)]
-        tips = seen.originals(git)
+        maps = [*seen.commit_map(git), *seen.replaced(self.refs)]
+        tips = seen.originals(self.refs)
         self.now.maps = sha256(repr((maps, tips)).encode()).hexdigest()
         if self.now.maps != self.before.maps:
             found += maps
@@ -237,10 +255,14 @@ class _Look:
         todo = [one for one in composed if objects[one.new] is not None]
         recorded = anchors | {one.new for one in todo}
         todo = [one for one in todo if any(old in recorded for old in one.olds)]
-        waiting = [one for one in composed if one not in todo]
+        left = set(todo)
+        waiting = [one for one in composed if one not in left]
+        self.settled = {one.new for one in composed}
         linker = Linker(self.world, self.commits)
         linker.prepare(todo)
         done: set[str] = set()
+        # Of several that speak of one commit, the one that names most recorded commits is heard.
+        todo.sort(key=lambda one: -len(recorded.intersection(one.olds)))
         for one in seen.in_order(todo):
             if one.new in done and one.method != "replace":
                 continue
@@ -248,6 +270,8 @@ class _Look:
             if linked.line is not None:
                 self.lines.setdefault(one.new, []).append(linked.line)
                 done.add(one.new)
+                if not linked.exact:
+                    self.settled.discard(one.new)
             if linked.waiting:
                 waiting.append(one)
         self.now.open = list(dict.fromkeys([*self.now.open, *waiting]))
@@ -310,6 +334,8 @@ class _Look:
         if not worth:
             return
         likeness = Likeness(self.world, self.commits, worth, anchors)
+        if not likeness.hopeless:
+            likeness.forget(self._loose(likeness.news))
         if likeness.hopeless:
             return
         likeness.prepare()
@@ -323,10 +349,8 @@ class _Look:
             if linked.line is not None:
                 self.lines.setdefault(pair.new, []).append(linked.line)
         for oid in likeness.news:
-            if oid in self.lines:
-                continue
             for link, paths in likeness.links(oid):
-                kept = [linker.without_known(oid, path) for path in paths]
+                kept = [linker.without_known(oid, link, path) for path in paths]
                 line = linker.sign(link, "content", [path for path in kept if path is not None])
                 if line is not None:
                     self.lines.setdefault(oid, []).append(line)

@@ -10,7 +10,9 @@ from agentprov.flows.live import Live
 from agentprov.flows.request import Outcome, Request
 from agentprov.flows.setup import Setup
 from agentprov.flows.world import World
+from agentprov.ports import Clock
 from agentprov.record.executable import Digests, identify
+from agentprov.system.clock import SteadyClock
 
 
 def run(
@@ -24,18 +26,21 @@ def run(
     here stops it: failures become gaps and one warning each.
     """
     before = before or Before(world)
+    wall = world.clock
+    if not getattr(wall, "stands", False):
+        world = World(world.git, world.home, SteadyClock(wall))
     try:
-        return _start(world, request, before).serve(warn)
+        return _start(world, request, before, wall).serve(warn)
     finally:
         before.close()
 
 
-def _start(world: World, request: Request, before: Before) -> Live:
+def _start(world: World, request: Request, before: Before, wall: Clock) -> Live:
     digests = Digests()
     program = identify(
         request.argv[0], request.environment, request.cwd, request.argv[1:], digests=digests
     )
-    session = Setup(world, request, program, digests)
+    session = Setup(world, request, program, digests, wall)
     try:
         return session.start(before)
     except BaseException as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,15 +20,15 @@ from agentprov.flows.repository import named
 from agentprov.flows.request import Request
 from agentprov.flows.vantages import Processes, Wire
 from agentprov.flows.world import World
-from agentprov.formats import names
+from agentprov.formats import frozen, names
 from agentprov.formats.facts import Agent, Gap, Session
-from agentprov.ports import LaunchContext
+from agentprov.ports import Clock, LaunchContext
 from agentprov.record.agents.registry import UNKNOWN, adapter_for
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
 from agentprov.record.spool import stood_aside
-from agentprov.system import places
+from agentprov.system import places, scratch
 from agentprov.system.clock import rfc3339
 from agentprov.system.process_table import start_time
 
@@ -41,9 +40,15 @@ class Setup:
     """One session in the making; `discard` takes back what a refusal left half done."""
 
     def __init__(
-        self, world: World, request: Request, identity: Identity, digests: Digests
+        self,
+        world: World,
+        request: Request,
+        identity: Identity,
+        digests: Digests,
+        wall: Clock,
     ) -> None:
         self.world = world
+        self.wall = wall
         self.request = request
         self.identity = identity
         self.digests = digests
@@ -60,7 +65,9 @@ class Setup:
         started = asked.started
         standing, before = asked.finish()
         self.directory = SessionDirectory.create(world.git.home, self.id)
-        self.scratch = Path(tempfile.mkdtemp(prefix="agentprov-"))
+        # First of all, so that whatever is left of a start that was killed is found.
+        self.directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
+        self.scratch = scratch.make(self.id)
         fallback = self.scratch / "spool"
         fallback.mkdir(mode=0o700)
         spool_script = self.scratch / "spool.sh"
@@ -147,11 +154,12 @@ class Setup:
             worktree=os.fsdecode(world.git.top),
             tips=standing.refs.tips,
             reflogs=tuple(sorted(standing.refs.reflogs.items())),
+            scratch=str(self.scratch),
         )
         if plan is not None:
             self.directory.add_record(plan.bundle)
+        journal.append("state", {"state": frozen.to_plain(state)})
         self.directory.save(state)
-        self.directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
         recording = Recording(world, self.directory, state, journal)
         for gap in gaps:
             recording.gap(gap.why, gap.detail, gap.start)

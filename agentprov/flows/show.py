@@ -15,6 +15,8 @@ from agentprov.formats.facts import ORIGINS
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.verify import claims
+from agentprov.verify.claims import ClaimedPath
 from agentprov.verify.judge import Judgement
 from agentprov.verify.output import verdict_json
 from agentprov.verify.record import Entry
@@ -38,18 +40,76 @@ def shown(judgement: Judgement, commit: str) -> dict[str, Any]:
         if isinstance(entry.view, GenerationView) and entry.view.commit == commit:
             by_session.setdefault(entry.view.session, []).append(entry)
     verdict = verdict_json(judgement.verdict)
+    found = next(item for item in verdict["commits"] if item["commit"] == commit)
+    signers = _signers(judgement, commit)
     return {
         "schema": SCHEMA,
         "commit": commit,
-        "coverage": next(c["coverage"] for c in verdict["commits"] if c["commit"] == commit),
-        "sessions": [_session(parts, _signers(judgement, commit)) for parts in by_session.values()],
-        "approvals": [
-            item
-            for found in verdict["commits"]
-            if found["commit"] == commit
-            for item in found["approvals"]
+        "coverage": found["coverage"],
+        "via": found["via"],
+        "sessions": [
+            *(_session(parts, signers) for parts in by_session.values()),
+            *_carried(judgement, commit, signers),
         ],
+        "rewrittenFrom": found["rewrites"],
+        "content": found["content"],
+        "candidates": found["candidates"],
+        "approvals": found["approvals"],
         "findings": [f for f in verdict["findings"] if f["commit"] in (commit, None)],
+    }
+
+
+def _carried(
+    judgement: Judgement, commit: str, signers: Mapping[str, str]
+) -> Iterable[dict[str, Any]]:
+    """Give the sessions of commits that this one was made of, with what it has of them now."""
+    paths = [
+        path
+        for path in claims.claims_of(judgement, commit).values()
+        if any(item.via != "record" for item in path.ranges) or path.via != "record"
+    ]
+    sources = {id(entry): entry for path in paths for entry in path.sources}
+    for entry in sources.values():
+        view = entry.view
+        if not isinstance(view, GenerationView) or view.commit == commit:
+            continue
+        yield {
+            **_session([entry], signers),
+            "from": view.commit,
+            "files": [
+                _carried_file(path, entry)
+                for path in paths
+                if any(one is entry for one in path.sources)
+            ],
+        }
+
+
+def _carried_file(path: ClaimedPath, entry: Entry) -> dict[str, Any]:
+    ranges = [item for item in path.ranges if any(one is entry for one in item.sources)]
+    counts: dict[str, int] = dict.fromkeys(ORIGINS, 0)
+    for item in ranges:
+        counts[item.origin] += item.end - item.start + 1
+    return {
+        "path": path.path,
+        "op": path.op,
+        "oldPath": path.old_path,
+        "mode": path.mode,
+        "digest": {"gitBlob": path.blob} if path.blob else {},
+        "origins": counts,
+        "ranges": [
+            {
+                "start": item.start,
+                "end": item.end,
+                "origin": item.origin,
+                "basis": item.basis,
+                "model": item.model,
+                "why": item.why,
+                "via": item.via,
+                "replayed": item.replayed,
+            }
+            for item in ranges
+        ],
+        "why": None,
     }
 
 
@@ -83,6 +143,7 @@ def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": metadata["invocationId"],
         "sequence": metadata["agentprov_commit"]["sequence"],
+        "from": None,
         "builder": generation["runDetails"]["builder"]["id"],
         "signer": parts[0].statement.signer.person if parts[0].statement else None,
         "complete": closed.get("session", {}).get("outcome") == "completed",
@@ -241,6 +302,8 @@ def _file(change: Mapping[str, Any], digests: Mapping[str, Any]) -> dict[str, An
                 "basis": item["basis"],
                 "model": item.get("model"),
                 "why": item.get("why"),
+                "via": "record",
+                "replayed": None,
             }
             for item in change.get("ranges", [])
         ],

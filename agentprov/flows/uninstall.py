@@ -171,7 +171,7 @@ class _Removal:
             for entry in own.iterdir():
                 entry.unlink()
             own.rmdir()
-        for name in ("hook.sh", "worker", "install.json", "install.lock"):
+        for name in ("hook.sh", "worker", "install.json", "install.lock", "swept", "repairs.jsonl"):
             (home / name).unlink(missing_ok=True)
         for name in (*DIRECTORIES, "former"):
             with suppress(OSError):

@@ -225,7 +225,11 @@ def _others(
     wanted = (chosen.olds | chosen.linked | chosen.gone) - judged.keys()
     if not wanted:
         return []
-    return commit_facts(git, reader, rewrite_facts.here(reader, wanted), content)
+    try:
+        return commit_facts(git, reader, rewrite_facts.here(reader, wanted), content)
+    except AgentprovError:
+        # What can be said without them is said; trees may be missing in a partial clone.
+        return []
 
 
 def _plan_bytes(shelf: PlanShelf, reader: CatFile, view: PlanView) -> bytes | None:

@@ -21,6 +21,7 @@ GENESIS = "0" * 64
 KINDS = frozenset(
     {
         "session-open",
+        "state",
         "agent-identified",
         "drop",
         "snapshot",

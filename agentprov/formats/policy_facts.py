@@ -115,7 +115,10 @@ class JudgedCommit:
     """One commit; `paths` are labels of all that differs from any parent, None if not known.
 
     `untold` are those whose added lines no statement accounts for. `led_to` are the milestones
-    that this commit is or led to.
+    that this commit is or led to. `via` says by what a covered commit is so: ``record``,
+    ``rewrite`` or ``content``. `sessions` are those behind it, with the lines that it has of them
+    now; `replayed` says that every rewrite link to it was made again, None where there is none.
+    `matched` says that lines of recorded commits account for all that it adds, without a link.
     """
 
     commit: str
@@ -125,6 +128,9 @@ class JudgedCommit:
     led_to: tuple[str, ...]
     sessions: tuple[SessionSeen, ...]
     approvals: tuple[ApprovalSeen, ...]
+    via: str | None = None
+    replayed: bool | None = None
+    matched: bool = False
 
 
 @dataclass(frozen=True)

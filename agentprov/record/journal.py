@@ -11,6 +11,7 @@ from agentprov.errors import MalformedInput
 from agentprov.formats import journal
 from agentprov.ports import Clock
 from agentprov.system.clock import rfc3339
+from agentprov.system.files import append_durably, open_regular
 
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 _NOT_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -22,7 +23,7 @@ class JournalWriter:
     Writing never raises: after a failure (full disk, lost directory) the entry is dropped,
     counted, and the next entry that can be written is a ``gap`` that says how many were lost
     and why. Lines are flushed to the disk for `durable` entries only; the rest follow with
-    them.
+    them. Times never go back, whatever the clock does.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -34,6 +35,8 @@ class JournalWriter:
         self.head = journal.GENESIS
         self.length = 0
         self._size = 0
+        self._torn = False
+        self._at = ""
         self._descriptor = os.open(
             path,
             os.O_RDWR | os.O_CREAT | os.O_APPEND | _CLOSE_ON_EXEC | _NOT_THROUGH_LINKS,
@@ -42,13 +45,27 @@ class JournalWriter:
 
     @classmethod
     def resume(cls, path: Path, clock: Clock) -> tuple[JournalWriter, journal.Reading]:
-        """Open an existing journal, cut a torn tail off, and go on after its last whole entry."""
-        reading = journal.read(path.read_bytes())
+        """Open an existing journal, cut a torn tail off, and go on after its last whole entry.
+
+        What is cut off is first put aside, in a file beside the journal (`cut_off_of`): more than
+        a torn line may stand behind the first bad byte. A journal that is gone is a defect like
+        any other. Raises OSError.
+        """
+        try:
+            with open(open_regular(path, follow=False), "rb") as stream:
+                data = stream.read()
+        except FileNotFoundError:
+            data = b""
+        reading = journal.read(data)
+        rest = data[reading.valid_bytes :]
+        if rest.strip(b"\0"):
+            append_durably(cut_off_of(path), rest.replace(b"\n", b" "))
         writer = cls(path, clock)
         os.ftruncate(writer._descriptor, reading.valid_bytes)
         writer.head = reading.head
         writer.length = len(reading.entries)
         writer._size = reading.valid_bytes
+        writer._at = reading.entries[-1].at if reading.entries else ""
         return writer, reading
 
     @property
@@ -56,9 +73,13 @@ class JournalWriter:
         """Give how many entries could not be written and are not yet accounted for by a gap."""
         return self._lost
 
+    def now(self) -> str:
+        """Give the time as the next entry would have it: never before the last one's."""
+        return max(self._at, rfc3339(self._clock.now()))
+
     def append(self, kind: str, data: Mapping[str, Any], *, durable: bool = False) -> bytes | None:
         """Append one entry and give its line; None when it could not be written."""
-        now = rfc3339(self._clock.now())
+        now = self._at = self.now()
         if self._lost:
             gap = {
                 "detail": f"{self._lost} entries lost: {self._lost_why}",
@@ -78,6 +99,10 @@ class JournalWriter:
         try:
             line = journal.encode_line(self.length, at, kind, data, self.head)
             whole = line + b"\n"
+            if self._torn:
+                # Behind half a line nothing could be read any more.
+                os.ftruncate(self._descriptor, self._size)
+                self._torn = False
             written = os.write(self._descriptor, whole)
             if written != len(whole):
                 raise OSError(f"only {written} of {len(whole)} bytes were written")
@@ -95,8 +120,9 @@ class JournalWriter:
     def _cut_back(self) -> None:
         try:
             os.ftruncate(self._descriptor, self._size)
+            self._torn = False
         except OSError:
-            return  # the reader stops at the last whole line all the same
+            self._torn = True
 
     def close(self) -> None:
         """Flush and close; what the disk refuses now, the reader will see as a torn end."""
@@ -106,3 +132,8 @@ class JournalWriter:
             self._lost_why = "the last flush failed"
         finally:
             os.close(self._descriptor)
+
+
+def cut_off_of(path: Path) -> Path:
+    """Give the place that keeps what was cut off a journal: one line for each time."""
+    return path.with_name("journal.cut-off")

@@ -159,7 +159,11 @@ class Numbers:
 
 
 class Link:
-    """Follows the lines of old commits into a new one; `sessions` is by generation digest."""
+    """Follows the lines of old commits into a new one; `sessions` is by generation digest.
+
+    After `paths`, `exact` says whether every file is one that the old commits left, or adds the
+    same lines as they did.
+    """
 
     def __init__(
         self,
@@ -180,6 +184,8 @@ class Link:
         self._sessions = sessions
         self.old_commits = [self._old(old) for old in olds]
         self._taken: set[str] = set()
+        self._whole_history = all(old.side.object is not None for old in olds)
+        self.exact = True
 
     def _old(self, old: Old) -> OldCommit:
         several = [one.stated(self.numbers) for one in sorted(old.told, key=lambda one: one.order)]
@@ -206,12 +212,13 @@ class Link:
 
     def paths(self) -> list[RewrittenPath]:
         """Give the paths of the new commit that hold something of the old ones, by label."""
-        names = {path_label(change.path) for change in self._new.changes}
+        names = {path_label(one.path) for one in self._new.changes if one.status != "D"}
         found = []
         for change in self._new.changes:
             label = path_label(change.path)
             origin = self._origin(change, label, names)
             if origin is None:
+                self.exact = self.exact and not self._new.added.get(change.path)
                 continue
             path = self._path(change, label, origin)
             if path is not None:
@@ -233,10 +240,15 @@ class Link:
         before = path_label(change.old_path) if change.old_path is not None else None
         if before in free and left[before] is not None:
             return before
-        same = [path for path in free if left[path] == change.new_blob]
-        if len(same) != 1:
-            same = [path for path in free if left[path] and label.endswith("/" + path)]
-        return same[0] if len(same) == 1 else None
+        gone = {path_label(one.path) for one in self._new.changes if one.status == "D"}
+        for likely in (
+            [path for path in free if left[path] == change.new_blob],
+            [path for path in free if left[path] and label.endswith("/" + path)],
+            [path for path in free if left[path] and path in gone],
+        ):
+            if len(likely) == 1:
+                return likely[0]
+        return None
 
     def _path(self, change: RawChange, label: str, origin: str) -> RewrittenPath | None:
         op = _OPERATIONS.get(change.status, "modify")
@@ -268,9 +280,13 @@ class Link:
         history = carrying.versions(origin, self.old_commits)
         if content is None or not any(version.claims for version in history):
             return []
-        found = carrying.follow(history, self._content_of, content, added, blob)
-        if self._by_content and not carrying.is_exact(history, content, added, blob):
-            return carrying.capped(enough(found, content))
+        # Half a history would give other lines than the whole one gives elsewhere.
+        content_of = self._content_of if self._whole_history else _nothing
+        found = carrying.follow(history, content_of, content, added, blob)
+        exact = carrying.is_exact(history, content, added, blob)
+        self.exact = self.exact and exact
+        if self._by_content and not exact:
+            return carrying.capped(found) if is_telling(found, content) else []
         return found
 
     def _whole(self, change: RawChange, op: str, origin: str) -> int | None:
@@ -323,26 +339,24 @@ _TELLING = 20
 _DISTINCTIVE = 8
 
 
-def enough(claims: Sequence[Claim], content: bytes) -> list[Claim]:
-    """Keep the claims that stand in a stretch which says enough to be recognised.
+def is_telling(claims: Sequence[Claim], content: bytes) -> bool:
+    """Say whether some stretch of claimed lines says enough to be recognised.
 
-    A stretch is a run of claimed lines: three lines of which one is more than a bracket, or one
-    line of 20 characters.
+    That is three lines in a row of which one is more than a bracket, or one line of 20 characters.
     """
     keys = carrying.line_keys(content)
-    kept: list[Claim] = []
-    run: list[Claim] = []
-    for claim in [*claims, None]:
-        if claim is not None and (not run or run[-1].end + 1 == claim.start):
-            run.append(claim)
-            continue
-        if run:
-            lines = [len(key.strip()) for key in keys[run[0].start - 1 : run[-1].end]]
-            longest = max(lines, default=0)
-            if longest >= _TELLING or (len(lines) >= _BLOCK and longest >= _DISTINCTIVE):
-                kept += run
-        run = [claim] if claim is not None else []
-    return kept
+    numbers = sorted(n for claim in claims for n in range(claim.start, claim.end + 1))
+    run: list[int] = []
+    for number in numbers:
+        run = [*run, number] if run and run[-1] + 1 == number else [number]
+        lengths = [len(keys[one - 1].strip()) for one in run[-_BLOCK:]]
+        if lengths[-1] >= _TELLING or (len(lengths) == _BLOCK and max(lengths) >= _DISTINCTIVE):
+            return True
+    return False
 
 
-__all__ = ["Link", "NewSide", "Old", "Side", "Told", "blobs_of", "enough", "read"]
+def _nothing(_: str) -> None:
+    return None
+
+
+__all__ = ["Link", "NewSide", "Old", "Side", "Told", "blobs_of", "is_telling", "read"]

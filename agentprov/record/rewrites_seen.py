@@ -148,21 +148,28 @@ def commit_map(git: Git) -> list[Rewrite]:
     return grouped(pairs_in(text), "filter")
 
 
-def replaced(git: Git) -> list[Rewrite]:
-    """Give what `git replace` puts in the place of commits (one process)."""
-    out = git.run(
-        "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/replace", check=False
-    )
-    return grouped(pairs_in(out), "replace")
-
-
-def originals(git: Git) -> list[tuple[str, str]]:
-    """Give (tip before, tip now) of the branches that git-filter-branch rewrote (one process)."""
+def refs(git: Git) -> dict[str, str]:
+    """Give all refs with the ids that they hold (one process)."""
     out = git.text("for-each-ref", "--format=%(refname) %(objectname)", check=False)
-    tips = dict(line.rsplit(" ", 1) for line in out.splitlines() if " " in line)
+    rows = (line.rpartition(" ") for line in out.splitlines())
+    return {name: oid for name, _, oid in rows if name}
+
+
+def replaced(held: Mapping[str, str]) -> list[Rewrite]:
+    """Give what `git replace` puts in the place of commits, from all refs."""
+    above = "refs/replace/"
+    return [
+        Rewrite((name.removeprefix(above),), oid, "replace")
+        for name, oid in held.items()
+        if name.startswith(above)
+    ]
+
+
+def originals(held: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Give (tip before, tip now) of the branches that git-filter-branch rewrote, from all refs."""
     found = []
-    for name, old in tips.items():
-        now = tips.get(name.removeprefix("refs/original/"))
+    for name, old in held.items():
+        now = held.get(name.removeprefix("refs/original/"))
         if name.startswith("refs/original/") and now is not None and now != old:
             found.append((old, now))
     return found
@@ -214,6 +221,7 @@ __all__ = [
     "message_alike",
     "originals",
     "pairs_in",
+    "refs",
     "replaced",
     "reverts",
     "said_in",

@@ -2,8 +2,9 @@
 
 ``<common git dir>/agentprov/sessions/<id>/`` holds ``journal.jsonl``, ``state.json``, ``spool/``,
 ``records.jsonl`` (the signed bundles of this session) and ``next`` (the next sequence number,
-for the message hook). ``live/<id>`` stands while the recorder lives; ``pending/<id>`` lists the
-paths (as git quotes them) whose session content is not committed yet. docs/spec/layout.md.
+for the message hook). ``live/<id>`` stands from before the first of them until all is done that
+a close has to do; ``pending/<id>`` lists the paths (as git quotes them) whose session content is
+not committed yet. docs/spec/layout.md; what is on the disk when: docs/spec/crash-safety.md.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ from pathlib import Path
 from typing import Literal
 
 from agentprov.errors import MalformedInput
-from agentprov.formats import canonical, frozen
+from agentprov.formats import bundle, canonical, frozen
 from agentprov.formats.facts import AgentReport, Session
 from agentprov.formats.journal import MAX_LINE_BYTES
 from agentprov.record.accounts import Hand
 from agentprov.record.commits import RefState
-from agentprov.system.files import atomic_write, open_regular
-from agentprov.system.process import alive
+from agentprov.system.files import (
+    append_durably,
+    atomic_write,
+    open_regular,
+    private_directory,
+    sync_directory,
+    sync_file,
+)
+from agentprov.system.process_table import alive, start_time
 
 STATE_VERSION = 1
 
@@ -39,7 +47,8 @@ class State:
     `alone` that no other session was live in the repository until this one closed. `untouched`
     are the labels of uncommitted paths that the agent's processes did not write, `opened` label,
     first and last time of those that they may have, `openings` label, single times and whose hand
-    it was; None and none without process attribution.
+    it was; None and none without process attribution. `scratch` is the directory of this run's
+    own files outside the repository; `published` is false while notes may lack a record of it.
     """
 
     session: Session
@@ -61,6 +70,8 @@ class State:
     untouched: tuple[str, ...] | None = None
     opened: tuple[tuple[str, str, str], ...] = ()
     openings: tuple[tuple[str, str, str, Hand], ...] = ()
+    scratch: str = ""
+    published: bool = True
 
     @property
     def refs(self) -> RefState:
@@ -90,7 +101,7 @@ class SessionDirectory:
         """Make the directories of a new session (0700); raises OSError."""
         directory = cls(home, session_id)
         for place in (home / "sessions", home / "live", home / "pending"):
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_directory(place)
         directory.path.mkdir(mode=0o700)
         directory.spool.mkdir(mode=0o700)
         directory.set_next(1)
@@ -125,10 +136,23 @@ class SessionDirectory:
                     return True
         return False
 
-    def save(self, state: State) -> None:
-        """Write the state aside and put it in place."""
+    def save(self, state: State, *, durable: bool = False) -> None:
+        """Write the state aside and put it in place.
+
+        Until a session is closed it can be made again from the journal, so nobody waits for the
+        disk then.
+        """
         plain = {"version": STATE_VERSION, "state": frozen.to_plain(state)}
-        atomic_write(self._state, json.dumps(plain, separators=(",", ":")).encode(), fsync=False)
+        content = json.dumps(plain, separators=(",", ":")).encode()
+        atomic_write(self._state, content, fsync=durable)
+
+    def settle(self) -> None:
+        """Wait until the disk has what says that this session began; raises OSError."""
+        sync_file(self.journal)
+        sync_file(self._state)
+        sync_file(self._live)
+        for place in (self.path, self.path.parent, self._live.parent, self.home):
+            sync_directory(place)
 
     def load(self) -> State:
         """Read the state; raises MalformedInput when there is none that can be read."""
@@ -167,8 +191,13 @@ class SessionDirectory:
         atomic_write(self._live, text.encode("utf-8", "surrogateescape"), fsync=False)
 
     def clear_live(self) -> None:
-        """Say that no recorder serves this session any more."""
+        """Say that all is done for this session: no recorder serves it, nothing waits."""
+        self.forget_token()
         self._live.unlink(missing_ok=True)
+
+    def marked_live(self) -> bool:
+        """Say whether this session was ever marked as served and not cleared since."""
+        return os.path.lexists(self._live)
 
     def owner(self) -> tuple[int, str] | None:
         """Give (pid, start time) of the recorder that says it serves this session."""
@@ -181,12 +210,26 @@ class SessionDirectory:
     def is_live(self) -> bool:
         """Say whether the recorder that serves this session is still running."""
         owner = self.owner()
-        return owner is not None and alive(*owner)
+        if owner is None:
+            return False
+        # Where the system does not tell when a process started, its id has to do.
+        return alive(owner[0], owner[1] or None)
+
+    def is_of_this_boot(self) -> bool:
+        """Say whether the machine kept running since the recorder began; false where unknown."""
+        owner, own = self.owner(), start_time(os.getpid())
+        if owner is None or not owner[1] or own is None:
+            return False
+        return owner[1].rpartition("-")[0] == own.rpartition("-")[0]
+
+    def has_state(self) -> bool:
+        """Say whether there is a state file, readable or not."""
+        return os.path.lexists(self._state)
 
     def set_pending(self, quoted_paths: Sequence[bytes]) -> None:
-        """Keep the paths that are not committed yet; none removes the file."""
+        """Keep the paths that are not committed yet, durably; none removes the file."""
         if quoted_paths:
-            atomic_write(self._pending, b"\n".join(quoted_paths) + b"\n", fsync=False)
+            atomic_write(self._pending, b"\n".join(quoted_paths) + b"\n")
         else:
             self._pending.unlink(missing_ok=True)
 
@@ -197,20 +240,28 @@ class SessionDirectory:
         except OSError:
             return []
 
-    def add_record(self, bundle: bytes) -> None:
-        """Append a signed bundle to the session's own records."""
-        descriptor = os.open(self.records, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, bundle + b"\n")
-        finally:
-            os.close(descriptor)
+    def add_record(self, line: bytes) -> None:
+        """Append a signed bundle to the session's own records, durably; raises OSError."""
+        append_durably(self.records, line)
 
     def bundles(self) -> list[bytes]:
-        """Give the session's signed bundles in the order in which they were made."""
+        """Give the session's signed bundles in the order in which they were made.
+
+        A line that a killed process or a full disk left half-written is none.
+        """
         try:
-            return [line for line in _content(self.records).splitlines() if line]
+            lines = _content(self.records).splitlines()
         except OSError:
             return []
+        return [line for line in lines if line and _is_bundle(line)]
+
+
+def _is_bundle(line: bytes) -> bool:
+    try:
+        bundle.parse(line)
+    except MalformedInput:
+        return False
+    return True
 
 
 def _content(path: Path) -> bytes:

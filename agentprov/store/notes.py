@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from agentprov.errors import Busy, GitFailed
 from agentprov.formats.names import NOTES_REF
-from agentprov.store import lines, objects
+from agentprov.store import lines, objects, ref_lock
 from agentprov.store.notes_tree import NotesTree, anchor_of, require_anchor
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
-from agentprov.system.git import Git
+from agentprov.system.git import DURABLY, Git
 from agentprov.system.git_objects import CatFile, parse_commit
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class NotesStore:
                 if found:
                     yield anchor, sorted(found)
 
+    def anchors(self, reader: CatFile) -> set[str]:
+        """Give the ids of all objects that have a note; reads trees only, by an open reader."""
+        return set(self._tree(reader).places())
+
     def _reading(self, reader: CatFile | None) -> AbstractContextManager[CatFile]:
         return self.git.cat_file() if reader is None else nullcontext(reader)
 
@@ -113,7 +117,8 @@ class NotesStore:
         """
         files.private_directory(self.git.home)
         failure: GitFailed | None = None
-        with files.locked(self.git.home / "notes.lock", LOCK_SECONDS):
+        with files.locked(self.git.home / "notes.lock", LOCK_SECONDS) as held:
+            ref_lock.remove_left(self.git, self.ref, held)
             for _ in range(ATTEMPTS):
                 with self.git.cat_file() as reader:
                     tip = self._tip(reader)
@@ -122,12 +127,16 @@ class NotesStore:
                 if target is None or target == tip:
                     return tip
                 if new:
-                    self.git.run("unpack-objects", "-q", input=new.pack())
-                try:
                     self.git.run(
-                        "update-ref", "--create-reflog", "-m", "agentprov: add records",
-                        self.ref, target, tip or self.git.zero,
-                    )  # fmt: skip
+                        *DURABLY, "unpack-objects", "-q", input=new.pack(), holding=(held,)
+                    )
+                try:
+                    with ref_lock.marked(held):
+                        self.git.run(
+                            *DURABLY, "update-ref", "--create-reflog", "-m",
+                            "agentprov: add records", self.ref, target, tip or self.git.zero,
+                            holding=(held,),
+                        )  # fmt: skip
                 except GitFailed as error:
                     failure = error
                     if self._current() == tip:
@@ -164,6 +173,11 @@ class NotesStore:
 
     def _tip(self, reader: CatFile) -> str | None:
         found = reader.read(self.ref)
+        if found is None and (self.git.common_dir / self.ref).exists():
+            # It may have come this very moment; a ref whose object is gone is not "no records".
+            found = reader.read(self.ref)
+            if found is None:
+                raise GitFailed(f"{self.ref} is broken: see `git reflog {self.ref}`, `git fsck`")
         if found is None:
             return None
         if found[1] != "commit":

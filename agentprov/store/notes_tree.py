@@ -92,8 +92,8 @@ class NotesTree:
             found[anchor] |= lines.split(body)
         return found
 
-    def everything(self) -> Iterator[tuple[str, set[bytes]]]:
-        """Give (object id, lines) of every note, in order of object id."""
+    def places(self) -> dict[str, list[str]]:
+        """Give the blobs of every note by object id; reads trees only."""
         found: dict[str, list[str]] = {}
         here = [("", self.root)] if self.root is not None else []
         for _ in range(_MAX_LEVELS):
@@ -108,6 +108,11 @@ class NotesTree:
                     elif entry.mode != _GITLINK and is_anchor(above + step, self.format):
                         found.setdefault(above + step, []).append(entry.oid)
             here = inner
+        return found
+
+    def everything(self) -> Iterator[tuple[str, set[bytes]]]:
+        """Give (object id, lines) of every note, in order of object id."""
+        found = self.places()
         anchors = sorted(found)
         for at in range(0, len(anchors), _TOGETHER):
             together = anchors[at : at + _TOGETHER]

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from agentprov.formats import digest
 from agentprov.formats.names import PLANS_REF
-from agentprov.system.git import Git
+from agentprov.system.git import DURABLY, Git
 from agentprov.system.git_objects import CatFile
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -29,8 +29,8 @@ class PlanShelf:
 
         No clean filter touches the bytes. Raises GitFailed.
         """
-        blob = self.git.run("hash-object", "-w", "--stdin", input=plan).decode().strip()
-        self.git.run("update-ref", PLANS_REF + digest.sha256(plan), blob)
+        blob = self.git.run(*DURABLY, "hash-object", "-w", "--stdin", input=plan).decode().strip()
+        self.git.run(*DURABLY, "update-ref", PLANS_REF + digest.sha256(plan), blob)
         return blob
 
     def plan_bytes(self, sha256: str) -> bytes | None:

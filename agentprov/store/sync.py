@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Literal
 
 from agentprov.errors import GitFailed
-from agentprov.store import lines
+from agentprov.store import lines, ref_lock
 from agentprov.store.notes import NotesStore, read_blobs
 from agentprov.store.objects import NewObjects
 from agentprov.system.git_objects import CatFile
@@ -70,6 +70,7 @@ def fetch(store: NotesStore, remote: str) -> Fetched:
     Raises GitFailed when the remote cannot be reached; a remote without records is no error.
     """
     git, tracking = store.git, tracking_ref(remote)
+    ref_lock.remove_left(git, tracking)
     known = _ref(store, tracking)
     tip = _remote_tip(store, remote)
     if tip is None:

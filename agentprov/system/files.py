@@ -33,9 +33,19 @@ _KINDS = (
 )
 
 
-def private_directory(path: Path) -> Path:
-    """Make a directory, and its missing parents, readable by this user only; give it back."""
+def private_directory(path: Path, *, durable: bool = False) -> Path:
+    """Make a directory, and its missing parents, readable by this user only; give it back.
+
+    With `durable` the disk has the names of those that were missing before this returns.
+    """
+    missing = [path]
+    while durable and not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    new = durable and not path.exists()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if new:
+        for made in missing:
+            sync_directory(made.parent)
     return path
 
 
@@ -49,7 +59,7 @@ def atomic_write(
     `make_parent` the directory is made with mode 0700. Raises OSError; then `path` is as it was.
     """
     if make_parent:
-        private_directory(path.parent)
+        private_directory(path.parent, durable=fsync)
     aside = path.parent / f".{path.name[:64]}.{os.getpid()}.{secrets.token_hex(4)}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _NOFOLLOW | _BINARY
     descriptor = os.open(aside, flags, mode)
@@ -68,14 +78,15 @@ def atomic_write(
             os.unlink(aside)
         raise
     if fsync:
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def append_durably(path: Path, line: bytes, *, mode: int = 0o600) -> None:
     """Add one line and its newline at the end of a file, and wait until the disk has it.
 
     One writer at a time (hold `locked`): when the disk is full, the half-written line is cut
-    off again. Refuses a symbolic link. Raises ValueError for a line that holds a newline,
+    off again. What a killed writer left without a newline becomes a line of its own, so that it
+    spoils no other. Refuses a symbolic link. Raises ValueError for a line that holds a newline,
     OSError otherwise.
     """
     if b"\n" in line:
@@ -84,9 +95,12 @@ def append_durably(path: Path, line: bytes, *, mode: int = 0o600) -> None:
     descriptor = os.open(path, flags, mode)
     try:
         before = os.fstat(descriptor).st_size
+        torn = before > 0 and _byte_at(descriptor, before - 1) != b"\n"
         try:
-            _write_all(descriptor, line + b"\n")
+            _write_all(descriptor, (b"\n" if torn else b"") + line + b"\n")
             os.fsync(descriptor)
+            if before == 0:
+                sync_directory(path.parent)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, before)
@@ -95,13 +109,28 @@ def append_durably(path: Path, line: bytes, *, mode: int = 0o600) -> None:
         os.close(descriptor)
 
 
+def _byte_at(descriptor: int, offset: int) -> bytes:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, 1)
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
-def _sync_directory(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Wait until the disk has what is in a file, whoever wrote it; raises OSError."""
+    descriptor = open_regular(path, follow=False)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the disk has the names in a directory, where the file system can do that."""
     # Some file systems, and Windows, cannot sync a directory; the rename itself has happened.
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
@@ -111,12 +140,35 @@ def _sync_directory(path: Path) -> None:
             os.close(descriptor)
 
 
+def remove_leftovers(folder: Path, matches: Callable[[str], bool], older_than: float) -> list[str]:
+    """Remove files in one directory that a killed process left; give the names of those removed.
+
+    `matches` says which names may go; of them, those go that nobody touched for `older_than`
+    seconds by this machine's clock, so that no living process loses its own. Never follows a
+    link, leaves directories alone, raises nothing: what cannot be removed stays.
+    """
+    removed: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if matches(entry.name)]
+    except OSError:
+        return removed
+    for entry in found:
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > older_than:
+                os.unlink(entry.path)
+                removed.append(entry.name)
+    return removed
+
+
 @contextlib.contextmanager
-def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
-    """Hold the lock that a file stands for; the file is made, and stays.
+def locked(path: Path, timeout: float = 10.0) -> Iterator[int]:
+    """Hold the lock that a file stands for, and give its descriptor; the file is made, and stays.
 
     Waits at most `timeout` seconds, then raises Busy. Works between processes and between
-    threads. Child processes do not inherit the lock. Network file systems are not checked.
+    threads. Child processes do not inherit the lock unless they are given the descriptor: then
+    it is held until they end too. Network file systems are not checked.
     """
     flags = os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW
     descriptor = os.open(path, flags, 0o600)
@@ -131,7 +183,7 @@ def locked(path: Path, timeout: float = 10.0) -> Iterator[None]:
                 )
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 2, 0.05)
-        yield
+        yield descriptor
     finally:
         # Closing the last descriptor of this opening gives the lock back.
         os.close(descriptor)

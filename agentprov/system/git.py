@@ -58,6 +58,10 @@ ALWAYS = (
     "-c", "advice.detachedHead=false",
 )  # fmt: skip
 
+# For what must be there after a loss of power: git does not wait for loose objects by itself.
+# The second one is for git before 2.36.
+DURABLY = ("-c", "core.fsync=committed", "-c", "core.fsyncObjectFiles=true")
+
 
 def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     """Give an environment for our own git calls: no inherited ``GIT_*`` but transport settings."""
@@ -187,14 +191,18 @@ class Git:
         input: bytes | None = None,
         env: Mapping[str, str] | None = None,
         check: bool = True,
+        holding: tuple[int, ...] = (),
     ) -> bytes:
         """Run one git command at the top of the work tree and give its stdout.
 
+        `holding` are descriptors that git inherits, and with them the locks on their files.
         Raises GitFailed with git's own words unless `check` is false.
         """
         environment = self.environment()
         environment.update(env or {})
-        done = _spawn(self.program, arguments, cwd=self.top, env=environment, input=input)
+        done = _spawn(
+            self.program, arguments, cwd=self.top, env=environment, input=input, holding=holding
+        )
         if check:
             _require_success(arguments, done.returncode, done.stderr)
         return done.stdout
@@ -269,7 +277,8 @@ def _words(stderr: bytes) -> str:
 
 def _require_success(arguments: Sequence[str | bytes], status: int, stderr: bytes) -> None:
     if status != 0:
-        verb = next((a for a in arguments if not os.fsdecode(a).startswith("-")), "")
+        words = arguments[len(DURABLY) :] if arguments[: len(DURABLY)] == DURABLY else arguments
+        verb = next((a for a in words if not os.fsdecode(a).startswith("-")), "")
         raise GitFailed(f"git {os.fsdecode(verb)}: {_words(stderr)}", status=status)
 
 
@@ -293,6 +302,7 @@ def _spawn(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     input: bytes | None = None,
+    holding: tuple[int, ...] = (),
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
@@ -303,6 +313,7 @@ def _spawn(
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
             check=False,
+            pass_fds=holding,
         )
     except NotADirectoryError as error:
         raise NotARepository(f"{cwd}: not a directory") from error

@@ -76,6 +76,19 @@ def claims_of(judgement: Judgement, commit: str) -> Mapping[str, ClaimedPath]:
     return {path: _together(items) for path, items in sorted(found.items())}
 
 
+def behind(judgement: Judgement, commit: str) -> Mapping[str, ClaimedPath]:
+    """Give what links, and content that covers the commit, say of its paths; no record of its own.
+
+    By path label, as `claims_of`.
+    """
+    found: dict[str, list[ClaimedPath]] = {}
+    binding = judgement.bindings.get(commit)
+    content = binding.paths if binding is not None and binding.exact else ()
+    for item in (*_links(judgement.accepted, commit), *content):
+        found.setdefault(item.path, []).append(item)
+    return {path: _together(items) for path, items in sorted(found.items())}
+
+
 def _records(accepted: Iterable[Entry], commit: str) -> Iterator[ClaimedPath]:
     for entry in accepted:
         view = entry.view
@@ -203,4 +216,4 @@ def _joined(lines: Mapping[int, ClaimedRange]) -> Iterator[ClaimedRange]:
         yield last
 
 
-__all__ = ["ClaimedPath", "ClaimedRange", "Via", "claimed_by", "claims_of"]
+__all__ = ["ClaimedPath", "ClaimedRange", "behind", "claimed_by", "claims_of"]

@@ -118,6 +118,7 @@ def judge(
                 binding = Binding()
         report.accepted.extend(holding)
         behind = [*holding, *{id(one.entry): one.entry for one in binding.found}.values()]
+        standing = behind if binding.exact else holding
         verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
         verdict = _with_content(verdict, binding)
         decided = (
@@ -143,7 +144,9 @@ def judge(
                 else:
                     quiet.append((entry, facts.oid))
         report.findings.extend(missing)
-        report.findings.extend(_beyond_plans(holding, facts.oid, required, around.target_ref))
+        report.findings.extend(
+            _beyond_plans(_generations(standing), facts.oid, required, around.target_ref)
+        )
         report.findings.extend(decided.findings)
         report.commits.append(verdict)
     for entry, oid in quiet:
@@ -175,7 +178,7 @@ def _meant_for(
 def _speaks_for(entry: Entry, oid: str) -> bool:
     view = entry.view
     described = isinstance(view, GenerationView | RewriteView) and view.commit == oid
-    return described and entry.holds()
+    return described and not entry.only_behind and entry.holds()
 
 
 def _recorded_first(holding: list[Entry]) -> list[Entry]:

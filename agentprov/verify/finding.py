@@ -166,6 +166,22 @@ class CommitVerdict(NamedTuple):
     matched: bool = False
 
     @property
+    def way(self) -> str:
+        """Say in a few words by what it is covered, where that is not its own record."""
+        if self.via == "rewrite":
+            olds = ", ".join(oid[:12] for oid in self.rewrites[0].commits[:3])
+            more = len(self.rewrites[0].commits) - 3
+            again = all(link.replayed for link in self.rewrites)
+            return (
+                f"rewritten from {olds}{f' and {more} more' if more > 0 else ''}, "
+                f"{'made again' if again else 'not made again here'}"
+            )
+        if self.via == "content":
+            olds = ", ".join(sorted({one.commit[:12] for one in self.content})[:3])
+            return f"by the content of {olds}, without a link"
+        return ""
+
+    @property
     def behind(self) -> tuple[GenerationRef, ...]:
         """Give all generations that it rests on, whatever way leads to them."""
         linked = tuple(one for link in self.rewrites for one in link.generations)

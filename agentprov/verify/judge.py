@@ -123,7 +123,7 @@ def judge(
 
     # 8. What was signed of commits and plans is what git has.
     known = {facts.oid: facts for facts in (*case.others, *case.commits)}
-    _compare_with_git(entries, known)
+    _compare_with_git(entries, known, frozenset(facts.oid for facts in case.commits))
     rewriting.judge(entries, known, case.history)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
@@ -178,7 +178,9 @@ def _still_trusted(case: Case, as_of: datetime) -> Callable[[TrustedKey, str], b
     return still
 
 
-def _compare_with_git(entries: Sequence[Entry], known: Mapping[str, CommitFacts]) -> None:
+def _compare_with_git(
+    entries: Sequence[Entry], known: Mapping[str, CommitFacts], judged: frozenset[str]
+) -> None:
     for entry in entries:
         view = entry.view
         if not isinstance(view, GenerationView):
@@ -186,7 +188,9 @@ def _compare_with_git(entries: Sequence[Entry], known: Mapping[str, CommitFacts]
         facts = known.get(view.commit)
         if facts is not None:
             for problem in subjects.compare(view, facts):
-                entry.blame(*problem)
+                # An old commit's contents need not be here; what is here must be what was signed.
+                if problem.code != "content-missing" or view.commit in judged:
+                    entry.blame(*problem)
         elif entry.named:
             entry.blame("commit-missing", f"{view.commit} is not in this repository")
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from agentprov.formats.visible import safe
-from agentprov.verify.finding import Finding, Verdict
+from agentprov.verify.finding import CommitVerdict, Finding, Verdict
 
 VERDICT = "agentprov.verdict"
 COMMIT = "agentprov.commit"
@@ -28,7 +28,7 @@ def verdict_junit(verdict: Verdict) -> str:
         of_code.setdefault(item.code, []).append(item)
     for commit in verdict.commits:
         found = of_commit.get(commit.commit, [])
-        cases.append(_case(COMMIT, commit.commit, found, f"coverage: {commit.coverage}"))
+        cases.append(_case(COMMIT, commit.commit, found, _said(commit)))
     cases += [_case(FINDING, code, found) for code, found in of_code.items()]
     failed = sum(case.find("failure") is not None for case in cases)
     counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0"}
@@ -62,6 +62,10 @@ def _verdict_case(verdict: Verdict) -> ET.Element:
     lines = [f"Not proven: {safe(item.claim)}: {safe(item.why)}" for item in verdict.not_proven]
     ET.SubElement(case, "system-out").text = "\n".join(lines)
     return case
+
+
+def _said(commit: CommitVerdict) -> str:
+    return f"coverage: {commit.coverage}{f' ({commit.way})' if commit.way else ''}"
 
 
 def _case(kind: str, name: str, found: Sequence[Finding], *said: str) -> ET.Element:

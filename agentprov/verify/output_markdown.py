@@ -82,7 +82,8 @@ def _finding(item: Finding) -> str:
 
 
 def _commit(item: CommitVerdict) -> str:
-    parts = [f"- {span(item.commit)} {item.coverage}"]
+    way = f" ({item.way})" if item.way else ""
+    parts = [f"- {span(item.commit)} {item.coverage}{way}"]
     parts += [f"plan {span(plan.name)} by {span(plan.signer)}" for plan in item.plans]
     parts += [
         f"{span(decided.decision)} by {span(decided.signer)}"

@@ -53,6 +53,7 @@ def verdict_sarif(verdict: Verdict, *, rules_path: str | None = None) -> dict[st
                     "policy": verdict.policy_sha256 and f"sha256:{verdict.policy_sha256}",
                     "trust": f"sha256:{verdict.trust_sha256}",
                     "commits": {item.commit: item.coverage for item in verdict.commits},
+                    "via": {item.commit: item.via for item in verdict.commits if item.via},
                 },
             }
         ],

@@ -28,6 +28,7 @@ from agentprov.verify.rules import (
     models,
     origins,
     plans,
+    rewrites,
     servers,
     sessions,
     trusted_time,
@@ -56,6 +57,7 @@ RULES: Mapping[str, _Kind] = {
     "mcpServers": _Kind(servers.CHECK, servers.read),
     "origins": _Kind(origins.CHECK, origins.read),
     "sessions": _Kind(sessions.CHECK, sessions.read),
+    "rewrites": _Kind(rewrites.CHECK, rewrites.read),
 }
 """What may stand in `require`, in the order in which it is reported."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -28,12 +29,14 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.statement import Statement
-from agentprov.verify import plan_limits, times
+from agentprov.verify import claims, plan_limits, times
 from agentprov.verify.approvals import Surroundings
+from agentprov.verify.claims import ClaimedPath
 from agentprov.verify.finding import ApprovalRef, CommitVerdict
 from agentprov.verify.judge import Judgement
 from agentprov.verify.people import taken_for
 from agentprov.verify.record import Entry
+from agentprov.verify.rewriting import History
 from agentprov.verify.signatures import Verified
 from agentprov.verify.subjects import CommitFacts, PathDiff
 
@@ -70,6 +73,8 @@ def collect(
                 verdict,
                 known.get(verdict.commit),
                 generations[verdict.commit],
+                claims.behind(judgement, verdict.commit),
+                case.history,
                 decided,
                 tuple(oid for oid, led in before.items() if verdict.commit in led),
                 around if by_path else None,
@@ -84,6 +89,8 @@ def _commit(
     verdict: CommitVerdict,
     facts: CommitFacts | None,
     entries: Sequence[Entry],
+    behind: Mapping[str, ClaimedPath],
+    history: History,
     decided: Mapping[str | None, ApprovalView],
     led_to: tuple[str, ...],
     around: Surroundings | None,
@@ -93,13 +100,37 @@ def _commit(
         commit=verdict.commit,
         coverage=verdict.coverage,
         paths=None if facts is None or around is None else _paths(facts, around),
-        untold=() if facts is None else tuple(_untold(facts, entries)),
+        untold=() if facts is None else tuple(_untold(facts, entries, behind, history)),
         led_to=led_to,
-        sessions=tuple(
-            _session(entry, entry.statement, target_ref) for entry in entries if entry.statement
+        sessions=(
+            *(_session(entry, entry.statement, target_ref) for entry in entries if entry.statement),
+            *_carried(behind, target_ref),
         ),
         approvals=tuple(_approval(ref, decided) for ref in verdict.approvals if ref.valid),
+        via=verdict.via,
+        replayed=all(item.replayed for item in verdict.rewrites) if verdict.rewrites else None,
+        matched=verdict.matched,
     )
+
+
+def _carried(behind: Mapping[str, ClaimedPath], target_ref: str | None) -> Iterator[SessionSeen]:
+    """Give the sessions behind a commit that was made of theirs, with what it has of them now."""
+    sources = {id(one): one for path in behind.values() for one in path.sources}
+    for entry in sources.values():
+        if entry.statement is None:
+            continue
+        paths = [path for path in behind.values() if any(one is entry for one in path.sources)]
+        counts: dict[tuple[str, str, str], int] = defaultdict(int)
+        for path in paths:
+            for item in path.ranges:
+                if item.sources[0] is entry:
+                    counts[path.path, item.origin, item.basis] += item.end - item.start + 1
+        names = {path.path for path in paths} | {path.old_path for path in paths}
+        yield replace(
+            _session(entry, entry.statement, target_ref),
+            lines=tuple(LinesSeen(*key, count) for key, count in sorted(counts.items())),
+            paths=tuple(sorted(name for name in names if name is not None)),
+        )
 
 
 def _paths(facts: CommitFacts, around: Surroundings) -> tuple[str, ...] | None:
@@ -113,9 +144,20 @@ def _paths(facts: CommitFacts, around: Surroundings) -> tuple[str, ...] | None:
     return tuple(sorted(map(path_label, paths)))
 
 
-def _untold(facts: CommitFacts, entries: Sequence[Entry]) -> Iterator[str]:
-    """Give the files of which no record says where their added lines came from."""
+def _untold(
+    facts: CommitFacts,
+    entries: Sequence[Entry],
+    behind: Mapping[str, ClaimedPath],
+    history: History,
+) -> Iterator[str]:
+    """Give the files of which nothing says where all their added lines came from."""
     told: set[bytes] = set()
+    added = (history.added(facts.oid) or {}) if behind else {}
+    for item in behind.values():
+        claimed = sum(one.end - one.start + 1 for one in item.ranges)
+        # Lines that git was not asked for are not known to be claimed.
+        if claimed == sum(end - start + 1 for start, end in added.get(item.path, ())):
+            told.add(label_path(item.path))
     for entry in entries:
         if entry.statement is None:
             continue

@@ -18,6 +18,7 @@ from agentprov.formats.names import path_label
 from agentprov.formats.predicates import generation
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.value import value
+from agentprov.verify import authority
 from agentprov.verify.claims import ClaimedPath, ClaimedRange
 from agentprov.verify.record import Entry
 from agentprov.verify.rewriting import History, Spans
@@ -26,6 +27,7 @@ from agentprov.verify.subjects import CommitFacts, PathDiff
 EXACT = ("tree", "path-blob", "added")
 _BLOCK = 3
 _TELLING = 20
+_MAX_VERSIONS = 200
 _SUBMODULE = "160000"
 
 
@@ -81,10 +83,20 @@ def branches(entries: Iterable[Entry], gone: frozenset[str]) -> list[_Branch]:
     parents: dict[str, tuple[str, ...]] = {}
     for entry in entries:
         view = entry.view
-        if isinstance(view, GenerationView) and view.commit in gone and entry.holds():
+        if not isinstance(view, GenerationView) or view.commit not in gone:
+            continue
+        if entry.holds() and not entry.only_behind:
             by_commit.setdefault(view.commit, []).append(entry)
             parents[view.commit] = view.parents
+    for commit, several in by_commit.items():
+        # Imports must not water down what somebody recorded.
+        recorded = [entry for entry in several if not authority.is_import(_builder(entry))]
+        by_commit[commit] = recorded or several
     return [_branch(commits, by_commit) for commits in _together(sorted(by_commit), parents)]
+
+
+def _builder(entry: Entry) -> str:
+    return entry.view.builder if isinstance(entry.view, GenerationView) else ""
 
 
 def _together(commits: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[list[str]]:
@@ -164,9 +176,7 @@ def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whol
         label = path_label(path)
         spans = added.get(label, ())
         matches = [
-            match
-            for branch in near
-            if (match := _match(branch, label, diff, spans, history)) is not None
+            match for branch in near for match in _matches(branch, label, diff, spans, history)
         ]
         best = _best(matches)
         if not best or not whole or not _agree(best):
@@ -178,8 +188,7 @@ def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whol
         granted += _found(match._replace(key=key), label)
         paths.append(_claimed(match, label, diff))
         exact = exact and key in EXACT
-        claimed = sum(claim.end - claim.start + 1 for claim in match.claims)
-        matched = matched and claimed == sum(end - start + 1 for start, end in spans)
+        matched = matched and _count(match.claims) == sum(end - start + 1 for start, end in spans)
     if not granted:
         exact = matched = False
     return Binding(tuple(granted), tuple(open_), tuple(paths), exact, matched)
@@ -202,6 +211,40 @@ def _leaves(branch: _Branch, facts: CommitFacts) -> bool:
         isinstance(entry.view, GenerationView) and entry.view.tree == facts.tree
         for entry in branch.entries
     )
+
+
+def _matches(
+    branch: _Branch, label: str, diff: PathDiff, spans: Spans, history: History
+) -> list[_Match]:
+    """Find what a branch says of a path: one answer, unless commits of it contradict each other."""
+    new = history.content(diff.new_blob) if spans and diff.new_blob is not None else None
+    if new is not None:
+        digest = carrying.added_digest(new, spans)
+        for key in ("path-blob", "added"):
+            whole: dict[object, _Match] = {}
+            for commit in branch.commits:
+                one = branch.stated[commit].get(label)
+                if one is None or one.mode != diff.new_mode:
+                    continue
+                if key == "path-blob" and one.blob == diff.new_blob:
+                    claims = carrying.within(one.claims, spans)
+                elif key == "added" and one.added == digest:
+                    claims = carrying.carry_by_order(one.claims, spans) or []
+                else:
+                    continue
+                if claims and _count(claims) == sum(end - start + 1 for start, end in spans):
+                    sources = tuple(sorted({claim.source for claim in claims}))
+                    said = _Match(branch, key, tuple(claims), sources)
+                    whole[_said(said)] = said
+            # One commit that added all of it: what came before in the branch has no say.
+            if whole:
+                return list(whole.values())
+    match = _match(branch, label, diff, spans, history)
+    return [] if match is None else [match]
+
+
+def _count(claims: Iterable[Claim]) -> int:
+    return sum(claim.end - claim.start + 1 for claim in claims)
 
 
 def _match(
@@ -233,7 +276,7 @@ def _match(
             return None
         return _Match(branch, key, (), _sources_of(branch, name, diff.new_blob))
     digest = carrying.added_digest(new, spans)
-    if key == "lines" and any(one.added == digest for one in last):
+    if key == "lines" and any((one.added, one.mode) == (digest, diff.new_mode) for one in last):
         key = "added"
     claims = _claims(branch, name, diff.new_blob, new, spans, history)
     if key == "lines":
@@ -261,7 +304,7 @@ def _claims(
             blobs = {path: (None, one.blob) for path, one in branch.stated[commit].items()}
             content = _nothing
         olds.append(OldCommit(commit, blobs, branch.stated[commit]))
-    versions = carrying.versions(name, olds)
+    versions = carrying.versions(name, olds)[-_MAX_VERSIONS:]
     return carrying.follow(versions, content, new, spans, blob)
 
 

@@ -43,11 +43,15 @@ class History:
 
 
 class _Link(NamedTuple):
-    """A link with the statements about its old commits, their sources numbered as in the link."""
+    """A link with the statements about its old commits, their sources numbered as in the link.
+
+    `commits` are the old ones as git has them, None where one is not here.
+    """
 
     view: RewriteView
     olds: Mapping[str, Sequence[Mapping[str, StatedChange]]]
     merged: Mapping[str, Mapping[str, StatedChange]]
+    commits: Sequence[OldCommit] | None
 
 
 def judge(entries: Sequence[Entry], commits: Mapping[str, CommitFacts], history: History) -> None:
@@ -69,7 +73,7 @@ def _judge_one(
             entry.blame(*problem)
     elif entry.named:
         entry.blame("commit-missing", f"{view.commit} is not in this repository")
-    link = _link(entry, view)
+    link = _link(entry, view, history)
     for problem in _unbounded(link):
         entry.blame(*problem)
     if entry.problems:
@@ -87,10 +91,11 @@ def _judge_one(
     entry.replayed = all(again) and all(use.replayed for use in below)
     if not entry.replayed and not entry.problems:
         open_ = sum(answer is None for answer in again)
+        what = f"{open_} of {len(again)} paths" if open_ else "links before it"
         entry.remark(
             "rewrite-not-replayed",
-            f"{open_} of {len(again)} paths could not be made again here; they rest on the "
-            "recorder's word, and claim no more than their sources",
+            f"{what} could not be made again here: that is the recorder's word, and no more than "
+            "the sources claim",
         )
 
 
@@ -103,7 +108,7 @@ def as_generation(view: RewriteView) -> subjects.Described:
     return subjects.Described(view.tree, view.parents, changes)
 
 
-def _link(entry: Entry, view: RewriteView) -> _Link:
+def _link(entry: Entry, view: RewriteView, history: History) -> _Link:
     """Put together what the sources say of each old commit; only what `uses` leads to counts."""
     found = {use.payload_sha256: use for use in entry.uses}
     sessions: dict[int, object] = {}
@@ -126,7 +131,12 @@ def _link(entry: Entry, view: RewriteView) -> _Link:
         commit: carrying.combined(several, lambda one: sessions.get(one, one))
         for commit, several in olds.items()
     }
-    return _Link(view, olds, merged)
+    commits = []
+    for oid in view.olds:
+        blobs = history.blobs(oid)
+        if blobs is not None:
+            commits.append(OldCommit(oid, blobs, merged.get(oid, {})))
+    return _Link(view, olds, merged, commits if len(commits) == len(view.olds) else None)
 
 
 def _through(link: _Link, path: str) -> Iterator[tuple[str, str]]:
@@ -209,21 +219,21 @@ def _replay(link: _Link, change: RewrittenPath, history: History) -> bool | None
         return None
     expected = _from_bytes(link, change, history, new, spans)
     if expected is not None:
-        return any(list(change.claims) == one for one in (expected, carrying.capped(expected)))
+        return list(change.claims) == expected
     return _from_statements(link, change, new, spans)
 
 
 def _from_bytes(
     link: _Link, change: RewrittenPath, history: History, new: bytes, spans: Spans
 ) -> list[Claim] | None:
-    olds = []
-    for oid in link.view.olds:
-        blobs = history.blobs(oid)
-        if blobs is None:
-            return None
-        olds.append(OldCommit(oid, blobs, link.merged.get(oid, {})))
-    versions = carrying.versions(change.came_from, olds)
-    return carrying.carry(versions, history.content, new, spans)
+    if link.commits is None:
+        return None
+    versions = carrying.versions(change.came_from, link.commits)
+    found = carrying.carry(versions, history.content, new, spans)
+    exact = link.view.method != "content" or carrying.is_exact(
+        versions, new, spans, change.blob or ""
+    )
+    return found if found is None or exact else carrying.capped(found)
 
 
 def _from_statements(link: _Link, change: RewrittenPath, new: bytes, spans: Spans) -> bool | None:
@@ -261,10 +271,7 @@ def _among(claims: Sequence[Claim], expected: Sequence[Claim]) -> bool:
     for claim in claims:
         for number in range(claim.start, claim.end + 1):
             one = known.get(number)
-            if one is None or claim.says() not in (
-                one.says(),
-                carrying.capped([one])[0].says(),
-            ):
+            if one is None or claim.says() != one.says():
                 return False
     return True
 

@@ -26,7 +26,7 @@ from agentprov import verify
 from agentprov.errors import ConfigurationInvalid
 from agentprov.flows import strict_yaml
 from agentprov.flows.verify import ContentDigests, commit_facts
-from agentprov.formats import names
+from agentprov.formats import bundle, names
 from agentprov.formats.digest import sha256
 from agentprov.formats.facts import Change, Commit
 from agentprov.sign.evidence import OfflineEvidence
@@ -39,12 +39,24 @@ from agentprov.system.git_objects import parse_commit
 from agentprov.verify import policy, signatures
 from agentprov.verify import trust as trusts
 from agentprov.verify.approvals import Surroundings
+from agentprov.verify.claims import claims_of
 from agentprov.verify.policy import Policy
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustRoot
+from support import rewrite_defects
 from support.homes import private_home
 from support.repository import Repository
-from support.story import AS_OF, HUMAN, JANE, PLAN_TEXT, RECORDER, SESSION, Story, seal
+from support.story import (
+    AS_OF,
+    HUMAN,
+    JANE,
+    PLAN_TEXT,
+    RECORDER,
+    SESSION,
+    Story,
+    seal,
+    trust_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -254,6 +266,62 @@ def test_every_byte_of_a_bundle_file_is_refused(history: History) -> None:
                 continue
             verdict, _ = history.judge(rest | {other}, named=True)
             assert verdict.exit_code in (11, 14, 17), index
+
+
+@pytest.fixture(scope="module")
+def rewritten() -> verify.Case:
+    """A commit that a link makes of another, with all bytes that it can be made again from."""
+    told, new = rewrite_defects.tell(), rewrite_defects.commit_of(rewrite_defects.NEW)
+    bundles = [*told.lines().values(), seal(rewrite_defects.link(told, new), RECORDER)]
+    return verify.Case(
+        target="HEAD",
+        records=[verify.Record(line, "note") for line in bundles],
+        commits=[new],
+        trust=trust_of(),
+        as_of=AS_OF,
+        required=frozenset({new.oid}),
+        **rewrite_defects.past(told, new).about(),
+    )
+
+
+def test_every_byte_of_a_rewrite_link_is_refused(rewritten: verify.Case) -> None:
+    *others, link = rewritten.records
+    whole = verify.judge(rewritten, KeyVerifier())
+    assert whole.verdict.exit_code == 0
+    assert whole.verdict.commits[0].via == "rewrite"
+    for index, other in changed(link.data, lambda byte: (byte ^ 0x01, byte ^ 0x20)):
+        judged = verify.judge(
+            replace(rewritten, records=[*others, verify.Record(other, "note")]), KeyVerifier()
+        )
+        assert judged.verdict.commits[0].coverage == "uncovered", index
+        assert claims_of(judged, rewrite_defects.NEW_COMMIT) == {}, index
+
+
+def test_no_byte_under_the_recorders_own_signature_makes_a_link_claim_something_else(
+    rewritten: verify.Case,
+) -> None:
+    """Sign each changed statement: where it can be made again, not even the recorder can lie."""
+    *others, link = rewritten.records
+    payload = bundle.parse(link.data).payload
+
+    def said(case: verify.Case) -> list[tuple[object, ...]]:
+        found = claims_of(verify.judge(case, KeyVerifier()), rewrite_defects.NEW_COMMIT)
+        return [
+            (path, *claim[:6], [entry.payload_sha256 for entry in claim.sources])
+            for path, item in found.items()
+            for claim in item.ranges
+        ]
+
+    whole = said(rewritten)
+    same = refused = 0
+    for index, other in changed(payload, lambda byte: (byte ^ 0x01, byte ^ 0x03, ord("9"))):
+        record = verify.Record(seal(other, RECORDER), "note")
+        answer = said(replace(rewritten, records=[*others, record]))
+        assert answer in ([], whole), index
+        same += bool(answer)
+        refused += not answer
+    # Versions and the name of the method say nothing about lines.
+    assert 0 < same < refused
 
 
 def test_every_byte_of_the_trust_file_is_refused_or_makes_nobody_trusted(history: History) -> None:

@@ -37,6 +37,7 @@ from support.story import (
 
 if TYPE_CHECKING:
     from support.approval_defects import Reviewed
+    from support.rewrite_defects import Past
 
 CASES: dict[str, Callable[[], Vector]] = {}
 
@@ -57,6 +58,7 @@ class Vector:
     required: bool = True
     warnings: tuple[str, ...] = ()
     reviewed: Reviewed | None = None
+    past: Past | None = None
     # Files as their bytes, instead of what would be written; the name of the one to be refused.
     documents: Mapping[str, bytes] = field(default_factory=dict)
     refused: str | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from agentprov.flows.install import InstallReport, install
 from agentprov.formats.dropbox import Drop, decode
 from agentprov.system.git import Git
+from agentprov.system.process_table import start_time
 
 SESSION = "20260101T000000-abcdef"
 
@@ -93,7 +94,8 @@ class Repository:
         return {"AGENTPROV_SESSION": name, "AGENTPROV_SPOOL": str(directory / "spool")}
 
     def live(self, name: str, pid: int, worktree: Path) -> None:
-        (self.home / "live" / name).write_text(f"{pid}\n12345\n{worktree}\n")
+        started = start_time(pid) or "12345"
+        (self.home / "live" / name).write_text(f"{pid}\n{started}\n{worktree}\n")
 
     def pending(self, *quoted: str, name: str = SESSION) -> None:
         (self.home / "pending" / name).write_text("".join(path + "\n" for path in quoted))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentprov import verify
 from agentprov.errors import ConfigurationInvalid, EvidenceInvalid, MalformedInput
 from agentprov.flows import strict_yaml
 from agentprov.formats import (
@@ -28,14 +29,18 @@ from agentprov.formats.foreign import agent_trace, content_hash, git_ai, trailer
 from agentprov.record import past_session
 from agentprov.sign import public, sigstore_root
 from agentprov.sign.evidence import OfflineEvidence
+from agentprov.sign.verifier import KeyVerifier
 from agentprov.store import lines, objects
 from agentprov.system.git_objects import parse_commit
 from agentprov.verify import policy, trust
+from agentprov.verify.claims import claims_of
 from agentprov.verify.subjects import session_trailers
-from support.story import HUMAN, JANE, RECORDER, Story, judge, seal, trust_of
+from support import rewrite_defects
+from support.story import AS_OF, HUMAN, JANE, RECORDER, Story, judge, seal, trust_of
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 TOLD = Story(files=Story().files[:1]).tell()
+REWRITE = rewrite_defects.link(rewrite_defects.tell(), rewrite_defects.commit_of(b"x\n"))
 LINES = TOLD.lines() | {"approval": seal(TOLD.approval(), JANE)}
 COMMIT = TOLD.commit()
 STAMP = (DATA / "timestamps" / "plan-10-30.tsr").read_bytes()
@@ -98,6 +103,25 @@ def _judge(name: str) -> Callable[[bytes], object]:
         return judge({**LINES, name: data}, [COMMIT], named=True, trust=trusted)
 
     return put
+
+
+def _signed_rewrite(data: bytes) -> object:
+    """Judge whatever it is as what the recorder signed: bent statements reach the later steps."""
+    told = rewrite_defects.tell()
+    new = rewrite_defects.commit_of(rewrite_defects.NEW)
+    known = rewrite_defects.past(told, new)
+    found = [*told.lines().values(), seal(data, RECORDER)]
+    case = verify.Case(
+        target="HEAD",
+        records=[verify.Record(line, "line") for line in found],
+        commits=[new],
+        trust=trust_of(),
+        as_of=AS_OF,
+        **known.about(),
+    )
+    judgement = verify.judge(case, KeyVerifier())
+    claims_of(judgement, new.oid)
+    return judgement
 
 
 def _note(data: bytes) -> object:
@@ -177,6 +201,9 @@ PARSERS: dict[str, Parser] = {
     "bundle": Parser(bundle.parse, LINES["generation"]),
     "statement": Parser(statement.parse, TOLD.generation.payload),
     "statement-of-an-approval": Parser(statement.parse, TOLD.approval().payload),
+    "statement-of-a-rewrite": Parser(statement.parse, REWRITE.payload),
+    "judge-rewrite": Parser(_judge("rewrite"), seal(REWRITE, RECORDER), ()),
+    "judge-signed-rewrite": Parser(_signed_rewrite, REWRITE.payload),
     "trust": Parser(_trust, trust_sample(), (ConfigurationInvalid,)),
     "policy": Parser(_policy, POLICY, (ConfigurationInvalid,)),
     "note": Parser(_note, lines.join(LINES.values()), ()),

@@ -1,8 +1,8 @@
 """Histories in real git repositories whose every line has a known author, and what was said of it.
 
 People and recorded sessions edit files; `Story` keeps, for itself alone, who wrote which line. The
-recorder sees bytes, git objects and what the wire asked for, as it does in a run: sessions go through
-`flows.recording.Recording`, only the agent's process and its network are left out. Then `check`
+recorder sees bytes, git objects and what the wire asked for, as it does in a run: sessions go
+through `flows.recording.Recording`, only the agent and its network are left out. Then `check`
 compares what records and links say of each line of the final tree with who wrote it.
 """
 
@@ -37,9 +37,33 @@ Line = tuple[str, str]
 """A line's text and its author: a session's id, or a person's name."""
 COMMON = ("", "}", "{", "    return", "end", "    }", "else:")
 _WORDS = (
-    "amber basin cedar delta ember fjord grove haven inlet joust knoll larch mango noble ochre "
-    "plaza quilt raven slate tulip umber vivid wharf xenon yield zebra"
-).split()
+    "amber",
+    "basin",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "haven",
+    "inlet",
+    "joust",
+    "knoll",
+    "larch",
+    "mango",
+    "noble",
+    "ochre",
+    "plaza",
+    "quilt",
+    "raven",
+    "slate",
+    "tulip",
+    "umber",
+    "vivid",
+    "wharf",
+    "xenon",
+    "yield",
+    "zebra",
+)
 
 
 @dataclass
@@ -74,6 +98,7 @@ class Story:
         self.written: dict[str, set[str]] = defaultdict(set)
         self.versions: list[list[Line]] = []
         self._serial = 0
+        self._made: list[Line] = []
 
     # --- texts -----------------------------------------------------------------------------
 
@@ -87,7 +112,13 @@ class Story:
             tag = sha256(b"%d" % self._serial).hexdigest()[: self.random.choice((4, 8, 12))]
             text = "    " * self.random.randint(0, 2) + f"{words} {tag}{self._serial}"
         self.written[text].add(author)
-        return text, author
+        line = (text, author)
+        self._made.append(line)
+        return line
+
+    def is_new(self, line: Line) -> bool:
+        """Say whether this very line was made up for an edit, and not read from a file."""
+        return any(line is one for one in self._made[-400:])
 
     def block(self, author: str, least: int = 2, most: int = 7) -> list[Line]:
         return [self.fresh(author) for _ in range(self.random.randint(least, most))]
@@ -192,8 +223,11 @@ class Story:
         """Compare what is said of each line of a tree with who wrote it."""
         tally = Tally()
         record = Record(self.repository)
-        listing = self.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", revision)
-        for path in listing.splitlines():
+        listing = self.git("-c", "core.quotePath=false", "ls-tree", "-r", revision)
+        for line in listing.splitlines():
+            meta, path = line.split("\t")
+            if meta.startswith("160000"):
+                continue
             blamed = blame(self.repository, revision, path)
             texts = [text for *_, text in blamed]
             for (commit, place, number, text), authors in zip(
@@ -257,7 +291,7 @@ class Recorded:
         lines = self.story.edited(path, self.id) if lines is None else lines
         self.story.put(path, lines)
         text = "".join(f"{text}\n" for text, _ in lines)
-        others = tuple(n for n, (_, author) in enumerate(lines, 1) if author != self.id)
+        others = tuple(n for n, line in enumerate(lines, 1) if not self.story.is_new(line))
         self.edits.append(
             Edit(
                 str(self.story.top / path),
@@ -267,7 +301,7 @@ class Recorded:
                 "intercepted",
                 at=self.world.now(),
                 echoed=others,
-            )  # fmt: skip
+            )
         )
 
     @property

@@ -11,7 +11,7 @@ from agentprov.formats.policy_facts import JudgedCommit
 from agentprov.verify.finding import Problem
 from agentprov.verify.rules.rule import Asked
 
-_WORDS = ("covered", "human")
+_WORDS = ("covered", "human", "matched")
 _ACCEPTED = schema.array(schema.one_of(_WORDS), least=1, most=len(_WORDS))
 
 
@@ -25,7 +25,10 @@ def CHECK(value: Any) -> None:
 
 @dataclass(frozen=True)
 class Coverage:
-    """A commit must be one of `accepted`, unless it is `since` or led to it."""
+    """A commit must be one of `accepted`, unless it is `since` or led to it.
+
+    `matched` accepts one whose every added line is found in recorded commits, without a link.
+    """
 
     accepted: frozenset[str]
     since: str | None = None
@@ -34,6 +37,8 @@ class Coverage:
     def misses(self, commit: JudgedCommit, _asked: Asked) -> Iterator[Problem]:
         """Give the coverage that is not accepted."""
         if commit.coverage in self.accepted or self.since in commit.led_to:
+            return
+        if "matched" in self.accepted and commit.matched:
             return
         wanted = " or ".join(sorted(self.accepted))
         yield Problem("policy-coverage", f"it is {commit.coverage}; policy asks for {wanted}")

@@ -42,6 +42,25 @@ _ap_is_session() { # NAME: sets _ap_session when this is a live session of this 
   _ap_session=$1
 }
 
+_ap_read_start() { # PID: sets _ap_start to boot and start time; empty where /proc does not tell
+  _ap_start=''
+  [ -r "/proc/$1/stat" ] && [ -r /proc/sys/kernel/random/boot_id ] || return 0
+  { IFS= read -r _ap_line <"/proc/$1/stat"; } 2>/dev/null || return 0
+  read -r _ap_boot </proc/sys/kernel/random/boot_id
+  # The name stands in parentheses and may hold anything.
+  set -- ${_ap_line##*) }
+  case ${20:-} in '' | *[!0-9]*) return 0 ;; esac
+  _ap_start=$_ap_boot-${20}
+}
+
+_ap_runs() { # PID STARTED: is it this very process? Its number may be another's by now
+  kill -0 "$1" 2>/dev/null || return 1
+  [ -n "${2:-}" ] || return 0
+  _ap_read_start "$1"
+  case $_ap_start in '' | "$2") return 0 ;; esac
+  return 1
+}
+
 _ap_find_neighbour() { # a session that somebody else runs in this very work tree
   _ap_any "$_ap_state"/live/* || return 1
   # The physical path of the git directory, as git itself gives it, without a process.
@@ -55,7 +74,7 @@ _ap_find_neighbour() { # a session that somebody else runs in this very work tre
     { read -r _ap_pid && read -r _ap_started && IFS= read -r _ap_tree; } <"$_ap_path"
     case $_ap_pid in '' | *[!0-9]*) continue ;; esac
     [ "$_ap_tree" = "$_ap_here" ] || continue
-    kill -0 "$_ap_pid" 2>/dev/null || continue
+    _ap_runs "$_ap_pid" "$_ap_started" || continue
     _ap_is_session "${_ap_path##*/}" && return 0
   done
   return 1
@@ -121,11 +140,12 @@ _ap_say() {
 
 _ap_start_worker() { # at most one; it outlives this hook and holds none of its streams
   [ -x "$_ap_python" ] || return 0
-  _ap_pid=
-  [ -f "$_ap_state/worker" ] && read -r _ap_pid <"$_ap_state/worker"
+  _ap_pid='' _ap_started=''
+  [ -f "$_ap_state/worker" ] &&
+    { read -r _ap_pid && read -r _ap_started; } <"$_ap_state/worker"
   case $_ap_pid in
   '' | *[!0-9]*) ;;
-  *) kill -0 "$_ap_pid" 2>/dev/null && return 0 ;;
+  *) _ap_runs "$_ap_pid" "$_ap_started" && return 0 ;;
   esac
   (
     trap - EXIT
@@ -136,7 +156,9 @@ _ap_start_worker() { # at most one; it outlives this hook and holds none of its 
     done
     rm -f "$_ap_state/worker"
   ) </dev/null >/dev/null 2>&1 &
-  { printf '%s\n' $! >|"$_ap_state/worker"; } 2>/dev/null
+  _ap_pid=$!
+  _ap_read_start "$_ap_pid"
+  { printf '%s\n%s\n' "$_ap_pid" "$_ap_start" >|"$_ap_state/worker"; } 2>/dev/null
 }
 
 # --- the hooks -----------------------------------------------------------------------------

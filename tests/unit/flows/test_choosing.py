@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from agentprov.flows.choosing import Chosen, choose
+from agentprov.flows.choosing import Chosen, Lost, choose
 from agentprov.verify.record import Record
-from support.story import JANE, SESSION, Story, made_up, seal
+from support.rewrite_defects import NEW, PATH, commit_of, link, tell
+from support.story import JANE, RECORDER, SESSION, Story, made_up, seal
 
 TOLD = Story().tell()
 COMMIT = TOLD.commit().oid
@@ -112,3 +113,80 @@ def test_a_plan_is_brought_by_digest_alone() -> None:
         GENERATION,
         escaped_outside(PLAN),
     }
+
+
+# Rewritten commits.
+
+
+def link_to(old: str, digest: str, new: str) -> bytes:
+    """Give a link from a commit to another, by a statement of this digest."""
+    facts = commit_of(NEW, new)
+    sources = ((old, digest),)
+    return seal(link(tell(), facts, olds=(old,), sources=sources), RECORDER)
+
+
+def test_what_a_link_leads_to_is_brought_from_the_notes_of_the_old_commits() -> None:
+    told = tell()
+    old, middle, new = told.story.facts().oid, "a" * 40, "b" * 40
+    first = link_to(old, told.generation.sha256, middle)
+    second = link_to(middle, Record(first, "x").reading.bundle().payload_sha256, new)
+    lines = told.lines()
+    notes = {new: [second], middle: [first], old: list(lines.values())}
+    found = choose(cast("Any", NeverAll(notes)), cast("Any", None), [new])
+    assert {record.data for record in found.records} == {second, first, *lines.values()}
+    assert (found.linked, found.bare) == ({new, middle}, frozenset())
+    assert found.olds == {middle, old}
+
+
+class NeverAll(Notes):
+    """Notes of which nobody may read everything."""
+
+    def everything(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
+        raise AssertionError
+
+
+def test_a_link_and_its_sources_are_found_wherever_they_hang() -> None:
+    told = tell()
+    old, new = told.story.facts().oid, "b" * 40
+    line = link_to(old, told.generation.sha256, new)
+    notes = {ELSEWHERE: [line, *told.lines().values()]}
+    found = choose(cast("Any", Notes(notes)), cast("Any", None), [new])
+    assert {record.data for record in found.records} == {line, *told.lines().values()}
+    assert found.bare == frozenset()
+
+
+def test_links_that_lead_to_each_other_end() -> None:
+    one, other = link_to("a" * 40, "0" * 64, "b" * 40), link_to("b" * 40, "0" * 64, "a" * 40)
+    notes = {"a" * 40: [other], "b" * 40: [one]}
+    found = choose(cast("Any", Notes(notes)), cast("Any", None), ["b" * 40])
+    assert {record.data for record in found.records} == {one, other}
+
+
+@pytest.mark.parametrize(
+    ("away", "touched", "brought"),
+    [(True, {PATH}, True), (True, {"other"}, False), (False, {PATH}, False)],
+)
+def test_only_lost_records_that_touch_the_same_are_brought_for_a_bare_commit(
+    away: bool, touched: set[str], brought: bool
+) -> None:
+    told = tell()
+    old, bare = told.story.facts().oid, "b" * 40
+    lost = Lost(
+        lambda anchors, commits: frozenset({old} & set(anchors) if away else ()),
+        lambda commits: frozenset(touched),
+    )
+    notes = {old: list(told.lines().values())}
+    found = choose(cast("Any", Notes(notes)), cast("Any", None), [bare], lost=lost)
+    assert found.bare == {bare}
+    assert found.gone == ({old} if brought else set())
+    assert {record.data for record in found.records} == (set(notes[old]) if brought else set())
+
+
+def test_where_all_commits_have_records_nobody_asks_what_is_lost() -> None:
+    def ask(*_: object) -> frozenset[str]:
+        raise AssertionError
+
+    lost = Lost(ask, ask)
+    choose(
+        cast("Any", Notes({COMMIT: list(LINES.values())})), cast("Any", None), [COMMIT], lost=lost
+    )

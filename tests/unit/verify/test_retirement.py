@@ -2,10 +2,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agentprov import verify
+from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.judge import Judgement
 from agentprov.verify.trust import Retired, TrustRoot
-from support.story import HUMAN, JANE, RECORDER, Key, Story, codes, judge, made_up, seal, trust_of
+from support import rewrite_defects
+from support.story import (
+    AS_OF,
+    HUMAN,
+    JANE,
+    RECORDER,
+    Key,
+    Story,
+    codes,
+    judge,
+    made_up,
+    seal,
+    trust_of,
+)
 
 TOLD = Story().tell()
 COMMIT = TOLD.commit()
@@ -77,3 +92,23 @@ def test_without_anybody_retired_git_is_not_asked() -> None:
         raise AssertionError
 
     judge(TOLD.lines(), [COMMIT], around=Surroundings(is_ancestor=ask))
+
+
+def test_a_link_to_an_old_commit_binds_what_it_stands_on_for_that_commit_alone() -> None:
+    told, new = rewrite_defects.tell(), rewrite_defects.commit_of(rewrite_defects.NEW)
+    old = told.commit(trailers=())
+    lines = {**told.lines(), "rewrite": seal(rewrite_defects.link(told, new), RECORDER)}
+    around = Surroundings(is_ancestor=lambda first, _: first == new.oid)
+    known = rewrite_defects.past(told, new)
+    records = [verify.Record(line, name) for name, line in lines.items()]
+    case = verify.Case("HEAD", records, [new, old], retired(RECORDER), AS_OF, around=around)
+    found = verify.judge(replace(case, **known.about()), KeyVerifier()).verdict
+    assert [item.coverage for item in found.commits] == ["covered", "uncovered"]
+    # Nor is its content found again as that of a good record.
+    copy = rewrite_defects.commit_of(rewrite_defects.OLD, made_up("copy", 40))
+    known = replace(known, gone=frozenset({old.oid}), added={copy.oid: {"src/hello.py": [(1, 3)]}})
+    case = replace(case, commits=[copy], **known.about())
+    assert verify.judge(case, KeyVerifier()).verdict.commits[0].coverage == "uncovered"
+    after = Surroundings(is_ancestor=lambda first, second: False)
+    late = verify.judge(replace(case, commits=[new], around=after), KeyVerifier()).verdict
+    assert late.commits[0].coverage == "uncovered"

@@ -20,6 +20,7 @@ from agentprov.verify import policy
 from agentprov.verify import trust as trusts
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.catalogue import CATALOGUE
+from agentprov.verify.rewriting import History
 
 TESTS = Path(__file__).resolve().parents[2]
 VECTORS = TESTS / "vectors"
@@ -57,8 +58,14 @@ def read(folder: Path) -> verify.Case:
     commits = [read_commit(item) for item in json.loads((folder / "commits.json").read_bytes())]
     anchor = commits[0].oid
     lines = (folder / "bundles.jsonl").read_bytes().splitlines()
+    history = folder / "history.json"
+    beside = json.loads(history.read_bytes())["beside"] if history.exists() else None
     records = [
-        verify.Record(line, f"bundles.jsonl:{number}", anchor=anchor)
+        verify.Record(
+            line,
+            f"bundles.jsonl:{number}",
+            anchor=anchor if beside is None or number in beside else None,
+        )
         for number, line in enumerate(lines, 1)
     ]
     named = folder / "bundle.json"
@@ -73,7 +80,27 @@ def read(folder: Path) -> verify.Case:
         required=frozenset(facts.oid for facts in commits if expect["commitsNeedProvenance"]),
         plan_content=lambda _: (VECTORS / "PLAN.md").read_bytes(),
         **(about_approvals(folder) if (folder / "around.json").exists() else {}),
+        **(about_history(folder) if (folder / "history.json").exists() else {}),
     )
+
+
+def about_history(folder: Path) -> dict[str, Any]:
+    said = json.loads((folder / "history.json").read_bytes())
+    contents = {blob: base64.b64decode(text) for blob, text in said["contents"].items()}
+    others = [read_commit(item) for item in said["commits"]]
+    blobs = {
+        facts.oid: {
+            names.path_label(path): (diff.old_blob, diff.new_blob)
+            for path, diff in facts.diffs.items()
+        }
+        for facts in others
+    }
+    return {
+        "others": others,
+        "history": History(blobs.get, contents.get, said["added"].get),
+        "gone": frozenset(said["gone"]),
+        "whole": said["whole"],
+    }
 
 
 def about_approvals(folder: Path) -> dict[str, Any]:
