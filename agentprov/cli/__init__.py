@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-# By another name: `gc` in here is the command's module, once that was imported.
-import gc as garbage
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -123,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def execute(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit status; prints errors, raises nothing."""
     # Loading makes many lasting objects; looking through them again and again costs milliseconds.
-    garbage.set_threshold(_GARBAGE_THRESHOLD)
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     for stream in (sys.stdout, sys.stderr):
         _tolerate_odd_text(stream)
     try:
