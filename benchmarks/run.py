@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import asking
 import commits
 import crash
 import logs
@@ -44,6 +45,9 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "packed": record_sizes.packed,
     "sign": signing.signing,
     "log": logs.logs,
+    "index": asking.indexing,
+    "blame": asking.blaming,
+    "million": asking.million,
     "mcp": serving_mcp.serving,
     "crash": crash.crashes,
     "rewrites": rewrites.rewritten,
