@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "transcript": ("transcript", "Show what a session kept of its channels"),
     "verify": ("verify", "Verify commits, ranges or bundles"),
     "gate": ("gate", "Say whether a range may merge: verify, then policy"),
+    "serve": ("serve", "Look through many sessions in a browser"),
     "report": ("report", "Write a page that checks the records in it by itself"),
     "checkpoint": ("checkpoint", "Show or check the head of this machine's signing log"),
     "replay": ("replay", "Make a session's statements again from its journal"),
