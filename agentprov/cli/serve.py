@@ -37,7 +37,7 @@ def timeline(
     """Show sessions, their commits and every commit's report page, read-only, on loopback.
 
     The address that is printed holds a secret: whoever has it, on this machine, can read along.
-    Ctrl-C ends it.
+    Ctrl-C ends it, with status 130.
     """
     from agentprov import __version__
     from agentprov.cli.query import scope_of
@@ -54,8 +54,5 @@ def timeline(
         raise UserError(f"cannot listen on port {port}: {error.strerror}") from error
     with server:
         output.line(server.url)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            output.note("ended")
+        server.serve_forever()
     return 0

@@ -78,7 +78,7 @@ class Browsing:
         from agentprov.query.asking import Question
 
         states = query.in_each(self._scope, lambda _engine, keeper, state: Part(
-            keeper.world, state, None, (), 0, {}, 0), say)  # fmt: skip
+            keeper.world, state, None, (), 0, 0, {}), say)  # fmt: skip
         seen = tuple((part.state.place, part.state.tip, part.state.as_of) for part in states)
         self.as_of = min((part.state.as_of for part in states), default="")
         if seen != self._seen:

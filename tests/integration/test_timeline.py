@@ -110,7 +110,7 @@ def test_it_listens_on_loopback_only(served: Served) -> None:
 
 def test_ctrl_c_ends_it_quietly(served: Served) -> None:
     served.process.send_signal(signal.SIGINT)
-    assert served.process.wait(timeout=30) == 0
+    assert served.process.wait(timeout=30) == 130
 
 
 def test_a_browser_shows_hostile_names_as_text(served: Served) -> None:
