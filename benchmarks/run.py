@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import commits
+import crowd
 import logs
 import sessions
 import signing
@@ -38,6 +39,7 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "size": sessions.sizes,
     "sign": signing.signing,
     "log": logs.logs,
+    "crowd": crowd.crowd,
 }
 ONLY_FULL = {"commit-large"}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agentprov.errors import Busy, GitFailed
 from agentprov.formats.names import NOTES_REF
 from agentprov.store import lines, objects
-from agentprov.store.notes_tree import NotesTree, anchor_of, require_anchor
+from agentprov.store.notes_tree import NotesTree, require_anchor
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
@@ -36,12 +36,14 @@ class NotesStore:
     """Keeps bundles in a notes ref; implements Store.
 
     Anchors are ids of objects in this repository's format. Notes that others wrote on the same
-    ref are kept line for line. Does not look into bundles.
+    ref are kept line for line. `retries` counts how often another writer was faster. Does not
+    look into bundles.
     """
 
     def __init__(self, git: Git, clock: Clock | None = None, *, ref: str = NOTES_REF) -> None:
         self.git = git
         self.ref = ref
+        self.retries = 0
         self._clock = clock or SystemClock()
 
     def get(self, anchor: str) -> list[bytes]:
@@ -132,6 +134,7 @@ class NotesStore:
                     failure = error
                     if self._current() == tip:
                         raise
+                    self.retries += 1
                 else:
                     return target
         raise Busy(
@@ -146,17 +149,6 @@ class NotesStore:
         """
         seconds = int(self._clock.now().timestamp())
         return new.add("commit", objects.format_commit(tree, parents, IDENTITY, seconds, message))
-
-    def blobs(self, revision: str) -> dict[str, list[str]]:
-        """Give the blobs of every note in a commit or ref, by object id; empty where none is."""
-        listing = self.git.run("ls-tree", "-r", "-z", "--full-tree", revision, check=False)
-        found: dict[str, list[str]] = {}
-        for record in listing.split(b"\0"):
-            meta, _, path = record.partition(b"\t")
-            anchor = anchor_of(path, self.git.object_format) if path else None
-            if anchor is not None and b" blob " in meta:
-                found.setdefault(anchor, []).append(meta.rsplit(b" ", 1)[1].decode())
-        return found
 
     def _current(self) -> str | None:
         with self.git.cat_file() as reader:
@@ -179,14 +171,3 @@ class NotesStore:
                 raise GitFailed(f"the notes commit {commit} is missing from this repository")
             root = parse_commit(commit, found[1]).tree
         return NotesTree(reader, self.git.object_format, root)
-
-
-def read_blobs(reader: CatFile, oids: Sequence[str]) -> list[bytes]:
-    """Read blobs through an open reader; raises GitFailed for one that is missing."""
-    contents = []
-    for oid in oids:
-        found = reader.get(oid)
-        if found is None:
-            raise GitFailed(f"the note {oid} is missing from this repository")
-        contents.append(found[1])
-    return contents
