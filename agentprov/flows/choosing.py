@@ -139,7 +139,7 @@ def _related(
             continue
         said = known.get(record.data)
         if said is None:
-            payload = _payload(record.data)
+            payload = glance(record.data)
             if payload is None or sha256(payload) not in wanted:
                 continue
             said = known[record.data] = described(record)
@@ -156,12 +156,12 @@ def _learn(
     for record in records:
         if record.data in known:
             continue
-        payload = _payload(record.data)
+        payload = glance(record.data)
         if payload is None or not wanted.isdisjoint(_WORD.findall(payload)):
             known[record.data] = described(record)
 
 
-def _payload(line: bytes) -> bytes | None:
+def glance(line: bytes) -> bytes | None:
     """Give the payload where a glance is as good as reading; None where only reading tells.
 
     With no escape in either text, a member's name and a word stand there as they are. One that is

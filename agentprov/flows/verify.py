@@ -20,14 +20,18 @@ from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.value import value
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
+from agentprov.store import seen
 from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, CommitObject, parse_commit
 from agentprov.system.trees import diff_pairs
+from agentprov.verify.catalogue import CATALOGUE
+from agentprov.verify.finding import Problem
 from agentprov.verify.judge import Case, Judgement, judge
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Record
+from agentprov.verify.remotes import RemoteFacts
 from agentprov.verify.subjects import CommitFacts, session_trailers
 from agentprov.verify.trust import TrustRoot
 
@@ -192,8 +196,21 @@ def _judge(
         review_material=material_for(world.git, reader, records),
         around=surroundings(world.git, reader, target_ref),
         log=log,
+        remotes=_remotes(world, reader),
     )
     return judge(case, KeyVerifier(), OfflineEvidence())
+
+
+def _remotes(world: World, reader: CatFile) -> tuple[RemoteFacts, ...]:
+    """Give what is known of the remotes that were asked for records; none is asked now."""
+    return tuple(
+        RemoteFacts(one.remote, one.asked, _problem(one.code, one.message))
+        for one in seen.standing(world.git, reader)
+    )
+
+
+def _problem(code: str | None, message: str | None) -> Problem | None:
+    return Problem(code, message or "") if code is not None and code in CATALOGUE else None
 
 
 def _plan_bytes(shelf: PlanShelf, reader: CatFile, view: PlanView) -> bytes | None:

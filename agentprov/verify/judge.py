@@ -27,6 +27,7 @@ from agentprov.verify import (
     local_log,
     not_proven,
     record,
+    remotes,
     retirement,
     subjects,
     times,
@@ -35,6 +36,7 @@ from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Entry, Record
+from agentprov.verify.remotes import RemoteFacts
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -51,7 +53,8 @@ class Case:
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
     ending in Z. `plan_content` gives a plan's bytes where they are at hand, `review_material`
     what a reviewer was to be shown; `around` is what git knows around approvals, `log` what is
-    known of the log of this machine, where one is kept.
+    known of the log of this machine, where one is kept, `remotes` what is known of those that
+    records come from.
     """
 
     target: str
@@ -64,6 +67,7 @@ class Case:
     review_material: Callable[[ApprovalView], Change | None] = lambda _: None
     around: Surroundings = field(default_factory=Surroundings)
     log: LogFacts | None = None
+    remotes: tuple[RemoteFacts, ...] = ()
 
 
 @value
@@ -126,12 +130,15 @@ def judge(
     # The log that this machine keeps of what it signed fits what was accepted.
     findings += local_log.judge(case.log, report.accepted)
 
+    # What the remotes that were asked are known to have done with the records.
+    told = remotes.judge(case.remotes, report.findings)
+
     # 10. Say what all this does not prove.
     unproven = not_proven.collect(report.accepted, report.decided, case.trust)
 
     verdict = Verdict(
         target=case.target,
-        findings=(*findings, *report.findings),
+        findings=(*findings, *told),
         commits=tuple(report.commits),
         not_proven=unproven,
         trust_sha256=case.trust.sha256,
