@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from agentprov.errors import AgentprovError, MalformedInput, UserError
+from agentprov.errors import AgentprovError, GitFailed, MalformedInput, UserError
 from agentprov.flows import choosing, trust
 from agentprov.flows.choosing import choose, described
 from agentprov.flows.review import material_for, path_diffs, surroundings
@@ -256,6 +256,15 @@ def commit_facts(
             parent = commit.parents[0]
             before = trees.get(parent) or _tree_of(reader, parent, commit.oid)
         pairs.append((before, commit.tree))
+    try:
+        changed = diff_pairs(git, pairs)
+    except GitFailed as error:
+        if "promisor" not in error.message:
+            raise
+        raise UserError(
+            f"this partial clone lacks trees of these commits: {error.message}",
+            hint="`git log --raw RANGE >/dev/null` fetches them, with -p also the contents",
+        ) from error
     return [
         CommitFacts(
             oid=commit.oid,
@@ -266,7 +275,7 @@ def commit_facts(
             trailers=session_trailers(commit.message),
             signed_by=signers.get(commit.oid),
         )
-        for commit, changes in zip(commits, diff_pairs(git, pairs), strict=True)
+        for commit, changes in zip(commits, changed, strict=True)
     ]
 
 

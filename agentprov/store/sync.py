@@ -30,6 +30,7 @@ TURN_SECONDS = 60.0
 _LONGEST_PAUSE = 30.0
 _SHORT, _LONG = 6.0, 16.0
 _REFLOG_STEPS = 50
+_FILL_ROUNDS = 10
 # How git and the common servers say that somebody else was faster.
 _RACE = re.compile(
     r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to (?:lock|update ref)"
@@ -341,14 +342,16 @@ def _fill(store: NotesStore, remote: str) -> None:
     if not _promised(store):
         return
     walk = ("rev-list", "--objects", "--no-object-names", "--missing=print", "--max-count=1")
-    missing = git.text(*walk, tracking, check=False)
-    if re.search(r"^\?", missing, re.MULTILINE):
-        # With nothing offered as known, the tree comes whole.
-        tree = git.text("rev-parse", "--verify", f"{tracking}^{{commit}}", check=False)
-        root = git.text("log", "-1", "--no-show-signature", "--format=%T", tree)
+    for _ in range(_FILL_ROUNDS):
+        listed = git.text(*walk, tracking, check=False).split("\n")
+        missing = [line[1:] for line in listed if line.startswith("?")]
+        if not missing:
+            return
+        # As git itself fetches what is promised: with nothing offered as known.
         git.run(
             "-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-tags",
-            "--no-filter", "--no-write-fetch-head", "--end-of-options", remote, root,
+            "--no-filter", "--no-write-fetch-head", "--stdin", "--end-of-options", remote,
+            input="".join(f"{oid}\n" for oid in missing).encode(),
         )  # fmt: skip
 
 

@@ -49,6 +49,11 @@ def test_every_kind_of_clone_gets_all_records_and_verifies(
     assert (remote["fetched"], remote["tip"]) == ("new", team.tip())
     assert answer.json()["missing"] == []
     assert list(bob.store.everything()) == list(team.ada.store.everything())
+    if "--filter=tree:0" in options:
+        lacking = bob.agentprov("verify", "HEAD")
+        assert lacking.status == 1
+        assert "git log --raw RANGE" in lacking.err
+        bob.repository.git("log", "--raw", "HEAD")
     assert bob.agentprov("verify", "HEAD", "--trust", _trust(team)).status == 0
     again = bob.agentprov("sync", "--no-push", "--json").json()["remotes"][0]
     assert (again["fetched"], again["problem"]) == ("unchanged", None)
@@ -63,6 +68,7 @@ def test_a_partial_clone_verifies_without_its_remote_once_it_has_synced(
     assert bob.agentprov("init").status == 0
     bob.repository.git("fetch", "-q")
     assert bob.agentprov("sync", "--no-push").status == 0
+    bob.repository.git("log", "--raw", "HEAD")
     team.forge.top.rename(team.base / "away.git")
     assert codes(bob)[0] == 0
     assert bob.agentprov("show", "HEAD").status == 0
@@ -77,6 +83,8 @@ def test_what_a_partial_clone_does_not_hold_is_missing_and_not_fetched(team: Tea
     assert bob.agentprov("sync", "--no-push").status == 0
     assert codes(bob) == (0, set())
     status, found = codes(bob, "HEAD~1")
+    bob.repository.git("log", "-p", "HEAD")
+    assert codes(bob, "HEAD~1") == (0, set())
     assert status == 10
     assert "content-missing" in found
 
