@@ -58,12 +58,15 @@ def sync(
         output.note(f"no record here of {item.commit}, whose trailer names {item.trailer}")
     if len(report.missing) > _LISTED:
         output.note(f"and of {len(report.missing) - _LISTED} more commits (--json lists them)")
-    return _status(report, expect is not None)
+    return _status(report)
 
 
-def _status(report: Report, expected: bool) -> int:
-    harm = {"notes-rollback", "notes-missing"} | ({"stale-checkpoint"} if expected else set())
-    if any(one.problem and one.problem.code in harm and not one.repaired for one in report.remotes):
+def _status(report: Report) -> int:
+    lost = {"notes-rollback", "notes-missing"}
+    if any(
+        one.unmet or (one.problem and one.problem.code in lost and not one.repaired)
+        for one in report.remotes
+    ):
         return 19
     return exit_codes.USER if any(one.refused for one in report.remotes) else exit_codes.HOLDS
 

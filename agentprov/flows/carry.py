@@ -25,7 +25,8 @@ class Carried:
     """What was done with one remote; `name` is how it is kept here (a URL never stands there).
 
     `error` says why it could not be asked; then nothing else is there. `problem` is what is wrong
-    with its records, `repaired` whether our push has put that right.
+    with its records, `repaired` whether our push has put that right; `unmet` says that it lacks
+    what was expected of it.
     """
 
     remote: str
@@ -35,6 +36,7 @@ class Carried:
     pushed: Pushed | None = None
     problem: Problem | None = None
     repaired: bool = False
+    unmet: bool = False
     error: str | None = None
 
     @property
@@ -106,12 +108,13 @@ def _fetch(world: World, remote: str, accept: bool, expect: str | None) -> Carri
         problem = None if accept else _problem(name, fetched, seen.load(world.git).get(name))
         if accept:
             carrying.accept(notes, remote, fetched.tip)
-        if expect is not None and not _has(world.git, fetched.tip, expect):
+        unmet = expect is not None and not _has(world.git, fetched.tip, expect)
+        if unmet:
             problem = Problem("stale-checkpoint", f"{name} does not have the records of {expect}")
         merged = carrying.merge_remote(notes, remote)
     except GitFailed as error:
         return Carried(remote, name, error=error.message)
-    return Carried(remote, name, fetched, merged, problem=problem)
+    return Carried(remote, name, fetched, merged, problem=problem, unmet=unmet)
 
 
 def _problem(name: str, fetched: Fetched, known: seen.Remote | None) -> Problem | None:

@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from agentprov.errors import MalformedInput
 from agentprov.formats.value import value
 from agentprov.system import files
 from agentprov.system.git import Git
@@ -98,7 +97,7 @@ def load(git: Git) -> dict[str, Remote]:
 def _remote(entry: Mapping[str, Any]) -> Remote:
     made = Remote(**entry)
     if not all(item is None or isinstance(item, str) for item in asdict(made).values()):
-        raise MalformedInput("a remote's entry holds something other than text")
+        raise ValueError("a remote's entry holds something other than text")
     return made
 
 

@@ -317,7 +317,7 @@ def _catch_up(store: NotesStore, remote: str) -> str | None:
             since.insert(0, oid)
     newest = known
     for oid in dict.fromkeys(since):
-        if newest is None or (oid != newest and _descends(store, oid, newest)):
+        if newest is None or (oid != newest and _grew(store, newest, oid)):
             newest = oid
     if newest is not None and newest != known:
         _see(store, remote, newest)
@@ -357,6 +357,10 @@ def _fill(store: NotesStore, remote: str) -> None:
 
 def _promised(store: NotesStore) -> bool:
     return store.git.succeeds("config", "--get-regexp", r"^remote\..*\.promisor$")
+
+
+def _grew(store: NotesStore, before: str, after: str) -> bool:
+    return _descends(store, after, before) and not _removed(store, before, after)
 
 
 def _removed(store: NotesStore, before: str, after: str) -> int:
