@@ -25,9 +25,9 @@ from agentprov.system import files
 from agentprov.system.git_objects import CatFile
 
 PUSH_ATTEMPTS = 12
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 TURN_SECONDS = 60.0
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 15.0
 _SHORT, _LONG = 6.0, 16.0
 _REFLOG_STEPS = 50
 _FILL_ROUNDS = 10
