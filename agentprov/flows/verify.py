@@ -25,7 +25,7 @@ from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, CommitObject, parse_commit
-from agentprov.system.trees import diff_pairs
+from agentprov.system.trees import RawChange, diff_pairs
 from agentprov.verify.catalogue import CATALOGUE
 from agentprov.verify.finding import Problem
 from agentprov.verify.judge import Case, Judgement, judge
@@ -256,15 +256,7 @@ def commit_facts(
             parent = commit.parents[0]
             before = trees.get(parent) or _tree_of(reader, parent, commit.oid)
         pairs.append((before, commit.tree))
-    try:
-        changed = diff_pairs(git, pairs)
-    except GitFailed as error:
-        if "promisor" not in error.message:
-            raise
-        raise UserError(
-            f"this partial clone lacks trees of these commits: {error.message}",
-            hint="`git log --raw RANGE >/dev/null` fetches them, with -p also the contents",
-        ) from error
+    changed = _changes(git, reader, pairs)
     return [
         CommitFacts(
             oid=commit.oid,
@@ -277,6 +269,35 @@ def commit_facts(
         )
         for commit, changes in zip(commits, changed, strict=True)
     ]
+
+
+def _changes(git: Git, reader: CatFile, pairs: Sequence[tuple[str, str]]) -> list[list[RawChange]]:
+    """Compare trees; raises UserError where a partial clone does not hold them.
+
+    Newer gits pass over a tree that is not there, and say that nothing changed.
+    """
+    try:
+        found = diff_pairs(git, pairs)
+        lacking = next(
+            (
+                tree
+                for pair, changes in zip(pairs, found, strict=True)
+                if not changes and pair[0] != pair[1]
+                for tree in pair
+                if tree != git.empty_tree and reader.get(tree) is None
+            ),
+            None,
+        )
+    except GitFailed as error:
+        if "promisor" not in error.message:
+            raise
+        lacking = error.message
+    if lacking is not None:
+        raise UserError(
+            f"this partial clone lacks trees of these commits: {lacking}",
+            hint="`git log --raw RANGE >/dev/null` fetches them, with -p also the contents",
+        )
+    return found
 
 
 def _signer(content: bytes) -> bytes | None:

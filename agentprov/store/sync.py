@@ -105,7 +105,7 @@ def fetch(store: NotesStore, remote: str) -> Fetched:
         git.run("update-ref", "-d", tracking, check=False)
         raise GitFailed(f"{remote} has no commit under {store.ref}, so no notes")
     if known is None:
-        _see(store, remote, tip)
+        _see(store, remote, tip, known)
         return Fetched("new", tip)
     if tip == known:
         return Fetched("unchanged", tip)
@@ -113,7 +113,7 @@ def fetch(store: NotesStore, remote: str) -> Fetched:
     if not _descends(store, tip, known):
         return Fetched("rewound", tip, removed)
     if not removed:
-        _see(store, remote, tip)
+        _see(store, remote, tip, known)
     return Fetched("unchanged" if tip == before else "new", tip, removed)
 
 
@@ -320,7 +320,7 @@ def _catch_up(store: NotesStore, remote: str) -> str | None:
         if newest is None or (oid != newest and _grew(store, newest, oid)):
             newest = oid
     if newest is not None and newest != known:
-        _see(store, remote, newest)
+        _see(store, remote, newest, known)
     return newest
 
 
@@ -386,8 +386,10 @@ def _remote_tip(store: NotesStore, remote: str) -> str | None:
     return None
 
 
-def _see(store: NotesStore, remote: str, tip: str) -> None:
-    store.git.run("update-ref", seen_ref(remote), tip)
+def _see(store: NotesStore, remote: str, tip: str, known: str | None) -> None:
+    """Move what was seen forward; whoever looked at the same time and saw more is not undone."""
+    old = known or store.git.zero
+    store.git.run("update-ref", seen_ref(remote), tip, old, check=False)
 
 
 def _remember(store: NotesStore, remote: str, tip: str) -> None:
@@ -395,7 +397,7 @@ def _remember(store: NotesStore, remote: str, tip: str) -> None:
     store.git.run("update-ref", "-m", "agentprov: seen", tracking_ref(remote), tip)
     known = _ref(store, seen_ref(remote))
     if known != tip and (known is None or _descends(store, tip, known)):
-        _see(store, remote, tip)
+        _see(store, remote, tip, known)
 
 
 def _descends(store: NotesStore, commit: str, ancestor: str) -> bool:
