@@ -16,6 +16,7 @@ from pathlib import Path
 import asking
 import commits
 import crash
+import crowd
 import logs
 import record_sizes
 import rewrites
@@ -52,6 +53,7 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "crash": crash.crashes,
     "rewrites": rewrites.rewritten,
     "rewrite-stories": rewrites.stories,
+    "crowd": crowd.crowd,
 }
 ONLY_FULL = {"commit-large", "packed", "crash", "rewrite-stories"}
 
