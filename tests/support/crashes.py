@@ -466,7 +466,7 @@ def _wait_for(holds: Callable[[], bool], seconds: float) -> bool:
 
 def _is_bundle(line: bytes) -> bool:
     try:
-        bundle.parse(line)
+        bundle.parse(packed.unpack(line))
     except Exception:  # noqa: BLE001  whatever is wrong with it, it is none
         return False
     return True
