@@ -23,7 +23,7 @@ from agentprov.system.git import Git
 from agentprov.system.trees import RawChange
 
 MAX_GRAPH = 20_000
-_MAX_WORKS = 12
+_MAX_WORKS = 24
 _MAX_CHAIN = 500
 
 
@@ -206,9 +206,14 @@ class Likeness:
         if side is None or len(side.object.parents) > 1:
             return []
         found: list[_Found] = []
-        for work in self._works(new, side):
+        works, whole_files = self._works(new, side)
+        for work in works:
             link = self._link(side, work)
             paths = {path.path: (self._grade(side, link, path), path) for path in link.paths()}
+            if whole_files:
+                paths = {
+                    name: found for name, found in paths.items() if not found[0] and found[1].blob
+                }
             if paths:
                 found.append(_Found(link, paths))
         found.sort(key=lambda one: (-one.weight, len(one.link.old_commits)))
@@ -220,11 +225,13 @@ class Likeness:
         several = [Old(commits.sides[oid], commits.told[oid]) for oid in olds]
         return Link(side, several, self.sessions, commits.text, by_content=True)
 
-    def _works(self, new: str, side: NewSide) -> list[list[str]]:
+    def _works(self, new: str, side: NewSide) -> tuple[list[list[str]], bool]:
         """Give lines of work, each oldest first, that touch what the new commit touches.
 
         Single commits that add the same lines come first; where these account for everything,
-        nothing else is asked. None where there are more than can be compared.
+        nothing else is asked. A commit that another here was made of is left to that one. Where
+        there are more than can be compared, only those are given that leave a whole file as it
+        is here, and True: nothing else can be said of them.
         """
         touching: set[str] = set()
         exact: dict[str, None] = {}
@@ -238,6 +245,7 @@ class Likeness:
             all_exact = all_exact and bool(same)
             exact.update(dict.fromkeys(same))
         near = {oid for oid in touching if self._apart(oid, new)}
+        near -= {old for oid in near for told in self._commits.told[oid] for old in told.olds}
         works = [[oid] for oid in exact]
         whole = {oid for change in side.changes for oid in self._blobs.get(change.new_blob, ())}
         if not all_exact or not (whole & near) <= exact.keys():
@@ -245,7 +253,10 @@ class Likeness:
                 work = self.graph.work(tip, new)
                 if work and work not in works:
                     works.append(work)
-        return works if len(works) <= _MAX_WORKS else []
+        if len(works) <= _MAX_WORKS:
+            return works, False
+        works = [work for work in works if not whole.isdisjoint(work)]
+        return (works if len(works) <= _MAX_WORKS else []), True
 
     def _exact(self, side: NewSide, change: RawChange, new: str) -> list[str]:
         """Give the commits that add the same lines in the same order, to the same path if any."""
