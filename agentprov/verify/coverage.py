@@ -18,7 +18,7 @@ from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, authority, plan_limits, rebinding, times
+from agentprov.verify import approvals, authority, rebinding, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -274,6 +274,16 @@ def _beyond_plans(
     holding: Sequence[Entry], oid: str, required: frozenset[str], target_ref: str | None
 ) -> list[Finding]:
     """Find work that its plan's signer did not allow; the record of it is still a true one."""
+    planned = [
+        entry
+        for entry in holding
+        if any(isinstance(part.view, PlanView) for part in entry.everything())
+    ]
+    if not planned:
+        return []
+    # Patterns and rules are loaded where there is something to hold against them.
+    from agentprov.verify import plan_limits
+
     return [
         finding(
             Problem("plan-exceeded", sentence),
@@ -281,7 +291,7 @@ def _beyond_plans(
             commit=oid,
             severity="error" if oid in required else "warning",
         )
-        for entry in holding
+        for entry in planned
         for _, sentence in plan_limits.exceeded(entry, target_ref)
     ]
 
