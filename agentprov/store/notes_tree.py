@@ -112,6 +112,11 @@ class NotesTree:
 
     def everything(self) -> Iterator[tuple[str, set[bytes]]]:
         """Give (object id, lines) of every note, in order of object id."""
+        for anchor, stored in self.stored():
+            yield anchor, {lines.unpacked(line) for line in stored}
+
+    def stored(self) -> Iterator[tuple[str, set[bytes]]]:
+        """Give (object id, lines as they are stored) of every note, in order of object id."""
         found = self.places()
         anchors = sorted(found)
         for at in range(0, len(anchors), _TOGETHER):
@@ -119,7 +124,7 @@ class NotesTree:
             gathered: dict[str, set[bytes]] = {anchor: set() for anchor in together}
             blobs = [(anchor, oid) for anchor in together for oid in found[anchor]]
             for anchor, body in self._bodies(blobs):
-                gathered[anchor] |= lines.split(body)
+                gathered[anchor] |= lines.stored(body)
             yield from gathered.items()
 
     def write(self, notes: Mapping[str, set[bytes]], new: NewObjects) -> str:

@@ -35,7 +35,7 @@ from agentprov.verify.finding import (
 from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry
 from agentprov.verify.rewriting import History
-from agentprov.verify.subjects import CommitFacts
+from agentprov.verify.subjects import MAX_PLACE_DIGITS, CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
 _NAMED = 5
@@ -310,7 +310,11 @@ def _trailers(
     }
     for trailer in facts.trailers:
         session, _, number = trailer.rpartition("/")
-        if not session or not (number.isascii() and number.isdigit()) or len(number) > 8:
+        if (
+            not session
+            or not (number.isascii() and number.isdigit())
+            or len(number) > MAX_PLACE_DIGITS
+        ):
             problems.append(Problem("trailer-malformed", f"{trailer!r} is not SESSION/NUMBER"))
         elif session not in sessions:
             others = [

@@ -36,7 +36,7 @@ from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.rebinding import Binding
-from agentprov.verify.record import Entry, Record
+from agentprov.verify.record import Entry, Record, Unopened
 from agentprov.verify.rewriting import History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
@@ -57,7 +57,8 @@ class Case:
     known of the log of this machine, where one is kept. `others` are commits that records which
     were brought speak of and that are not judged: what judged ones were made of, as far as git
     has it; `history` is what git knows of their lines. `gone` are recorded commits that no judged
-    commit leads back to, `whole` says that this clone could tell.
+    commit leads back to, `whole` says that this clone could tell. `unopened` are, by payload
+    digest, generations that need only be there: sessions list them, and nothing else asks for them.
     """
 
     target: str
@@ -74,6 +75,7 @@ class Case:
     history: History = field(default_factory=History)
     gone: frozenset[str] = frozenset()
     whole: bool = True
+    unopened: Mapping[str, Unopened] = field(default_factory=dict)
 
 
 @value
@@ -115,7 +117,7 @@ def judge(
         authority.judge(entry, as_of)
 
     # 6-7. One statement for one place; plan, sessions and generations fit together.
-    chain.judge(entries, as_of)
+    chain.judge(entries, as_of, case.unopened)
 
     # 7b. Who has retired speaks for what was before that.
     if any(signer.retired is not None for signer in case.trust.signers):
