@@ -29,8 +29,8 @@ _PAYLOAD = re.compile(rb'"payload"[ \t]*:[ \t]*"([^"]*)"')
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
 _TEXT = re.compile(rb'"([^"]*)"')
-# A generation's place in its session, in the spelling in which we write it.
-_PLACE = re.compile(
+# A generation's place in its session, in the spelling in which we write it; compiled when needed.
+_PLACE = (
     rb'"agentprov_commit":\{(?:"during":[a-z]+,)?"gitCommit":"([0-9a-f]+)","gitTree":"[0-9a-f]+",'
     rb'"parents":\["[0-9a-f",]*\],(?:"part":([1-9][0-9]{0,8}),"parts":[0-9]+,)?'
     rb'(?:"patchId":"[0-9a-f]+",)?"repository":"[^"]*","sequence":([1-9][0-9]{0,8})\}'
@@ -431,7 +431,7 @@ def _place(payload: bytes) -> tuple[str, Unopened] | None:
 
     Each member is there once and as we write it, so that whoever reads strictly finds the same.
     """
-    found = _PLACE.findall(payload)
+    found = re.findall(_PLACE, payload)
     if len(found) != 1 or any(payload.count(key) != 1 for key in _KEYS):
         return None
     commit, part, sequence, session = found[0]

@@ -46,14 +46,14 @@ def anchor_of(path: bytes, format_: ObjectFormat) -> str | None:
         return None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class NotesTree:
     """One version of a notes tree, read as needed and changed in memory."""
 
     reader: CatFile
     format: ObjectFormat
     root: str | None
-    _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict, repr=False)
+    _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict)
 
     def find(self, anchor: str) -> set[bytes]:
         """Give the lines of one note, from every depth at which it stands."""

@@ -25,7 +25,7 @@ from agentprov.verify.declared import CLOCK_SLACK
 from agentprov.verify.record import Entry, Unopened, View
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Session:
     opens: list[Entry] = field(default_factory=list)
     generations: list[Entry] = field(default_factory=list)

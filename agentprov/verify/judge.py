@@ -17,6 +17,7 @@ from agentprov.formats.digest import git_blob, sha256
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.schema import instant
 from agentprov.formats.value import value
 from agentprov.verify import (
@@ -27,17 +28,14 @@ from agentprov.verify import (
     local_log,
     not_proven,
     record,
-    retirement,
-    rewriting,
     subjects,
     times,
 )
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
-from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry, Record, Unopened
-from agentprov.verify.rewriting import History
+from agentprov.verify.rewritten import Binding, History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -121,12 +119,17 @@ def judge(
 
     # 7b. Who has retired speaks for what was before that.
     if any(signer.retired is not None for signer in case.trust.signers):
+        from agentprov.verify import retirement
+
         retirement.judge(entries, case.around.is_ancestor)
 
     # 8. What was signed of commits and plans is what git has.
     known = {facts.oid: facts for facts in (*case.others, *case.commits)}
     _compare_with_git(entries, known, frozenset(facts.oid for facts in case.commits))
-    rewriting.judge(entries, known, case.history)
+    if any(isinstance(entry.view, RewriteView) for entry in entries):
+        from agentprov.verify import rewriting
+
+        rewriting.judge(entries, known, case.history)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
     approvals.judge(entries, case.around, as_of)
