@@ -167,8 +167,8 @@ class _Line:
         except MalformedInput:
             return None
         if payload is None:
-            payload = _payload(self.stored)
-        return None if payload is None or b"\\" in payload else payload
+            return glance(self.stored)
+        return None if b"\\" in payload else payload
 
     def describe(self, known: dict[bytes, Described]) -> Described:
         """Read what it says, once for all lines that say the same."""
@@ -438,17 +438,22 @@ def _place(payload: bytes) -> tuple[str, Unopened] | None:
     return commit.decode(), Unopened(session.decode(), int(sequence), int(part or 1))
 
 
-def _payload(line: bytes) -> bytes | None:
-    """Give the payload of a bundle, if its line has no escape and one member of that name."""
+def glance(line: bytes) -> bytes | None:
+    """Give the payload of a bundle's line where a glance is as good as reading, else None.
+
+    With no escape in either text, a member's name and a word stand there as they are. One that is
+    no bundle may be taken for one here, and is refused when it is read.
+    """
     if b"\\" in line:
         return None
     found = _PAYLOAD.findall(line)
     if len(found) != 1:
         return None
     try:
-        return binascii.a2b_base64(found[0], strict_mode=True)
+        payload = binascii.a2b_base64(found[0], strict_mode=True)
     except binascii.Error:
         return None
+    return None if b"\\" in payload else payload
 
 
 def lines_about(notes: NotesStore, reader: CatFile, commit: str) -> list[bytes]:

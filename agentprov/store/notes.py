@@ -36,12 +36,14 @@ class NotesStore:
     """Keeps bundles in a notes ref; implements Store.
 
     Anchors are ids of objects in this repository's format. Notes that others wrote on the same
-    ref are kept line for line. Does not look into bundles.
+    ref are kept line for line. `retries` counts how often another writer was faster. Does not
+    look into bundles.
     """
 
     def __init__(self, git: Git, clock: Clock | None = None, *, ref: str = NOTES_REF) -> None:
         self.git = git
         self.ref = ref
+        self.retries = 0
         self._clock = clock or SystemClock()
 
     def get(self, anchor: str) -> list[bytes]:
@@ -147,6 +149,7 @@ class NotesStore:
                     failure = error
                     if self._current() == tip:
                         raise
+                    self.retries += 1
                 else:
                     return target
         raise Busy(
@@ -199,14 +202,3 @@ class NotesStore:
                 raise GitFailed(f"the notes commit {commit} is missing from this repository")
             root = parse_commit(commit, found[1]).tree
         return NotesTree(reader, self.git.object_format, root)
-
-
-def read_blobs(reader: CatFile, oids: Sequence[str]) -> list[bytes]:
-    """Read blobs through an open reader; raises GitFailed for one that is missing."""
-    contents = []
-    for oid in oids:
-        found = reader.get(oid)
-        if found is None:
-            raise GitFailed(f"the note {oid} is missing from this repository")
-        contents.append(found[1])
-    return contents

@@ -17,7 +17,6 @@ from agentprov.store.objects import FILE_MODE, TREE_MODE, Entry, NewObjects, Obj
 from agentprov.system.git_objects import CatFile
 
 _HEX = re.compile(r"[0-9a-f]+")
-_GITLINK = b"160000"
 _MAX_LEVELS = 8
 _TOGETHER = 500
 
@@ -64,7 +63,7 @@ class NotesTree:
                 break
             entries = self._tree(oid)
             note = entries.get(rest.encode())
-            if note is not None and not note.is_tree:
+            if note is not None and note.is_file:
                 found |= lines.split(self._blob(note.oid))
             below = entries.get(rest[:2].encode())
             oid, rest = (below.oid if below and below.is_tree else None), rest[2:]
@@ -82,7 +81,7 @@ class NotesTree:
             for anchor, rest, oid in here:
                 entries = self._tree(oid) if oid is not None else {}
                 note = entries.get(rest.encode())
-                if note is not None and not note.is_tree:
+                if note is not None and note.is_file:
                     blobs.append((anchor, note.oid))
                 below = entries.get(rest[:2].encode())
                 if below is not None and below.is_tree:
@@ -105,7 +104,7 @@ class NotesTree:
                     if entry.is_tree:
                         if len(step) == 2:
                             inner.append((above + step, entry.oid))
-                    elif entry.mode != _GITLINK and is_anchor(above + step, self.format):
+                    elif entry.is_file and is_anchor(above + step, self.format):
                         found.setdefault(above + step, []).append(entry.oid)
             here = inner
         return found
@@ -126,6 +125,47 @@ class NotesTree:
             for anchor, body in self._bodies(blobs):
                 gathered[anchor] |= lines.stored(body)
             yield from gathered.items()
+
+    def difference(self, other: NotesTree) -> tuple[dict[str, set[bytes]], dict[str, set[bytes]]]:
+        """Give the lines that only the other has, and those that only this one has, by object id.
+
+        Subtrees that are the same are not read, so the cost is that of what differs. A note may
+        stand at another depth in each: all of its places count.
+        """
+        here, there = self._differing(other)
+        anchors = sorted(here | there)
+        mine, theirs = self.find_many(anchors), other.find_many(anchors)
+        only_there = {one: theirs[one] - mine[one] for one in anchors if theirs[one] - mine[one]}
+        only_here = {one: mine[one] - theirs[one] for one in anchors if mine[one] - theirs[one]}
+        return only_there, only_here
+
+    def _differing(self, other: NotesTree) -> tuple[set[str], set[str]]:
+        """Give the object ids of notes that stand differently, in this tree and in the other."""
+        found: tuple[set[str], set[str]] = (set(), set())
+        pairs: list[tuple[str, str | None, str | None]] = [("", self.root, other.root)]
+        for _ in range(_MAX_LEVELS):
+            pairs = [pair for pair in pairs if pair[1] != pair[2]]
+            self._read_trees(oid for _, oid, _ in pairs if oid is not None)
+            other._read_trees(oid for _, _, oid in pairs if oid is not None)
+            inner: list[tuple[str, str | None, str | None]] = []
+            for above, *oids in pairs:
+                sides = [
+                    tree._tree(oid) if oid is not None else {}
+                    for tree, oid in zip((self, other), oids, strict=True)
+                ]
+                for name in sides[0].keys() | sides[1].keys():
+                    entries = [side.get(name) for side in sides]
+                    if entries[0] == entries[1]:
+                        continue
+                    step = above + name.decode("ascii", "replace")
+                    mine, theirs = (one.oid if one and one.is_tree else None for one in entries)
+                    if len(name) == 2 and (mine or theirs):
+                        inner.append((step, mine, theirs))
+                    for notes, entry in zip(found, entries, strict=True):
+                        if entry and entry.is_file and is_anchor(step, self.format):
+                            notes.add(step)
+            pairs = inner
+        return found
 
     def write(self, notes: Mapping[str, set[bytes]], new: NewObjects) -> str:
         """Give the id of a tree in which these notes stand as given; all else is unchanged.
