@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -214,3 +215,48 @@ def test_a_place_that_a_glance_cannot_tell_is_opened(
     found = chosen(notes, form)
     assert Record(line, "x").reading.bundle().payload_sha256 not in found.unopened
     assert json.loads(line)
+
+
+def _mutated(chance: random.Random) -> dict[str, list[bytes]]:
+    """Give the session's notes with records lost, moved, copied, contradicted; all well signed."""
+    order = [1, 2, 3]
+    if chance.random() < 0.2:
+        chance.shuffle(order)
+    notes = {**session(order), made_up("elsewhere", 40): []}
+    for _ in range(chance.randrange(4)):
+        here, there = (notes[chance.choice([*notes])] for _ in range(2))
+        kind = chance.choice(["lose", "move", "copy", "contradict", "close", "junk"])
+        if kind == "contradict":
+            number, sequence = chance.randrange(1, 5), chance.randrange(1, 5)
+            key = chance.choice([RECORDER, STRANGER])
+            here.append(seal(generation(number, sequence=sequence), key))
+        elif kind == "close":
+            here.append(session(chance.sample([1, 2, 3], 2))[commit(1).oid][-1])
+        elif kind == "junk":
+            here.append(b"junk")
+        elif here:
+            line = here[chance.randrange(len(here))]
+            if kind != "copy":
+                here.remove(line)
+            if kind != "lose":
+                there.append(line)
+    return notes
+
+
+NAMED_BY_TRAILER = frozenset({(TOLD.session.id, 1)})
+
+
+def test_what_is_left_unopened_changes_no_verdict() -> None:
+    chance = random.Random(1)
+    unopened = 0
+    for _ in range(150):
+        notes = _mutated(chance)
+        least = chosen(notes, asked=Asked(NAMED_BY_TRAILER))
+        all_of_it = chosen(notes, bytes, Asked(entire=True))
+        one, other = judged(least).verdict, judged(all_of_it).verdict
+        unopened += len(least.unopened)
+        assert one.commits == other.commits
+        assert {(item.code, item.severity) for item in one.findings} == {
+            (item.code, item.severity) for item in other.findings
+        }
+    assert unopened > 100
