@@ -5,15 +5,15 @@ What is looked at here is unverified, and decides nothing but what is brought.
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
 from agentprov.errors import MalformedInput
+from agentprov.flows.glancing import glance, place_of
 from agentprov.formats import packed
 from agentprov.formats.digest import sha256
-from agentprov.formats.names import AGENT_SESSION_BUILD, APPROVAL_TYPE, PLAN_TYPE
+from agentprov.formats.names import APPROVAL_TYPE, PLAN_TYPE
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.rewrite import RewriteView
@@ -25,23 +25,9 @@ from agentprov.system.git_objects import CatFile
 from agentprov.verify.reading import Reading
 from agentprov.verify.record import Record, Unopened
 
-_PAYLOAD = re.compile(rb'"payload"[ \t]*:[ \t]*"([^"]*)"')
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
 _TEXT = re.compile(rb'"([^"]*)"')
-# A generation's place in its session, in the spelling in which we write it; compiled when needed.
-_PLACE = (
-    rb'"agentprov_commit":\{(?:"during":[a-z]+,)?"gitCommit":"([0-9a-f]+)","gitTree":"[0-9a-f]+",'
-    rb'"parents":\["[0-9a-f",]*\],(?:"part":([1-9][0-9]{0,8}),"parts":[0-9]+,)?'
-    rb'(?:"patchId":"[0-9a-f]+",)?"repository":"[^"]*","sequence":([1-9][0-9]{0,8})\}'
-    rb'(?:,"agentprov_unknown":\[[^\]]*\])?,"invocationId":"([^"]*)"'
-)
-_KEYS = (
-    b'"agentprov_commit"',
-    b'"invocationId"',
-    b'"predicateType"',
-    b'"%b"' % AGENT_SESSION_BUILD.encode(),
-)
 # Of more words than these, a line's own are looked up among them, and not they in the line.
 _FEW_WORDS = 16
 
@@ -369,7 +355,7 @@ def _learn_sessions(
     unopened: dict[str, Unopened] = {}
     for line in _holding(everything, sessions):
         payload = None if asked.entire else line.payload()
-        found = _place(payload) if payload is not None else None
+        found = place_of(payload) if payload is not None else None
         if payload is not None and found is not None:
             commit, place = found
             digest = sha256(payload)
@@ -424,36 +410,6 @@ def _holding(everything: Iterable[_Line], words: Collection[str]) -> Iterator[_L
         payload = line.payload()
         if payload is None or not wanted.isdisjoint(_WORD.findall(payload)):
             yield line
-
-
-def _place(payload: bytes) -> tuple[str, Unopened] | None:
-    """Give the commit and the place that a generation claims, if a glance can tell.
-
-    Each member is there once and as we write it, so that whoever reads strictly finds the same.
-    """
-    found = re.findall(_PLACE, payload)
-    if len(found) != 1 or any(payload.count(key) != 1 for key in _KEYS):
-        return None
-    commit, part, sequence, session = found[0]
-    return commit.decode(), Unopened(session.decode(), int(sequence), int(part or 1))
-
-
-def glance(line: bytes) -> bytes | None:
-    """Give the payload of a bundle's line where a glance is as good as reading, else None.
-
-    With no escape in either text, a member's name and a word stand there as they are. One that is
-    no bundle may be taken for one here, and is refused when it is read.
-    """
-    if b"\\" in line:
-        return None
-    found = _PAYLOAD.findall(line)
-    if len(found) != 1:
-        return None
-    try:
-        payload = binascii.a2b_base64(found[0], strict_mode=True)
-    except binascii.Error:
-        return None
-    return None if b"\\" in payload else payload
 
 
 def lines_about(notes: NotesStore, reader: CatFile, commit: str) -> list[bytes]:
