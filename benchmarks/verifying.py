@@ -48,8 +48,8 @@ _MALFORMED_STATUS = 14
 # What a process holds at most is known to itself alone: what waits for it would count its own too.
 _PEAK = """
 import resource, sys
-from agentprov.cli import run
-status = run(sys.argv[1:])
+from agentprov.cli import execute
+status = execute(sys.argv[1:])
 own = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
 children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 print(status, max(int(own[0]), children), file=sys.stderr)

@@ -5,38 +5,49 @@ What is looked at here is unverified, and decides nothing but what is brought.
 
 from __future__ import annotations
 
-import binascii
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 
 from agentprov.errors import MalformedInput
+from agentprov.flows.glancing import glance, place_of
+from agentprov.formats import packed
 from agentprov.formats.digest import sha256
-from agentprov.formats.names import APPROVAL_TYPE
+from agentprov.formats.names import APPROVAL_TYPE, PLAN_TYPE
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.value import value
+from agentprov.store.lines import unpacked
 from agentprov.store.notes import NotesStore
 from agentprov.system.git_objects import CatFile
 from agentprov.verify.reading import Reading
-from agentprov.verify.record import Record
+from agentprov.verify.record import Record, Unopened
 
-_PAYLOAD = re.compile(rb'"payload"[ \t]*:[ \t]*"([^"]*)"')
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
 _TEXT = re.compile(rb'"([^"]*)"')
+# Of more words than these, a line's own are looked up among them, and not they in the line.
+_FEW_WORDS = 16
 
 
 @value
 class Described:
-    """What an unverified record says it is about; `olds` is what a link says it was made of."""
+    """What an unverified record says it is about; `olds` is what a link says it was made of.
+
+    `points_at` are the statements that it stands on, `lists` those that it says are there, and
+    `reviewed` those that an approver was shown, all by payload digest.
+    """
 
     payload_sha256: str | None = None
     commit: str | None = None
     session: str | None = None
+    sequence: int | None = None
     approves: bool = False
     points_at: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    reviewed: tuple[str, ...] = ()
     olds: tuple[str, ...] = ()
 
 
@@ -46,7 +57,8 @@ class Chosen:
 
     `bare` are judged commits that none of them names, `linked` the new commits of links and `olds`
     what these were made of. `gone` are recorded commits that no bare one leads back to, whose
-    records are brought as well.
+    records are brought as well. `unopened` are generations of the same sessions, by payload digest,
+    that are not brought: nothing but their sessions' lists asks for them.
     """
 
     records: list[Record]
@@ -55,6 +67,7 @@ class Chosen:
     linked: frozenset[str] = frozenset()
     olds: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    unopened: Mapping[str, Unopened] = field(default_factory=dict)
 
 
 @value
@@ -67,6 +80,17 @@ class Lost:
 
     not_behind: Callable[[Collection[str], Collection[str]], frozenset[str]]
     touched: Callable[[Collection[str]], frozenset[str]]
+
+
+@value
+class Asked:
+    """What else must be opened: generations at these (session, number), or `entire` sessions."""
+
+    places: frozenset[tuple[str, int]] = frozenset()
+    entire: bool = False
+
+
+NOTHING_ELSE = Asked()
 
 
 def described(record: Record) -> Described:
@@ -83,18 +107,62 @@ def _describe(reading: Reading) -> Described:
     if isinstance(view, GenerationView):
         edges = (view.open_sha256, view.plan[0] if view.plan else None)
         points_at = tuple(edge for edge in edges if edge is not None)
-        return Described(payload_sha256, view.commit, view.session, points_at=points_at)
+        return Described(
+            payload_sha256, view.commit, view.session, view.sequence, points_at=points_at
+        )
     if isinstance(view, OpenView):
         plan = (view.plan[0],) if view.plan else ()
         return Described(payload_sha256, None, view.id, points_at=plan)
     if isinstance(view, CloseView):
-        points_at = (view.open_sha256, *view.generations)
-        return Described(payload_sha256, None, view.id, points_at=points_at)
+        points_at, lists = (view.open_sha256,), view.generations
+        return Described(payload_sha256, None, view.id, points_at=points_at, lists=lists)
     if isinstance(view, RewriteView):
         sources = tuple(sha256 for _, sha256 in view.sources)
         olds = tuple(dict.fromkeys((*view.olds, *(commit for commit, _ in view.sources))))
         return Described(payload_sha256, view.commit, points_at=sources, olds=olds)
-    return Described(payload_sha256, approves=isinstance(view, ApprovalView))
+    if isinstance(view, ApprovalView):
+        reviewed = tuple(sha256 for _, sha256 in view.reviewed)
+        return Described(payload_sha256, approves=True, reviewed=reviewed)
+    return Described(payload_sha256)
+
+
+class _Line:
+    """One line of a note, unpacked and read as far as is asked."""
+
+    __slots__ = ("_record", "anchor", "said", "stored")
+
+    def __init__(self, anchor: str, stored: bytes) -> None:
+        self.anchor = anchor
+        self.stored = stored
+        self.said: Described | None = None
+        self._record: Record | None = None
+
+    def record(self) -> Record:
+        if self._record is None:
+            self._record = _record(self.anchor, unpacked(self.stored))
+        return self._record
+
+    def payload(self) -> bytes | None:
+        """Give the payload where a glance is as good as reading; None where only reading tells.
+
+        With no escape in it, a member's name and a word stand there as they are. What is no bundle
+        may be taken for one here, and is refused when it is read.
+        """
+        try:
+            payload = packed.payload(self.stored)
+        except MalformedInput:
+            return None
+        if payload is None:
+            return glance(self.stored)
+        return None if b"\\" in payload else payload
+
+    def describe(self, known: dict[bytes, Described]) -> Described:
+        """Read what it says, once for all lines that say the same."""
+        if self.said is None:
+            record = self.record()
+            self.said = known.get(record.data) or described(record)
+            known[record.data] = self.said
+        return self.said
 
 
 def choose(
@@ -104,6 +172,7 @@ def choose(
     parents: Iterable[str] = (),
     bundles: Sequence[Record] = (),
     lost: Lost | None = None,
+    asked: Asked = NOTHING_ELSE,
 ) -> Chosen:
     """Bring the notes of commits, and whatever else these and some bundles need to be judged.
 
@@ -126,12 +195,13 @@ def choose(
         known[record.data] = described(record)
     near += _behind_links(notes, reader, known, set(commits))
     gone: frozenset[str] = frozenset()
+    unopened: dict[str, Unopened] = {}
     if not _complete(known, commits):
-        everything = list(_as_records(notes.everything(reader)))
+        everything = [_Line(anchor, line) for anchor, some in notes.stored(reader) for line in some]
         bare = _bare(known, commits)
         if bare and lost is not None:
             gone = _gone(everything, known, bare, lost)
-        near = _related(near, known, everything, commits, gone)
+        near, unopened = _related(near, known, everything, commits, gone, asked)
     said_of = known.values()
     return Chosen(
         near,
@@ -140,13 +210,18 @@ def choose(
         linked=frozenset(said.commit for said in said_of if said.olds and said.commit),
         olds=frozenset(old for said in said_of for old in said.olds),
         gone=gone,
+        unopened=unopened,
     )
 
 
 def _as_records(notes: Iterable[tuple[str, Iterable[bytes]]]) -> Iterable[Record]:
     for anchor, lines in notes:
         for line in lines:
-            yield Record(line, f"note of {anchor[:12]}", anchor=anchor)
+            yield _record(anchor, line)
+
+
+def _record(anchor: str, line: bytes) -> Record:
+    return Record(line, f"note of {anchor[:12]}", anchor=anchor)
 
 
 def _behind_links(
@@ -168,23 +243,23 @@ def _behind_links(
 
 
 def _gone(
-    everything: Sequence[Record],
+    everything: Sequence[_Line],
     known: dict[bytes, Described],
     bare: Collection[str],
     lost: Lost,
 ) -> frozenset[str]:
     """Find recorded commits that bare ones do not lead back to, and that touch what they touch."""
-    anchors = {record.anchor for record in everything if record.anchor is not None}
-    away = lost.not_behind(anchors, bare)
+    away = lost.not_behind({line.anchor for line in everything}, bare)
     touched = lost.touched(bare) if away else frozenset()
     texts = {text.encode() for text in touched}
     found = set()
-    for record in everything:
-        if record.anchor not in away:
+    for line in everything:
+        if line.anchor not in away:
             continue
-        payload = glance(record.data)
+        payload = line.payload()
         if payload is not None and texts.isdisjoint(_TEXT.findall(payload)):
             continue
+        record = line.record()
         said = known.get(record.data) or described(record)
         view = record.reading.view() if said.session is not None else None
         if isinstance(view, GenerationView) and any(
@@ -204,22 +279,23 @@ def _complete(known: Mapping[bytes, Described], commits: Iterable[str]) -> bool:
     here = {said.payload_sha256 for said in known.values()}
     covered = {said.commit for said in known.values()}
     return covered.issuperset(commits) and all(
-        here.issuperset(said.points_at) for said in known.values()
+        here.issuperset(said.points_at) and here.issuperset(said.lists) for said in known.values()
     )
 
 
 def _related(
     near: Sequence[Record],
     known: dict[bytes, Described],
-    everything: Sequence[Record],
-    commits: Collection[str],
+    everything: Sequence[_Line],
+    judged: Collection[str],
     gone: Collection[str],
-) -> list[Record]:
-    """Choose from all records those of the judged commits' sessions and what they point at.
+    asked: Asked,
+) -> tuple[list[Record], dict[str, Unopened]]:
+    """Choose from all lines those of the judged commits' sessions and what they point at.
 
-    Adds what it learns to `known`.
+    Adds what it learns to `known`. Also gives what is left unopened.
     """
-    about = set(commits)
+    about = set(judged)
     sessions = {said.session for said in known.values() if said.session is not None}
     while True:
         _learn(everything, known, about)
@@ -229,59 +305,111 @@ def _related(
         about |= olds
     about.update(gone)
     sessions |= {said.session for said in known.values() if said.session and said.commit in about}
-    _learn(everything, known, {*sessions, APPROVAL_TYPE})
+    _learn(everything, known, {APPROVAL_TYPE})
+    unopened = _learn_sessions(everything, known, sessions, about, asked)
     wanted = {
         edge
         for said in known.values()
         if said.session in sessions or (said.olds and said.commit in about)
-        for edge in said.points_at
+        for edge in (*said.points_at, *said.lists)
     }
+    _learn_wanted(everything, known, wanted, unopened)
     chosen = list(near)
     present = {record.data for record in near}
-    for record in everything:
-        if record.data in present:
+    for line in everything:
+        said = line.said
+        if said is None or line.record().data in present:
             continue
-        said = known.get(record.data)
-        if said is None:
-            payload = glance(record.data)
-            if payload is None or sha256(payload) not in wanted:
-                continue
-            said = known[record.data] = described(record)
         linking = bool(said.olds) and said.commit in about
         if said.approves or linking or said.session in sessions or said.payload_sha256 in wanted:
-            chosen.append(record)
-    return chosen
+            chosen.append(line.record())
+    return chosen, unopened
 
 
 def _learn(
-    records: Iterable[Record], known: dict[bytes, Described], words: Collection[str]
+    everything: Iterable[_Line], known: dict[bytes, Described], words: Collection[str]
 ) -> None:
-    """Describe the records that hold one of these words; a glance passes over the others."""
-    wanted = {word.encode() for word in words}
-    for record in records:
-        if record.data in known:
-            continue
-        payload = glance(record.data)
-        if payload is None or not wanted.isdisjoint(_WORD.findall(payload)):
-            known[record.data] = described(record)
+    """Describe the lines that hold one of these words; a glance passes over the others."""
+    for line in _holding(everything, words):
+        line.describe(known)
 
 
-def glance(line: bytes) -> bytes | None:
-    """Give the payload where a glance is as good as reading; None where only reading tells.
+def _learn_sessions(
+    everything: Iterable[_Line],
+    known: dict[bytes, Described],
+    sessions: Collection[str],
+    about: Collection[str],
+    asked: Asked,
+) -> dict[str, Unopened]:
+    """Describe the lines of sessions; gives those that it leaves unopened, by payload digest.
 
-    With no escape in either text, a member's name and a word stand there as they are. One that is
-    no bundle may be taken for one here, and is refused when it is read.
+    What is about a commit, or claims the place of something, that anybody else speaks of is not
+    left so: it may decide something, by its signature or by contradicting.
     """
-    if b"\\" in line:
-        return None
-    found = _PAYLOAD.findall(line)
-    if len(found) != 1:
-        return None
-    try:
-        payload = binascii.a2b_base64(found[0], strict_mode=True)
-    except binascii.Error:
-        return None
-    return None if b"\\" in payload else payload
+    told = known.values()
+    commits = {*about, *(said.commit for said in told)}
+    taken = {*asked.places, *((said.session, said.sequence) for said in told)}
+    named = {said.payload_sha256 for said in told}
+    for said in told:
+        named.update((*said.reviewed, *(said.points_at if said.olds else ())))
+    unopened: dict[str, Unopened] = {}
+    for line in _holding(everything, sessions):
+        payload = None if asked.entire else line.payload()
+        found = place_of(payload) if payload is not None else None
+        if payload is not None and found is not None:
+            commit, place = found
+            digest = sha256(payload)
+            if not (
+                commit in commits
+                or place.session not in sessions
+                or (place.session, place.sequence) in taken
+                or digest in named
+            ):
+                unopened[digest] = place
+                continue
+        line.describe(known)
+    return unopened
+
+
+def _learn_wanted(
+    everything: Iterable[_Line],
+    known: dict[bytes, Described],
+    wanted: Collection[str],
+    unopened: Collection[str],
+) -> None:
+    """Describe the lines with these payload digests: plans, and whatever else nobody has found."""
+    for line in _holding(everything, {PLAN_TYPE}):
+        _describe_wanted(line, known, wanted)
+    here = {line.said.payload_sha256 for line in everything if line.said is not None}
+    missing = {*wanted} - here - {*unopened} - {said.payload_sha256 for said in known.values()}
+    if missing:
+        for line in everything:
+            if line.said is None:
+                _describe_wanted(line, known, missing)
+
+
+def _describe_wanted(line: _Line, known: dict[bytes, Described], wanted: Collection[str]) -> None:
+    payload = line.payload()
+    if payload is not None and sha256(payload) in wanted:
+        line.describe(known)
+
+
+def _holding(everything: Iterable[_Line], words: Collection[str]) -> Iterator[_Line]:
+    """Give the lines, of those that nobody has described, that may hold one of these words."""
+    wanted = {word.encode() for word in words}
+    sought = [packed.sought(word) for word in wanted] if len(wanted) <= _FEW_WORDS else [()]
+    texts = [text for some in sought for text in some] if all(sought) else None
+    for line in everything:
+        if line.said is not None:
+            continue
+        if texts is not None and packed.is_packed(line.stored):
+            stored = line.stored
+            if packed.ESCAPE in stored or any(text in stored for text in texts):
+                yield line
+            continue
+        payload = line.payload()
+        if payload is None or not wanted.isdisjoint(_WORD.findall(payload)):
+            yield line
 
 
 def lines_about(notes: NotesStore, reader: CatFile, commit: str) -> list[bytes]:

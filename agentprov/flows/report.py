@@ -52,7 +52,7 @@ def collect(
                 hint="name a shorter range",
             )
         root = verifying.trust_for(world, trust_file, reader)
-    judgement = verifying.judge_targets(world, targets, root)
+    judgement = verifying.judge_targets(world, targets, root, entire=True)
     verdict = verdict_json(judgement.verdict)
     bundles, partial = _bundles(judgement)
     with world.git.cat_file() as reader:

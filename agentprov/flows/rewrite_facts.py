@@ -6,12 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 
 from agentprov.errors import AgentprovError
-from agentprov.formats.carrying import MAX_TEXT_BYTES
 from agentprov.formats.names import path_label
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, parse_commit
-from agentprov.system.patches import added_in
-from agentprov.verify.rewriting import Blobs, History, Spans
+from agentprov.verify.rewritten import Blobs, History, Spans
 from agentprov.verify.subjects import CommitFacts
 
 _KEPT_BYTES = 64 * 1024 * 1024
@@ -66,6 +64,8 @@ def _added(
         old = trees.get(commit.parents[0]) if commit.parents else git.empty_tree
         if old is not None:
             pairs[commit.oid] = (old, commit.tree)
+    from agentprov.system.patches import added_in
+
     answers = added_in(git, list(pairs.values()))
     return {
         oid: {path_label(path): spans for path, spans in answer.items()}
@@ -83,6 +83,8 @@ class _Contents:
 
     def __call__(self, oid: str) -> bytes | None:
         if oid not in self._known:
+            from agentprov.formats.carrying import MAX_TEXT_BYTES
+
             found = self._reader.digest(oid, keep=MAX_TEXT_BYTES)
             content = found.content if found is not None and found.kind == "blob" else None
             self._size += len(content or b"")

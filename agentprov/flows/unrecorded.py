@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from agentprov.errors import MalformedInput
-from agentprov.flows.choosing import glance
+from agentprov.flows.glancing import glance
 from agentprov.flows.world import World
 from agentprov.formats import names
 from agentprov.formats.predicates.generation import GenerationView

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agentprov.errors import AgentprovError, GitFailed, MalformedInput, UserError
 from agentprov.flows import choosing, rewrite_facts, trust
-from agentprov.flows.choosing import Chosen, Lost, choose, described
+from agentprov.flows.choosing import Asked, Chosen, Lost, choose, described
 from agentprov.flows.review import material_for, path_diffs, surroundings
 from agentprov.flows.world import World
 from agentprov.formats.predicates.plan import PlanView
@@ -32,7 +32,7 @@ from agentprov.verify.judge import Case, Judgement, judge
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Record
 from agentprov.verify.remotes import RemoteFacts
-from agentprov.verify.subjects import CommitFacts, session_trailers
+from agentprov.verify.subjects import MAX_PLACE_DIGITS, CommitFacts, session_trailers
 from agentprov.verify.trust import TrustRoot
 
 MAX_BUNDLE_FILE = 256 * 1024 * 1024
@@ -153,13 +153,16 @@ def judge_targets(
     root: TrustRoot,
     log: LogFacts | None = None,
     target_ref: str | None = None,
+    *,
+    entire: bool = False,
 ) -> Judgement:
     """Judge resolved targets under a trust root, and beside them this machine's signing log.
 
-    `target_ref` is the branch that they shall merge into.
+    `target_ref` is the branch that they shall merge into. `entire` brings all records of their
+    sessions, for whoever hands on what was judged.
     """
     with world.git.cat_file() as reader:
-        return _judge(world, reader, targets, root, log, target_ref)
+        return _judge(world, reader, targets, root, log, target_ref, entire)
 
 
 def _judge(
@@ -169,6 +172,7 @@ def _judge(
     root: TrustRoot,
     log: LogFacts | None,
     target_ref: str | None,
+    entire: bool = False,
 ) -> Judgement:
     said = [described(record).commit for record in targets.bundles]
     named = [commit for commit in said if commit is not None]
@@ -183,6 +187,7 @@ def _judge(
         parents,
         targets.bundles,
         Lost(rewrite_facts.not_behind(world.git), rewrite_facts.touched(judged)),
+        Asked(_trailing(facts), entire),
     )
     others = _others(world.git, reader, chosen, judged, content)
     content.expect(
@@ -214,9 +219,20 @@ def _judge(
         ),
         gone=chosen.gone,
         whole=not chosen.gone or world.git.text("rev-parse", "--is-shallow-repository") != "true",
+        unopened=chosen.unopened,
         remotes=_remotes(world, reader),
     )
     return judge(case, KeyVerifier(), OfflineEvidence())
+
+
+def _trailing(facts: Iterable[CommitFacts]) -> frozenset[tuple[str, int]]:
+    """Give the places in sessions that trailers name; what is there may be about another commit."""
+    named = [trailer.rpartition("/") for commit in facts for trailer in commit.trailers]
+    return frozenset(
+        (session, int(number))
+        for session, _, number in named
+        if number.isascii() and number.isdigit() and len(number) <= MAX_PLACE_DIGITS
+    )
 
 
 def _others(

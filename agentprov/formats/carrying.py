@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from agentprov.formats.lineage import Lineage
 from agentprov.formats.vocabulary import BASES
 
 VERSION = "agentprov-carry/1"
@@ -145,6 +144,8 @@ def carry(
         texts.append((before, after, version.claims))
     if not texts or not is_text(new):
         return None
+    from agentprov.formats.lineage import Lineage
+
     lineage = Lineage(texts[0][0])
     told: dict[int, Claim] = {}
     for before, after, claims in texts:

@@ -26,6 +26,11 @@ _DIGEST = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 # Of the last character only four bits belong to a digest of 20 or 32 bytes; the rest must be zero.
 _LAST = frozenset(b"AEIMQUYcgkosw048")
 _GIT_ID, _SHA256 = b"~7", b"~8"
+ESCAPE = b"~2"
+"""Stands for a backslash: with one in it, a JSON text may spell a word in other letters."""
+_GIT_DIGITS = 40
+_SPECIAL = re.compile(rb"[~'\\\x22]|[0-9a-f]{40}")
+_TELLING = 8
 _ESCAPES = tuple((TEXTS[mark][0], b"~" + mark) for mark in (b"0", b"1", b"2"))
 _MEANINGS = {mark[0]: meant for mark, meant in TEXTS.items()}
 _LONGEST = max(len(text) + width for text, width in TEXTS.values())
@@ -68,6 +73,49 @@ def unpack(line: bytes) -> bytes:
     """
     if not line.startswith(_START):
         return line
+    seal, statement = _texts(line)
+    payload = binascii.b2a_base64(_long(statement), newline=False)
+    return b'{"dsseEnvelope":{"payload":"%b%b' % (payload, _long(seal))
+
+
+def is_packed(line: bytes) -> bool:
+    """Say whether a line claims this form."""
+    return line.startswith(_START)
+
+
+def payload(line: bytes) -> bytes | None:
+    """Give the payload of a packed line, and None for any other line.
+
+    Raises MalformedInput as `unpack` does, but for what stands in the seal: that is not looked at.
+    """
+    return _long(_texts(line)[1]) if line.startswith(_START) else None
+
+
+def sought(word: bytes) -> tuple[bytes, ...]:
+    """Give texts of which a packed line holds one if its payload holds a word between quotes.
+
+    So most lines need not be unpacked to see that they do not hold it. Empty where there are no
+    such texts: a word can be spelled in more ways than are worth looking for.
+    """
+    digits = _DIGEST.search(word)
+    if digits is not None:
+        return (word, _short_digest(digits)[2:]) if len(word) == _GIT_DIGITS else ()
+    if _SPECIAL.search(word):
+        return ()
+    # A mark may stand for the word's beginning with what is before it, or for its end.
+    plain = word
+    for text, _ in TEXTS.values():
+        before, quote, _ = text.partition(b'"')
+        if quote and before and word.endswith(before):
+            plain = min(plain, plain.removesuffix(before), key=len)
+    for text, _ in TEXTS.values():
+        _, quote, after = text.rpartition(b'"')
+        if quote and after and word.startswith(after):
+            plain = min(plain, plain.removeprefix(after), key=len)
+    return (plain,) if len(plain) >= _TELLING else ()
+
+
+def _texts(line: bytes) -> tuple[bytes, bytes]:
     parts: list[bytes | None] = [*line.split(b'"')]
     if len(parts) != len(_AROUND) or len(line.translate(None, _NOT_IN_TEXT)) != len(line):
         raise MalformedInput("stored line: not as packed lines are written")
@@ -75,8 +123,7 @@ def unpack(line: bytes) -> bytes:
     parts[_SEAL] = parts[_STATEMENT] = None
     if parts != _AROUND or seal is None or statement is None:
         raise MalformedInput("stored line: not as packed lines are written")
-    payload = binascii.b2a_base64(_long(statement), newline=False)
-    return b'{"dsseEnvelope":{"payload":"%b%b' % (payload, _long(seal))
+    return seal, statement
 
 
 def _short(text: bytes) -> bytes:

@@ -7,11 +7,12 @@ Where something is not known it is None or absent, which an engine must never ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from agentprov.formats.value import value
 
-@dataclass(frozen=True)
+
+@value
 class AgentSeen:
     """The program that ran; `purl` is the package with its version."""
 
@@ -21,7 +22,7 @@ class AgentSeen:
     sha256: str | None = None
 
 
-@dataclass(frozen=True)
+@value
 class ModelSeen:
     """A model that answered; `name` is provider/served id, `host` where it was asked."""
 
@@ -30,7 +31,7 @@ class ModelSeen:
     host: str | None = None
 
 
-@dataclass(frozen=True)
+@value
 class ServerSeen:
     """An MCP server that the session was configured with."""
 
@@ -39,7 +40,7 @@ class ServerSeen:
     sha256: str | None = None
 
 
-@dataclass(frozen=True)
+@value
 class LinesSeen:
     """How many added lines of a file have this origin, known on this basis; `path` is a label."""
 
@@ -49,7 +50,7 @@ class LinesSeen:
     count: int
 
 
-@dataclass(frozen=True)
+@value
 class PlanSeen:
     """The plan behind a session; `exceeded` are (limit, sentence) where it was not kept to.
 
@@ -69,7 +70,7 @@ class PlanSeen:
     exceeded: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@value
 class SessionSeen:
     """What one generation statement and its session say of a commit.
 
@@ -94,7 +95,7 @@ class SessionSeen:
     plans: tuple[PlanSeen, ...]
 
 
-@dataclass(frozen=True)
+@value
 class ApprovalSeen:
     """A decision about a commit that stands; people with one `counted_as` are one person.
 
@@ -110,7 +111,7 @@ class ApprovalSeen:
     records: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@value
 class JudgedCommit:
     """One commit; `paths` are labels of all that differs from any parent, None if not known.
 
@@ -133,7 +134,7 @@ class JudgedCommit:
     matched: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class PolicyFacts:
     """All that a policy is held against.
 

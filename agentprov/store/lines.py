@@ -18,8 +18,13 @@ def split(body: bytes) -> set[bytes]:
 
     A line that is no bundle, packed or not, is given as it stands.
     """
+    return {unpacked(line) for line in stored(body)}
+
+
+def stored(body: bytes) -> set[bytes]:
+    """Give the set of lines of a note's body as they are stored."""
     raw = (line.strip(b"\r") for line in body.split(b"\n"))
-    return {_unpacked(line) for line in raw if line.strip()}
+    return {line for line in raw if line.strip()}
 
 
 def join(lines: Iterable[bytes]) -> bytes:
@@ -27,7 +32,8 @@ def join(lines: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in sorted({packed.pack(line) for line in lines}))
 
 
-def _unpacked(line: bytes) -> bytes:
+def unpacked(line: bytes) -> bytes:
+    """Give the bundle that a stored line stands for; what stands for none, as it is."""
     try:
         return packed.unpack(line)
     except MalformedInput:

@@ -72,6 +72,12 @@ class NotesStore:
                 if found:
                     yield anchor, sorted(found)
 
+    def stored(self, reader: CatFile) -> Iterator[tuple[str, list[bytes]]]:
+        """Give what `everything` does, each line as it is stored: packed, most of them."""
+        for anchor, found in self._tree(reader).stored():
+            if found:
+                yield anchor, sorted(found)
+
     def anchors(self, reader: CatFile) -> set[str]:
         """Give the ids of all objects that have a note; reads trees only, by an open reader."""
         return set(self._tree(reader).places())

@@ -45,14 +45,14 @@ def anchor_of(path: bytes, format_: ObjectFormat) -> str | None:
         return None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class NotesTree:
     """One version of a notes tree, read as needed and changed in memory."""
 
     reader: CatFile
     format: ObjectFormat
     root: str | None
-    _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict, repr=False)
+    _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict)
 
     def find(self, anchor: str) -> set[bytes]:
         """Give the lines of one note, from every depth at which it stands."""
@@ -111,6 +111,11 @@ class NotesTree:
 
     def everything(self) -> Iterator[tuple[str, set[bytes]]]:
         """Give (object id, lines) of every note, in order of object id."""
+        for anchor, stored in self.stored():
+            yield anchor, {lines.unpacked(line) for line in stored}
+
+    def stored(self) -> Iterator[tuple[str, set[bytes]]]:
+        """Give (object id, lines as they are stored) of every note, in order of object id."""
         found = self.places()
         anchors = sorted(found)
         for at in range(0, len(anchors), _TOGETHER):
@@ -118,7 +123,7 @@ class NotesTree:
             gathered: dict[str, set[bytes]] = {anchor: set() for anchor in together}
             blobs = [(anchor, oid) for anchor in together for oid in found[anchor]]
             for anchor, body in self._bodies(blobs):
-                gathered[anchor] |= lines.split(body)
+                gathered[anchor] |= lines.stored(body)
             yield from gathered.items()
 
     def difference(self, other: NotesTree) -> tuple[dict[str, set[bytes]], dict[str, set[bytes]]]:

@@ -31,7 +31,7 @@ def _hash(format_: ObjectFormat, data: bytes) -> bytes:
     )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class NewObjects:
     """Objects that are to be written together, each once."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ _MAX_REMOTES = 1_000
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)(?!.*\.lock(?:/|$))[A-Za-z0-9_][A-Za-z0-9._/-]{0,99}(?<![./])")
 
 
-@dataclass(frozen=True)
+@value
 class Remote:
     """What is known of one remote since it was last asked; times are RFC 3339, in UTC.
 

@@ -6,11 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentprov.errors import UserError
+from agentprov.formats.value import value
 
 if TYPE_CHECKING:
     from agentprov.ports import Clock
@@ -49,7 +49,7 @@ class SystemClock:
         return self._fixed is not None
 
 
-@dataclass(frozen=True)
+@value
 class Jump:
     """A clock was set: when, in steady time, and by how many seconds (negative: back)."""
 

@@ -14,6 +14,8 @@ from agentprov.formats.value import value
 from agentprov.system.git import ALWAYS, Git
 
 _BLOCK = 1024 * 1024
+# As much as a pipe holds on Linux: answers to what was asked ahead are taken in few turns.
+_BUFFER = 64 * 1024
 # What a pipe takes even where the system is short of them: asking ahead must never block.
 _AHEAD_BYTES = 4_000
 
@@ -48,6 +50,7 @@ class CatFile:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=_BUFFER,
         )
 
     def __enter__(self) -> CatFile:

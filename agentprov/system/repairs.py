@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agentprov.formats.value import value
 from agentprov.system.clock import rfc3339
 from agentprov.system.files import read_bounded
 
@@ -19,7 +19,7 @@ MAX_BYTES = 256 * 1024
 _untold: list[str] = []
 
 
-@dataclass(frozen=True)
+@value
 class Repair:
     """What was put right, and when, by this machine's clock (RFC 3339)."""
 

@@ -22,21 +22,24 @@ from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
 from agentprov.verify import authority, descent, times
 from agentprov.verify.declared import CLOCK_SLACK
-from agentprov.verify.record import Entry, View
+from agentprov.verify.record import Entry, Unopened, View
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Session:
     opens: list[Entry] = field(default_factory=list)
     generations: list[Entry] = field(default_factory=list)
     closes: list[Entry] = field(default_factory=list)
 
 
-def judge(entries: Sequence[Entry], as_of: datetime) -> None:
+def judge(
+    entries: Sequence[Entry], as_of: datetime, unopened: Mapping[str, Unopened] | None = None
+) -> None:
     """Add every break in the chain to the entries that it breaks, and link what stands on what.
 
     `as_of` is the time of judging; what claims to be later than it by more than five minutes is
-    wrong. Raises nothing.
+    wrong. `unopened` are generations that may be listed, and are not among the entries. Raises
+    nothing.
     """
     index = _index(entries)
     sessions: dict[str, _Session] = defaultdict(_Session)
@@ -59,7 +62,7 @@ def judge(entries: Sequence[Entry], as_of: datetime) -> None:
         for entry in session.generations:
             _judge_generation(entry, index)
         for entry in session.closes:
-            _judge_close(entry, index)
+            _judge_close(entry, index, unopened or {})
         _judge_ends(session)
 
 
@@ -241,7 +244,9 @@ def _same(
         entry.blame("session-differs", f"{', '.join(differing)}: not as in {what}")
 
 
-def _judge_close(entry: Entry, index: Mapping[str, Entry]) -> None:
+def _judge_close(
+    entry: Entry, index: Mapping[str, Entry], unopened: Mapping[str, Unopened]
+) -> None:
     view = entry.view
     if not isinstance(view, CloseView):
         return
@@ -265,7 +270,10 @@ def _judge_close(entry: Entry, index: Mapping[str, Entry]) -> None:
     places: list[tuple[int, int]] = []
     for sha256 in view.generations:
         listed = index.get(sha256)
-        if listed is None or listed.statement is None:
+        aside = unopened.get(sha256) if listed is None else None
+        if aside is not None and aside.session == view.id:
+            places.append((aside.sequence, aside.part))
+        elif listed is None or listed.statement is None:
             entry.blame("generation-missing", f"it lists {sha256}, which is not here")
         elif not isinstance(listed.view, GenerationView) or listed.view.session != view.id:
             entry.blame("edge-forbidden", f"it lists {sha256}, which is none of this session's")

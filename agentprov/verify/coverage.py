@@ -18,7 +18,7 @@ from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, authority, plan_limits, rebinding, times
+from agentprov.verify import approvals, authority, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -32,16 +32,15 @@ from agentprov.verify.finding import (
     RewriteRef,
     finding,
 )
-from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry
-from agentprov.verify.rewriting import History
-from agentprov.verify.subjects import CommitFacts
+from agentprov.verify.rewritten import Binding, Found, History
+from agentprov.verify.subjects import MAX_PLACE_DIGITS, CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
 _NAMED = 5
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Report:
     """Commit verdicts, findings, and what holds for the judged commits.
 
@@ -93,7 +92,7 @@ def judge(
     `still` says whether a key's signature on a commit itself counts. The content of `gone`
     commits is looked for in those without a record; `whole` as for `rebinding.bind`.
     """
-    lost = rebinding.branches(entries, gone) if gone else []
+    bind = _binder(entries, gone, history or History(), whole=whole) if gone else None
     meant, elsewhere = _meant_for(entries)
     deciding = [
         entry for entry in entries if entry.statement and isinstance(entry.view, ApprovalView)
@@ -108,8 +107,8 @@ def judge(
         candidates = meant.get(facts.oid, [])
         holding = _recorded_first([entry for entry in candidates if _speaks_for(entry, facts.oid)])
         binding = Binding()
-        if lost and all(map(_is_import, holding)):
-            binding = rebinding.bind(facts, lost, history or History(), whole=whole)
+        if bind is not None and all(map(_is_import, holding)):
+            binding = bind(facts)
             if any(not _is_import(one.entry) for one in binding.found):
                 holding = _set_aside(holding)
             if not holding:
@@ -152,6 +151,16 @@ def judge(
     for entry, oid in quiet:
         report.tell(entry, oid, counts=False)
     return report
+
+
+def _binder(
+    entries: Sequence[Entry], gone: frozenset[str], history: History, *, whole: bool
+) -> Callable[[CommitFacts], Binding] | None:
+    """Give what looks for the content of lost commits, where any is recorded."""
+    from agentprov.verify import rebinding
+
+    lost = rebinding.branches(entries, gone)
+    return (lambda facts: rebinding.bind(facts, lost, history, whole=whole)) if lost else None
 
 
 def _meant_for(
@@ -274,6 +283,16 @@ def _beyond_plans(
     holding: Sequence[Entry], oid: str, required: frozenset[str], target_ref: str | None
 ) -> list[Finding]:
     """Find work that its plan's signer did not allow; the record of it is still a true one."""
+    planned = [
+        entry
+        for entry in holding
+        if any(isinstance(part.view, PlanView) for part in entry.everything())
+    ]
+    if not planned:
+        return []
+    # Patterns and rules are loaded where there is something to hold against them.
+    from agentprov.verify import plan_limits
+
     return [
         finding(
             Problem("plan-exceeded", sentence),
@@ -281,7 +300,7 @@ def _beyond_plans(
             commit=oid,
             severity="error" if oid in required else "warning",
         )
-        for entry in holding
+        for entry in planned
         for _, sentence in plan_limits.exceeded(entry, target_ref)
     ]
 
@@ -300,7 +319,11 @@ def _trailers(
     }
     for trailer in facts.trailers:
         session, _, number = trailer.rpartition("/")
-        if not session or not (number.isascii() and number.isdigit()) or len(number) > 8:
+        if (
+            not session
+            or not (number.isascii() and number.isdigit())
+            or len(number) > MAX_PLACE_DIGITS
+        ):
             problems.append(Problem("trailer-malformed", f"{trailer!r} is not SESSION/NUMBER"))
         elif session not in sessions:
             others = [
@@ -349,8 +372,8 @@ def _with_content(verdict: CommitVerdict, binding: Binding) -> CommitVerdict:
     )
 
 
-def _content_refs(found: Sequence[rebinding.Found]) -> tuple[ContentRef, ...]:
-    grouped: dict[tuple[int, str], list[rebinding.Found]] = {}
+def _content_refs(found: Sequence[Found]) -> tuple[ContentRef, ...]:
+    grouped: dict[tuple[int, str], list[Found]] = {}
     for one in found:
         grouped.setdefault((id(one.entry), one.key), []).append(one)
     return tuple(

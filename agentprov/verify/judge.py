@@ -17,6 +17,7 @@ from agentprov.formats.digest import git_blob, sha256
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.schema import instant
 from agentprov.formats.value import value
 from agentprov.verify import (
@@ -28,18 +29,15 @@ from agentprov.verify import (
     not_proven,
     record,
     remotes,
-    retirement,
-    rewriting,
     subjects,
     times,
 )
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
-from agentprov.verify.rebinding import Binding
-from agentprov.verify.record import Entry, Record
+from agentprov.verify.record import Entry, Record, Unopened
 from agentprov.verify.remotes import RemoteFacts
-from agentprov.verify.rewriting import History
+from agentprov.verify.rewritten import Binding, History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -60,7 +58,8 @@ class Case:
     those that records come from. `others` are commits that records which
     were brought speak of and that are not judged: what judged ones were made of, as far as git
     has it; `history` is what git knows of their lines. `gone` are recorded commits that no judged
-    commit leads back to, `whole` says that this clone could tell.
+    commit leads back to, `whole` says that this clone could tell. `unopened` are, by payload
+    digest, generations that need only be there: sessions list them, and nothing else asks for them.
     """
 
     target: str
@@ -77,6 +76,7 @@ class Case:
     history: History = field(default_factory=History)
     gone: frozenset[str] = frozenset()
     whole: bool = True
+    unopened: Mapping[str, Unopened] = field(default_factory=dict)
     remotes: tuple[RemoteFacts, ...] = ()
 
 
@@ -119,16 +119,21 @@ def judge(
         authority.judge(entry, as_of)
 
     # 6-7. One statement for one place; plan, sessions and generations fit together.
-    chain.judge(entries, as_of)
+    chain.judge(entries, as_of, case.unopened)
 
     # 7b. Who has retired speaks for what was before that.
     if any(signer.retired is not None for signer in case.trust.signers):
+        from agentprov.verify import retirement
+
         retirement.judge(entries, case.around.is_ancestor)
 
     # 8. What was signed of commits and plans is what git has.
     known = {facts.oid: facts for facts in (*case.others, *case.commits)}
     _compare_with_git(entries, known, frozenset(facts.oid for facts in case.commits))
-    rewriting.judge(entries, known, case.history)
+    if any(isinstance(entry.view, RewriteView) for entry in entries):
+        from agentprov.verify import rewriting
+
+        rewriting.judge(entries, known, case.history)
     for entry in entries:
         _compare_plan(entry, case.plan_content)
     approvals.judge(entries, case.around, as_of)

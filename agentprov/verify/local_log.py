@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from agentprov.formats import tile_log
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.schema import instant
@@ -64,6 +63,8 @@ def _missing(facts: LogFacts, entry: Entry) -> Iterator[Problem]:
     payload = entry.payload_sha256
     if payload is None or not own:
         return
+    from agentprov.formats import tile_log
+
     if not any(facts.includes(tile_log.entry(payload, signature)) for signature in own):
         yield Problem(
             "log-inclusion-missing",

@@ -11,7 +11,7 @@ from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import authority, plan_limits, times
+from agentprov.verify import authority, times
 from agentprov.verify.finding import Unproven
 from agentprov.verify.record import Entry
 from agentprov.verify.trust import UNGUARDED, TrustRoot
@@ -187,6 +187,10 @@ def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:
                 f"shown on: {view.shown_on}; what was shown was {again}",
                 "declared",
             )
+        if not view.limits:
+            continue
+        from agentprov.verify import plan_limits
+
         unjudged = [one for one in view.limits if one.partition(".")[2] not in plan_limits.JUDGED]
         if unjudged:
             yield Unproven(

@@ -36,7 +36,7 @@ from agentprov.verify.finding import ApprovalRef, CommitVerdict
 from agentprov.verify.judge import Judgement
 from agentprov.verify.people import taken_for
 from agentprov.verify.record import Entry
-from agentprov.verify.rewriting import History
+from agentprov.verify.rewritten import History
 from agentprov.verify.signatures import Verified
 from agentprov.verify.subjects import CommitFacts, PathDiff
 

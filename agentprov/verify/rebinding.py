@@ -17,11 +17,10 @@ from agentprov.formats.carrying import Claim, OldCommit, StatedChange
 from agentprov.formats.names import path_label
 from agentprov.formats.predicates import generation
 from agentprov.formats.predicates.generation import GenerationView
-from agentprov.formats.value import value
 from agentprov.verify import authority
 from agentprov.verify.claims import ClaimedPath, ClaimedRange
 from agentprov.verify.record import Entry
-from agentprov.verify.rewriting import History, Spans
+from agentprov.verify.rewritten import Binding, Found, History, Spans
 from agentprov.verify.subjects import CommitFacts, PathDiff
 
 EXACT = ("tree", "path-blob", "added")
@@ -29,30 +28,6 @@ _BLOCK = 3
 _TELLING = 20
 _MAX_VERSIONS = 200
 _SUBMODULE = "160000"
-
-
-class Found(NamedTuple):
-    """A generation whose content was found at a path, by which key, and what it claims there."""
-
-    entry: Entry
-    key: str
-    path: str
-
-
-@value
-class Binding:
-    """What content says of one commit.
-
-    `paths` are what it grants; `ambiguous` are the candidates of paths of which nobody can say
-    which it is. `exact` says that every path of the commit was found by an exact key, `matched`
-    that every added line is claimed.
-    """
-
-    found: tuple[Found, ...] = ()
-    ambiguous: tuple[Found, ...] = ()
-    paths: tuple[ClaimedPath, ...] = ()
-    exact: bool = False
-    matched: bool = False
 
 
 class _Branch(NamedTuple):

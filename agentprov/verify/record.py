@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentprov.formats.schema import instant
 from agentprov.formats.statement import Statement
@@ -39,6 +39,18 @@ class Record:
     def reading(self) -> Reading:
         """Give what the bytes say, read once for whoever chooses and for the judge."""
         return Reading(self.data)
+
+
+class Unopened(NamedTuple):
+    """A generation that is in the notes, of a session that matters and about no commit that does.
+
+    It was neither verified nor read strictly. All it can show is that it is there: whoever lists
+    it does so by the digest of its payload, which fixes what the payload says of these places.
+    """
+
+    session: str
+    sequence: int
+    part: int
 
 
 @dataclass(eq=False)
@@ -172,4 +184,4 @@ def _anchors(values: Iterable[str | None]) -> set[str]:
     return {value for value in values if value is not None}
 
 
-__all__ = ["Entry", "Record", "View", "read"]
+__all__ = ["Entry", "Record", "Unopened", "View", "read"]

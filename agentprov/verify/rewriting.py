@@ -8,7 +8,7 @@ in an old commit, and the same lines added in the same order, say as much. What 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from agentprov.formats import carrying
@@ -16,30 +16,13 @@ from agentprov.formats.carrying import Claim, OldCommit, StatedChange
 from agentprov.formats.predicates import generation, rewrite
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
 from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
-from agentprov.formats.value import value
 from agentprov.formats.vocabulary import BASES
 from agentprov.verify import subjects
 from agentprov.verify.descent import sources_first
 from agentprov.verify.finding import Problem
 from agentprov.verify.record import Entry
+from agentprov.verify.rewritten import History, Spans
 from agentprov.verify.subjects import CommitFacts
-
-Spans = Sequence[tuple[int, int]]
-Blobs = Mapping[str, tuple[str | None, str | None]]
-
-
-@value
-class History:
-    """What git knows of commits before and after a rewrite; each gives None where it is not here.
-
-    `blobs` gives, for an old commit, the blob ids before and after of every path (by label) that
-    differs from its first parent; `content` a blob's bytes; `added` the lines (from 1, inclusive)
-    that a commit adds to its first parent, by label, where git sees lines.
-    """
-
-    blobs: Callable[[str], Blobs | None] = lambda _: None
-    content: Callable[[str], bytes | None] = lambda _: None
-    added: Callable[[str], Mapping[str, Spans] | None] = lambda _: None
 
 
 class _Link(NamedTuple):
@@ -276,4 +259,4 @@ def _among(claims: Sequence[Claim], expected: Sequence[Claim]) -> bool:
     return True
 
 
-__all__ = ["Blobs", "History", "as_generation", "judge"]
+__all__ = ["as_generation", "judge"]

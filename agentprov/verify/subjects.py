@@ -17,6 +17,8 @@ from agentprov.formats.value import value
 from agentprov.verify.finding import Problem
 
 _TRAILER = re.compile(rf"^{names.TRAILER}:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+MAX_PLACE_DIGITS = 8
+"""No session makes more commits than these digits can number; a trailer with more is none."""
 _FILES = frozenset({"100644", "100664", "100755", "120000"})
 
 

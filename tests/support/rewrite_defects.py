@@ -13,7 +13,7 @@ from agentprov.formats.carrying import Claim
 from agentprov.formats.names import BUILDER_PREFIX
 from agentprov.formats.predicates.rewrite import RewrittenPath
 from agentprov.formats.statement import Statement
-from agentprov.verify.rewriting import History
+from agentprov.verify.rewritten import History
 from agentprov.verify.subjects import CommitFacts, PathDiff
 from support.defects import Vector, case, edited, failing
 from support.story import (

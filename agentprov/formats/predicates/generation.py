@@ -8,14 +8,16 @@ prefix ``agentprov_``. `externalParameters` is closed, as SLSA asks of verifiers
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprov.formats import schema
-from agentprov.formats.carrying import Claim, StatedChange
 from agentprov.formats.digest import LENGTHS
 from agentprov.formats.names import AGENT_SESSION_BUILD
 from agentprov.formats.predicates import parts
 from agentprov.formats.vocabulary import OPERATIONS, ORIGINS
+
+if TYPE_CHECKING:
+    from agentprov.formats.carrying import StatedChange
 
 COMMIT_NAME = "."
 SUBJECTS_PER_PART = 1_000
@@ -279,6 +281,8 @@ def stated(predicate: Mapping[str, Any], source: int) -> dict[str, StatedChange]
 
     `source` numbers the statement among those of the caller.
     """
+    from agentprov.formats.carrying import Claim, StatedChange
+
     return {
         item["path"]: StatedChange(
             item["op"],

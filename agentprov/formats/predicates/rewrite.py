@@ -9,14 +9,16 @@ at the generation that it is from, also where an old commit was itself made of o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentprov.formats import schema
-from agentprov.formats.carrying import Claim, StatedChange
 from agentprov.formats.predicates import parts
 from agentprov.formats.predicates.generation import COMMIT_NAME
+from agentprov.formats.value import value
 from agentprov.formats.vocabulary import OPERATIONS, ORIGINS
+
+if TYPE_CHECKING:
+    from agentprov.formats.carrying import Claim, StatedChange
 
 METHODS = ("amend", "rebase", "cherry-pick", "am", "squash", "filter", "replace", "content")
 """How it became known which commits a commit was made of; the last is a finding, not a report."""
@@ -120,7 +122,7 @@ class RewrittenPath(NamedTuple):
     source: int | None
 
 
-@dataclass(frozen=True)
+@value
 class Rewritten:
     """A new commit, what it was made of, and what of that lives on in it.
 
@@ -194,6 +196,8 @@ def view(predicate: Mapping[str, Any]) -> RewriteView:
 
 
 def _claim(item: Mapping[str, Any]) -> Claim:
+    from agentprov.formats.carrying import Claim
+
     return Claim(
         item["start"],
         item["end"],
@@ -210,6 +214,8 @@ def stated(view: RewriteView, number: Callable[[tuple[str, str]], int]) -> dict[
 
     `number` gives the caller's own number of a source, which is (commit id, payload digest).
     """
+    from agentprov.formats.carrying import StatedChange
+
     return {
         change.path: StatedChange(
             change.op,

@@ -114,6 +114,10 @@ def test_verifying_loads_neither_the_recorder_nor_the_signer_of_others(
     assert _wings(modules).isdisjoint({"record", "attest"})
     assert "agentprov.formats.facts" not in modules
     assert "agentprov.ports" not in modules
+    # Nothing was planned, limited or rewritten.
+    unneeded = {"plan_limits", "rules", "rewriting", "rebinding", "retirement", "policy_facts"}
+    assert not {f"agentprov.verify.{name}" for name in unneeded} & modules
+    assert not modules & {"agentprov.formats.carrying", "agentprov.formats.policy_facts"}
 
 
 def test_where_nothing_was_logged_verifying_loads_no_log(

@@ -32,7 +32,7 @@ class Notes:
     def get_many(self, anchors: Sequence[str], _reader: object) -> dict[str, list[bytes]]:
         return {anchor: list(self.notes.get(anchor, ())) for anchor in anchors}
 
-    def everything(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
+    def stored(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
         for anchor, lines in self.notes.items():
             yield anchor, list(lines)
 
@@ -141,7 +141,7 @@ def test_what_a_link_leads_to_is_brought_from_the_notes_of_the_old_commits() -> 
 class NeverAll(Notes):
     """Notes of which nobody may read everything."""
 
-    def everything(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
+    def stored(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
         raise AssertionError
 
 

@@ -189,3 +189,33 @@ def test_a_line_that_was_stored_with_the_first_table_still_reads() -> None:
 
 
 FROZEN = "e76639f31a3f5a48ba58a76350ee7b010a1de90ce0e1e94edc601b0279907a9b"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "https://agentprov.github.io/approval/v0.1",
+        "https://agentprov.github.io/plan/v0.1",
+        "5f09d1b4-dda8-4b27-8b9a-c7ace202ccac",
+        "0123456789abcdef0123456789abcdef01234567",
+        "refs/heads/a-branch",
+    ],
+)
+def test_what_is_sought_stands_in_every_packed_line_that_holds_the_word(word: str) -> None:
+    sought = packed.sought(word.encode())
+    assert sought
+    marks = [text.decode() for text, _ in TEXTS.values() if b'"' in text]
+    # Marks that begin before the word, or end after it, hide as much of it as they can.
+    befores = ['{"a":"', *(mark.rpartition('"')[0] + '"' for mark in marks)]
+    afters = ['"}', *('"' + mark.partition('"')[2] for mark in marks)]
+    texts = [f"{before}{word}{after}" for before in befores for after in afters]
+    for text in texts:
+        stored = packed.pack(around(text.encode()))
+        assert packed.is_packed(stored)
+        assert packed.payload(stored) == text.encode()
+        assert any(one in stored for one in sought), (text, stored)
+
+
+@pytest.mark.parametrize("word", ["short", "it's", "~x" * 9, "ab" * 32, "id-" + "ab" * 20])
+def test_words_that_can_be_spelled_in_many_ways_are_not_sought(word: str) -> None:
+    assert packed.sought(word.encode()) == ()

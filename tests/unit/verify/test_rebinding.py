@@ -9,7 +9,7 @@ from agentprov.formats.facts import LineRange
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify.finding import CommitVerdict
 from agentprov.verify.judge import Judgement
-from agentprov.verify.rewriting import History
+from agentprov.verify.rewritten import History
 from agentprov.verify.subjects import PathDiff
 from support.rewrite_defects import OLD, PATH, commit_of, past, tell
 from support.story import AS_OF, Told, blob_id, made_up, trust_of

@@ -20,7 +20,7 @@ from agentprov.verify import policy
 from agentprov.verify import trust as trusts
 from agentprov.verify.approvals import Surroundings
 from agentprov.verify.catalogue import CATALOGUE
-from agentprov.verify.rewriting import History
+from agentprov.verify.rewritten import History
 
 TESTS = Path(__file__).resolve().parents[2]
 VECTORS = TESTS / "vectors"
