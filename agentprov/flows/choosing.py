@@ -237,9 +237,9 @@ def _behind_links(
         for record in _as_records(notes.get_many(sorted(olds), reader).items()):
             said = known.get(record.data)
             if said is None:
-                said = known[record.data] = described(record)
-                if not said.approves:
-                    found.append(record)
+                # An approval of an old commit says what was approved before it was rewritten.
+                known[record.data] = described(record)
+                found.append(record)
 
 
 def _gone(
