@@ -14,12 +14,18 @@ from dataclasses import dataclass, field
 from agentprov.errors import GitFailed, MalformedInput
 from agentprov.store import lines, objects
 from agentprov.store.objects import FILE_MODE, TREE_MODE, Entry, NewObjects, ObjectFormat
-from agentprov.system.git_objects import CatFile
+from agentprov.system.git_objects import OVERSIZED, CatFile
 
 _HEX = re.compile(r"[0-9a-f]+")
 _GITLINK = b"160000"
 _MAX_LEVELS = 8
 _TOGETHER = 500
+_AT_ONCE = 50
+# A few bytes of a pack can stand for gigabytes; whoever may push the ref may push those.
+MAX_NOTE_BYTES = 32 * 1024 * 1024
+MAX_TREE_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 512 * 1024 * 1024
+_OVERSIZED_LINE = b"(a note of more bytes than are read)"
 
 
 def is_anchor(text: str, format_: ObjectFormat) -> bool:
@@ -34,26 +40,20 @@ def require_anchor(anchor: str, format_: ObjectFormat) -> str:
     return anchor
 
 
-def anchor_of(path: bytes, format_: ObjectFormat) -> str | None:
-    """Give the object id that a path in a notes tree stands for, or None for any other file."""
-    joined = path.replace(b"/", b"").decode("ascii", "replace")
-    steps = path.split(b"/")
-    if any(len(step) != 2 for step in steps[:-1]):
-        return None
-    try:
-        return require_anchor(joined, format_)
-    except MalformedInput:
-        return None
-
-
 @dataclass
 class NotesTree:
-    """One version of a notes tree, read as needed and changed in memory."""
+    """One version of a notes tree, read as needed and changed in memory.
+
+    Anybody who may push the ref can have written it: what git would not write is passed over
+    where that hides nothing, else GitFailed says so. A note that is too large to be read is one
+    line that is no record to readers; writers, who would lose it, get GitFailed.
+    """
 
     reader: CatFile
     format: ObjectFormat
     root: str | None
     _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict, repr=False)
+    _size: int = field(default=0, repr=False)
 
     def find(self, anchor: str) -> set[bytes]:
         """Give the lines of one note, from every depth at which it stands."""
@@ -64,7 +64,7 @@ class NotesTree:
                 break
             entries = self._tree(oid)
             note = entries.get(rest.encode())
-            if note is not None and not note.is_tree:
+            if note is not None and _is_note(note):
                 found |= lines.split(self._blob(note.oid))
             below = entries.get(rest[:2].encode())
             oid, rest = (below.oid if below and below.is_tree else None), rest[2:]
@@ -82,22 +82,31 @@ class NotesTree:
             for anchor, rest, oid in here:
                 entries = self._tree(oid) if oid is not None else {}
                 note = entries.get(rest.encode())
-                if note is not None and not note.is_tree:
+                if note is not None and _is_note(note):
                     blobs.append((anchor, note.oid))
                 below = entries.get(rest[:2].encode())
                 if below is not None and below.is_tree:
                     inner.append((anchor, rest[2:], below.oid))
             here = inner
         for anchor, body in self._bodies(blobs):
-            found[anchor] |= lines.split(body)
+            found[anchor] |= body
         return found
 
     def places(self) -> dict[str, list[str]]:
-        """Give the blobs of every note by object id; reads trees only."""
+        """Give the blobs of every note by object id; reads trees only.
+
+        Raises GitFailed for a directory that stands at two places: notes of different objects
+        have different names, and a few such trees inside each other stand for millions of notes.
+        """
         found: dict[str, list[str]] = {}
         here = [("", self.root)] if self.root is not None else []
+        seen: set[str] = set()
         for _ in range(_MAX_LEVELS):
             self._read_trees(oid for _, oid in here)
+            oids = [oid for _, oid in here if self._tree(oid)]
+            if len(seen.union(oids)) != len(seen) + len(oids):
+                raise _not_gits_own("it holds one directory at several places")
+            seen.update(oids)
             inner = []
             for above, oid in here:
                 for name, entry in self._tree(oid).items():
@@ -105,7 +114,7 @@ class NotesTree:
                     if entry.is_tree:
                         if len(step) == 2:
                             inner.append((above + step, entry.oid))
-                    elif entry.mode != _GITLINK and is_anchor(above + step, self.format):
+                    elif _is_note(entry) and is_anchor(above + step, self.format):
                         found.setdefault(above + step, []).append(entry.oid)
             here = inner
         return found
@@ -114,12 +123,13 @@ class NotesTree:
         """Give (object id, lines) of every note, in order of object id."""
         found = self.places()
         anchors = sorted(found)
+        self._size = 0
         for at in range(0, len(anchors), _TOGETHER):
             together = anchors[at : at + _TOGETHER]
             gathered: dict[str, set[bytes]] = {anchor: set() for anchor in together}
             blobs = [(anchor, oid) for anchor in together for oid in found[anchor]]
             for anchor, body in self._bodies(blobs):
-                gathered[anchor] |= lines.split(body)
+                gathered[anchor] |= body
             yield from gathered.items()
 
     def write(self, notes: Mapping[str, set[bytes]], new: NewObjects) -> str:
@@ -163,23 +173,56 @@ class NotesTree:
 
     def _read_trees(self, oids: Iterable[str]) -> None:
         wanted = [oid for oid in dict.fromkeys(oids) if oid not in self._read]
-        for oid, found in zip(wanted, self.reader.get_many(wanted), strict=True):
+        for oid, found in zip(
+            wanted, self.reader.get_many(wanted, most=MAX_TREE_BYTES), strict=True
+        ):
             self._keep(oid, found)
 
     def _keep(self, oid: str, found: tuple[str, bytes] | None) -> None:
+        if found is not None and found[0] == OVERSIZED:
+            raise _not_gits_own("one of its directories is too large")
         if found is None or found[0] != "tree":
             raise GitFailed(f"the notes tree {oid} is missing from this repository")
         self._read[oid] = objects.parse_tree(found[1], self.format)
 
-    def _bodies(self, blobs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
-        contents = self.reader.get_many([oid for _, oid in blobs])
-        for (anchor, oid), found in zip(blobs, contents, strict=True):
-            if found is None:
-                raise GitFailed(f"the note {oid} is missing from this repository")
-            yield anchor, found[1]
+    def _bodies(self, blobs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, set[bytes]]]:
+        """Give the lines of each (object id, blob); a blob that is asked for often is read once."""
+        wanted = list(dict.fromkeys(oid for _, oid in blobs))
+        known: dict[str, set[bytes]] = {}
+        for at in range(0, len(wanted), _AT_ONCE):
+            some = wanted[at : at + _AT_ONCE]
+            contents = self.reader.get_many(some, most=MAX_NOTE_BYTES)
+            for oid, found in zip(some, contents, strict=True):
+                if found is None:
+                    raise GitFailed(f"the note {oid} is missing from this repository")
+                self._size += len(found[1])
+                if self._size > MAX_BYTES:
+                    raise _not_gits_own(f"its notes are more than {MAX_BYTES} bytes")
+                known[oid] = {_OVERSIZED_LINE} if found[0] == OVERSIZED else lines.split(found[1])
+        for anchor, oid in blobs:
+            yield anchor, known[oid]
 
     def _blob(self, oid: str) -> bytes:
-        found = self.reader.get(oid)
-        if found is None:
-            raise GitFailed(f"the note {oid} is missing from this repository")
-        return found[1]
+        return read_note(self.reader, oid)
+
+
+def read_note(reader: CatFile, oid: str) -> bytes:
+    """Give the body of a note; raises GitFailed for one that is missing or too large to be read."""
+    (found,) = reader.get_many([oid], most=MAX_NOTE_BYTES)
+    if found is None:
+        raise GitFailed(f"the note {oid} is missing from this repository")
+    if found[0] == OVERSIZED:
+        raise _not_gits_own(f"its note {oid} is too large")
+    return found[1]
+
+
+def _is_note(entry: Entry) -> bool:
+    # The commit of a submodule is in no repository of ours: a note by that name hides nothing.
+    return not entry.is_tree and entry.mode != _GITLINK
+
+
+def _not_gits_own(why: str) -> GitFailed:
+    return GitFailed(
+        f"the notes are not as git or agentprov write them: {why}",
+        hint="somebody who may push refs/notes/agentprov put it there; see `git log` of that ref",
+    )
