@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.digest import sha256
-from agentprov.formats.names import APPROVAL_TYPE
+from agentprov.formats.names import APPROVAL_TYPE, REWRITE_TYPE
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.rewrite import RewriteView
@@ -25,6 +26,8 @@ from agentprov.verify.record import Record
 _PAYLOAD = re.compile(rb'"payload"[ \t]*:[ \t]*"([^"]*)"')
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
+_OBJECT_ID = re.compile(rb'"([0-9a-f]{40}|[0-9a-f]{64})"')
+_REWRITE = REWRITE_TYPE.encode()
 _TEXT = re.compile(rb'"([^"]*)"')
 
 
@@ -154,17 +157,19 @@ def _behind_links(
 ) -> list[Record]:
     """Bring the notes of the commits that links lead to, and of those that these lead to."""
     found: list[Record] = []
-    while True:
-        olds = {old for said in known.values() for old in said.olds} - read
-        if not olds:
-            return found
+    olds = {old for said in known.values() for old in said.olds} - read
+    while olds:
         read |= olds
+        more: set[str] = set()
         for record in _as_records(notes.get_many(sorted(olds), reader).items()):
             said = known.get(record.data)
             if said is None:
                 said = known[record.data] = described(record)
+                more.update(said.olds)
                 if not said.approves:
                     found.append(record)
+        olds = more - read
+    return found
 
 
 def _gone(
@@ -221,12 +226,9 @@ def _related(
     """
     about = set(commits)
     sessions = {said.session for said in known.values() if said.session is not None}
-    while True:
+    _learn(everything, known, about)
+    if _follow_links(everything, known, about):
         _learn(everything, known, about)
-        olds = {old for said in known.values() if said.commit in about for old in said.olds}
-        if olds <= about:
-            break
-        about |= olds
     about.update(gone)
     sessions |= {said.session for said in known.values() if said.session and said.commit in about}
     _learn(everything, known, {*sessions, APPROVAL_TYPE})
@@ -251,6 +253,47 @@ def _related(
         if said.approves or linking or said.session in sessions or said.payload_sha256 in wanted:
             chosen.append(record)
     return chosen
+
+
+def _follow_links(
+    everything: Iterable[Record], known: dict[bytes, Described], about: set[str]
+) -> bool:
+    """Add to `about` what links say that its commits were made of; says whether that was more.
+
+    Anybody can put links there, so their number and the length of their chains must cost no more
+    than one look at each.
+    """
+    unread: dict[str, list[Record]] = defaultdict(list)
+    olds_of: dict[str, set[str]] = defaultdict(set)
+    for record in everything:
+        if record.data not in known:
+            for word in _words_of_a_link(record.data):
+                unread[word].append(record)
+    for said in known.values():
+        if said.commit is not None:
+            olds_of[said.commit].update(said.olds)
+    waiting, before = list(about), len(about)
+    while waiting:
+        commit = waiting.pop()
+        for record in unread.pop(commit, ()):
+            if record.data not in known:
+                said = known[record.data] = described(record)
+                if said.commit is not None and said.olds:
+                    olds_of[said.commit].update(said.olds)
+                    if said.commit in about:
+                        waiting.append(said.commit)
+        news = olds_of.pop(commit, set()) - about
+        about |= news
+        waiting += news
+    return len(about) > before
+
+
+def _words_of_a_link(line: bytes) -> set[str]:
+    """Give the object ids in what may be a rewrite link, for a glance."""
+    payload = _payload(line)
+    if payload is None or _REWRITE not in payload:
+        return set()
+    return {word.decode() for word in _OBJECT_ID.findall(payload)}
 
 
 def _learn(
