@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 from agentprov.formats.carrying import MAX_TEXT_BYTES, is_text
 from agentprov.formats.quoting import unquote
@@ -39,13 +40,32 @@ def added_lines(git: Git, old: str, new: str) -> dict[bytes, Spans]:
 
 def added_in(git: Git, pairs: Sequence[tuple[str, str]]) -> list[dict[bytes, Spans]]:
     """Give the same for each (old tree, new tree), by one process where all text is called text."""
+    return [found or {} for found in added_within(git, pairs, None)]
+
+
+def added_within(
+    git: Git, pairs: Sequence[tuple[str, str]], most: int | None
+) -> list[dict[bytes, Spans] | None]:
+    """Give what `added_in` gives, reading no more than `most` bytes of patches.
+
+    None for the pairs that come after: a small blob that stands at many paths is a large patch.
+    """
     if not pairs:
         return []
-    asked = "".join(f"{old} {new}\n" for old, new in dict.fromkeys(pairs)).encode()
-    read = _read(git.run("diff-tree", "--stdin", *OPTIONS, input=asked))
-    for old, new in read.binary:
+    order = list(dict.fromkeys(pairs))
+    asked = "".join(f"{old} {new}\n" for old, new in order).encode()
+    patches, whole = git.run_within(most, "diff-tree", "--stdin", *OPTIONS, input=asked)
+    read = _read(patches)
+    unread: set[tuple[str, str]] = set()
+    if not whole:
+        # The last pair that was begun is not known to its end.
+        last = max(
+            (order.index(pair) for pair in list(read.added)[-1:] if pair in order), default=0
+        )
+        unread.update(order[last:])
+    for old, new in read.binary.keys() - unread:
         read.added[old, new].update(_called_binary(git, old, new, read.added[old, new]))
-    return [read.added.get(pair, {}) for pair in pairs]
+    return [None if pair in unread else read.added.get(pair, {}) for pair in pairs]
 
 
 def _called_binary(
@@ -92,7 +112,7 @@ def _read(patches: bytes) -> _Read:
     current: dict[bytes, Spans] = {}
     read = _Read({pair: current}, {})
     path: bytes | None = None
-    lines = iter(patches.split(b"\n"))
+    lines = (line.removesuffix(b"\n") for line in BytesIO(patches))
     for line in lines:
         if line.startswith(b"@@ "):
             hunk = _HUNK.match(line)

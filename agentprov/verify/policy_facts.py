@@ -152,12 +152,12 @@ def _untold(
 ) -> Iterator[str]:
     """Give the files of which nothing says where all their added lines came from."""
     told: set[bytes] = set()
-    added = (history.added(facts.oid) or {}) if behind else {}
-    for item in behind.values():
-        claimed = sum(one.end - one.start + 1 for one in item.ranges)
-        # Lines that git was not asked for are not known to be claimed.
-        if claimed == sum(end - start + 1 for start, end in added.get(item.path, ())):
-            told.add(label_path(item.path))
+    added = history.added(facts.oid) if behind else None
+    if added is not None:
+        for item in behind.values():
+            claimed = sum(one.end - one.start + 1 for one in item.ranges)
+            if claimed == sum(end - start + 1 for start, end in added.get(item.path, ())):
+                told.add(label_path(item.path))
     for entry in entries:
         if entry.statement is None:
             continue
