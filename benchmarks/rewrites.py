@@ -86,11 +86,21 @@ def stories(ground: Ground, table: Table) -> None:
         total.add(part)
         told += cases
         table.fact(
-            "rewrite-stories", f"{category}, {cases} cases", _words(part), "0 wrong", not part.wrong
+            "rewrite-stories",
+            f"{category}, {cases} cases",
+            _words(part),
+            "0 wrong",
+            not (part.wrong or part.refused),
         )
-        for wrong in part.wrong:
+        for wrong in (*part.wrong, *part.refused):
             table.note(wrong)
-    table.fact("rewrite-stories", f"all, {told} cases", _words(total), "0 wrong", not total.wrong)
+    table.fact(
+        "rewrite-stories",
+        f"all, {told} cases",
+        _words(total),
+        "0 wrong",
+        not (total.wrong or total.refused),
+    )
 
 
 def _words(tally: object) -> str:
@@ -98,7 +108,8 @@ def _words(tally: object) -> str:
     unknown = "; ".join(f"{count} {why}" for why, count in sorted(found["unknown"].items()))
     return (
         f"{found['lines']} lines: {found['right']} right, {found['human']} people's,"
-        f" {len(found['wrong'])} wrong, unknown: {unknown or 'none'}"
+        f" {len(found['wrong'])} wrong, {len(found['refused'])} links refused,"
+        f" unknown: {unknown or 'none'}"
     )
 
 

@@ -13,8 +13,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import asking
 import commits
 import crash
+import crowd
 import logs
 import record_sizes
 import rewrites
@@ -44,10 +46,14 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "packed": record_sizes.packed,
     "sign": signing.signing,
     "log": logs.logs,
+    "index": asking.indexing,
+    "blame": asking.blaming,
+    "million": asking.million,
     "mcp": serving_mcp.serving,
     "crash": crash.crashes,
     "rewrites": rewrites.rewritten,
     "rewrite-stories": rewrites.stories,
+    "crowd": crowd.crowd,
 }
 ONLY_FULL = {"commit-large", "packed", "crash", "rewrite-stories"}
 

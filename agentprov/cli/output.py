@@ -37,9 +37,12 @@ def line(text: str = "") -> None:
     print(text)
 
 
-def document(value: Any) -> None:
-    """Print one JSON object, and nothing else, as the result; ASCII only, so nothing is raw."""
-    print(json.dumps(value, indent=2, ensure_ascii=True, sort_keys=False))
+def document(value: Any, *, compact: bool = False) -> None:
+    """Print one JSON object, and nothing else, as the result; ASCII only, so nothing is raw.
+
+    `compact` is for what is too long for people: one line, which is many times quicker to write.
+    """
+    print(json.dumps(value, indent=None if compact else 2, ensure_ascii=True, sort_keys=False))
 
 
 def note(text: str) -> None:

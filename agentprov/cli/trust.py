@@ -211,6 +211,35 @@ def revoke(
     return 0
 
 
+@app.command(
+    "deny-model",
+    epilog=examples(
+        "agentprov trust deny-model anthropic/claude-sonnet-4-20250514 --reason 'advisory 12'",
+        "agentprov trust deny-model '*/*claude-sonnet-4-20250514*' --reason 'advisory 12'",
+    ),
+)
+def deny_model(
+    pattern: str = typer.Argument(
+        ..., metavar="PATTERN", help="Provider and served id, as policies match them."
+    ),
+    reason: str = typer.Option(..., "--reason", help="Why; a comment in the policy."),
+) -> int:
+    """Deny a model in .agentprov/policy.yaml of the work tree: gates refuse what it had part in.
+
+    It counts where gates read it: once it is merged to the target branch. What a model wrote
+    before is found by `agentprov query`.
+    """
+    from agentprov.flows import policy_edit
+    from agentprov.flows.world import World
+
+    enforces = policy_edit.deny_model(World.here(), pattern, reason)
+    output.line(f"denied {safe(pattern)}")
+    if not enforces:
+        output.note("this policy only observes: gates will warn; `mode: enforce` makes them refuse")
+    output.line("  next: review, commit and merge .agentprov/policy.yaml; gates read it there")
+    return 0
+
+
 def _plain(signer: TrustedSigner) -> dict[str, Any]:
     from agentprov.flows.trust_edit import fingerprint
     from agentprov.verify.trust import TrustedIdentity, TrustedKey, entry

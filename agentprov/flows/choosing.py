@@ -187,7 +187,7 @@ def _gone(
     for record in everything:
         if record.anchor not in away:
             continue
-        payload = _payload(record.data)
+        payload = glance(record.data)
         if payload is not None and texts.isdisjoint(_TEXT.findall(payload)):
             continue
         said = known.get(record.data) or described(record)
@@ -245,7 +245,7 @@ def _related(
             continue
         said = known.get(record.data)
         if said is None:
-            payload = _payload(record.data)
+            payload = glance(record.data)
             if payload is None or sha256(payload) not in wanted:
                 continue
             said = known[record.data] = described(record)
@@ -290,7 +290,7 @@ def _follow_links(
 
 def _words_of_a_link(line: bytes) -> set[str]:
     """Give the object ids in what may be a rewrite link, for a glance."""
-    payload = _payload(line)
+    payload = glance(line)
     if payload is None or _REWRITE not in payload:
         return set()
     return {word.decode() for word in _OBJECT_ID.findall(payload)}
@@ -304,12 +304,12 @@ def _learn(
     for record in records:
         if record.data in known:
             continue
-        payload = _payload(record.data)
+        payload = glance(record.data)
         if payload is None or not wanted.isdisjoint(_WORD.findall(payload)):
             known[record.data] = described(record)
 
 
-def _payload(line: bytes) -> bytes | None:
+def glance(line: bytes) -> bytes | None:
     """Give the payload where a glance is as good as reading; None where only reading tells.
 
     With no escape in either text, a member's name and a word stand there as they are. One that is

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from agentprov.errors import AgentprovError, MalformedInput, UserError
+from agentprov.errors import AgentprovError, GitFailed, MalformedInput, UserError
 from agentprov.flows import choosing, rewrite_facts, trust
 from agentprov.flows.choosing import Chosen, Lost, choose, described
 from agentprov.flows.review import material_for, path_diffs, surroundings
@@ -20,14 +20,18 @@ from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.value import value
 from agentprov.sign.evidence import OfflineEvidence
 from agentprov.sign.verifier import KeyVerifier
+from agentprov.store import seen
 from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, CommitObject, parse_commit
-from agentprov.system.trees import diff_pairs
+from agentprov.system.trees import RawChange, diff_pairs
+from agentprov.verify.catalogue import CATALOGUE
+from agentprov.verify.finding import Problem
 from agentprov.verify.judge import Case, Judgement, judge
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Record
+from agentprov.verify.remotes import RemoteFacts
 from agentprov.verify.subjects import CommitFacts, session_trailers
 from agentprov.verify.trust import TrustRoot
 
@@ -210,6 +214,7 @@ def _judge(
         ),
         gone=chosen.gone,
         whole=not chosen.gone or world.git.text("rev-parse", "--is-shallow-repository") != "true",
+        remotes=_remotes(world, reader),
     )
     return judge(case, KeyVerifier(), OfflineEvidence())
 
@@ -230,6 +235,18 @@ def _others(
     except AgentprovError:
         # What can be said without them is said; trees may be missing in a partial clone.
         return []
+
+
+def _remotes(world: World, reader: CatFile) -> tuple[RemoteFacts, ...]:
+    """Give what is known of the remotes that were asked for records; none is asked now."""
+    return tuple(
+        RemoteFacts(one.remote, one.asked, _problem(one.code, one.message))
+        for one in seen.standing(world.git, reader)
+    )
+
+
+def _problem(code: str | None, message: str | None) -> Problem | None:
+    return Problem(code, message or "") if code is not None and code in CATALOGUE else None
 
 
 def _plan_bytes(shelf: PlanShelf, reader: CatFile, view: PlanView) -> bytes | None:
@@ -275,6 +292,7 @@ def commit_facts(
             parent = commit.parents[0]
             before = trees.get(parent) or _tree_of(reader, parent, commit.oid)
         pairs.append((before, commit.tree))
+    changed = _changes(git, reader, pairs)
     return [
         CommitFacts(
             oid=commit.oid,
@@ -285,8 +303,37 @@ def commit_facts(
             trailers=session_trailers(commit.message),
             signed_by=signers.get(commit.oid),
         )
-        for commit, changes in zip(commits, diff_pairs(git, pairs), strict=True)
+        for commit, changes in zip(commits, changed, strict=True)
     ]
+
+
+def _changes(git: Git, reader: CatFile, pairs: Sequence[tuple[str, str]]) -> list[list[RawChange]]:
+    """Compare trees; raises UserError where a partial clone does not hold them.
+
+    Newer gits pass over a tree that is not there, and say that nothing changed.
+    """
+    try:
+        found = diff_pairs(git, pairs)
+        lacking = next(
+            (
+                tree
+                for pair, changes in zip(pairs, found, strict=True)
+                if not changes and pair[0] != pair[1]
+                for tree in pair
+                if tree != git.empty_tree and reader.get(tree) is None
+            ),
+            None,
+        )
+    except GitFailed as error:
+        if "promisor" not in error.message:
+            raise
+        lacking = error.message
+    if lacking is not None:
+        raise UserError(
+            f"this partial clone lacks trees of these commits: {lacking}",
+            hint="`git log --raw RANGE >/dev/null` fetches them, with -p also the contents",
+        )
+    return found
 
 
 def _signer(content: bytes) -> bytes | None:

@@ -168,7 +168,8 @@ def _take_argument(program: Program, found: Path, cwd: Path, arguments: Sequence
         path, program.package = python_module(module, found)
     elif script is not None:
         path = Path(os.path.join(cwd, script))
-    if path is not None and path.is_file():
+    # Code on the command line may be taken for a name here, and be no possible one.
+    if path is not None and os.path.isfile(path):
         program.runners.append(program.path)
         program.chain += links(path)
         program.path = Path(os.path.realpath(path))

@@ -179,8 +179,7 @@ class Link:
         self._content_of = content_of
         self._by_content = by_content
         told = [one for old in olds for one in sorted(old.told, key=lambda one: one.order)]
-        self._direct = list(dict.fromkeys(one.source for one in told))
-        self.numbers = Numbers(self._direct)
+        self.numbers = Numbers(one.source for one in told)
         self._sessions = sessions
         self.old_commits = [self._old(old) for old in olds]
         self._taken: set[str] = set()
@@ -302,15 +301,14 @@ class Link:
         )
 
     def rewritten(self, method: str, paths: Sequence[RewrittenPath]) -> Rewritten:
-        """Put the facts together that a statement is made of; leaves that nobody needs go."""
-        used = {claim.source for path in paths for claim in path.claims}
-        used |= {path.source for path in paths if path.source is not None}
+        """Put the facts together that a statement is made of.
+
+        All generations that a source rests on are named, also where no range points at them:
+        whoever makes the link again must know whose lines they speak of.
+        """
         everything = self.numbers.all()
-        kept = [
-            number
-            for number, source in enumerate(everything)
-            if number < len(self._direct) or number in used
-        ]
+        new = self._new.object.oid
+        kept = [number for number, source in enumerate(everything) if source[0] != new]
         place = {number: index for index, number in enumerate(kept)}
         return Rewritten(
             commit=self._new.object.oid,

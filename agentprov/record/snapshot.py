@@ -79,6 +79,7 @@ class Taking:
             self._wait()
             lifted = _lift_hiding_flags(git, self._flags.answer())
             status = git.run(*_STATUS) if lifted else self._status.answer()
+            _keep(git, status)
             gaps: list[Gap] = []
             paths = list(_to_hash(git, status, self._at, gaps))
             if paths:
@@ -97,6 +98,27 @@ class Taking:
     def _wait(self) -> None:
         for asked in (self._flags, self._tree, self._status):
             asked.wait()
+
+
+def _keep(git: Git, status: bytes) -> None:
+    """Copy what is staged and not committed into our own objects.
+
+    Nothing but the user's index holds it, and whoever takes it back and tidies up removes it from
+    git's objects while the snapshot still names it.
+    """
+    staged: dict[bytes, None] = {}
+    for entry in status.split(b"\0"):
+        if entry.startswith(b"1 ") and entry[2:3] not in b".D":
+            _, _, _, _, mode, _, _, oid, _ = entry.split(b" ", 8)
+            if mode != b"160000":
+                staged[oid] = None
+    if not staged or git.objects is None:
+        return
+    packs = git.objects / "pack"
+    packs.mkdir(mode=0o700, exist_ok=True)
+    # The same objects make the same name.
+    name = os.fspath(packs / "pack")
+    git.run("pack-objects", "-q", "--window=0", name, input=b"\n".join([*staged, b""]), check=False)
 
 
 def _seed(git: Git, index: Path) -> None:

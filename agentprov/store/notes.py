@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agentprov.errors import Busy, GitFailed
 from agentprov.formats.names import NOTES_REF
 from agentprov.store import lines, objects, ref_lock
-from agentprov.store.notes_tree import NotesTree, read_note, require_anchor
+from agentprov.store.notes_tree import NotesTree, require_anchor
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
@@ -36,12 +36,14 @@ class NotesStore:
     """Keeps bundles in a notes ref; implements Store.
 
     Anchors are ids of objects in this repository's format. Notes that others wrote on the same
-    ref are kept line for line. Does not look into bundles.
+    ref are kept line for line. `retries` counts how often another writer was faster. Does not
+    look into bundles.
     """
 
     def __init__(self, git: Git, clock: Clock | None = None, *, ref: str = NOTES_REF) -> None:
         self.git = git
         self.ref = ref
+        self.retries = 0
         self._clock = clock or SystemClock()
 
     def get(self, anchor: str) -> list[bytes]:
@@ -141,6 +143,7 @@ class NotesStore:
                     failure = error
                     if self._current() == tip:
                         raise
+                    self.retries += 1
                 else:
                     return target
         raise Busy(
@@ -191,8 +194,3 @@ class NotesStore:
                 raise GitFailed(f"the notes commit {commit} is missing from this repository")
             root = parse_commit(commit, found[1]).tree
         return NotesTree(reader, self.git.object_format, root)
-
-
-def read_blobs(reader: CatFile, oids: Sequence[str]) -> list[bytes]:
-    """Read notes through an open reader; raises GitFailed for one missing or too large."""
-    return [read_note(reader, oid) for oid in oids]

@@ -17,7 +17,6 @@ from agentprov.store.objects import FILE_MODE, TREE_MODE, Entry, NewObjects, Obj
 from agentprov.system.git_objects import OVERSIZED, CatFile
 
 _HEX = re.compile(r"[0-9a-f]+")
-_GITLINK = b"160000"
 _MAX_LEVELS = 8
 _TOGETHER = 500
 _AT_ONCE = 50
@@ -38,6 +37,18 @@ def require_anchor(anchor: str, format_: ObjectFormat) -> str:
     if not is_anchor(anchor, format_):
         raise MalformedInput(f"{anchor!r} is not a {format_} object id")
     return anchor
+
+
+def anchor_of(path: bytes, format_: ObjectFormat) -> str | None:
+    """Give the object id that a path in a notes tree stands for, or None for any other file."""
+    joined = path.replace(b"/", b"").decode("ascii", "replace")
+    steps = path.split(b"/")
+    if any(len(step) != 2 for step in steps[:-1]):
+        return None
+    try:
+        return require_anchor(joined, format_)
+    except MalformedInput:
+        return None
 
 
 @dataclass
@@ -64,14 +75,17 @@ class NotesTree:
                 break
             entries = self._tree(oid)
             note = entries.get(rest.encode())
-            if note is not None and _is_note(note):
+            if note is not None and note.is_file:
                 found |= lines.split(self._blob(note.oid))
             below = entries.get(rest[:2].encode())
             oid, rest = (below.oid if below and below.is_tree else None), rest[2:]
         return found
 
-    def find_many(self, anchors: Iterable[str]) -> dict[str, set[bytes]]:
-        """Give the lines of each of these notes, in a few turns with git however many they are."""
+    def find_many(self, anchors: Iterable[str], *, whole: bool = False) -> dict[str, set[bytes]]:
+        """Give the lines of each of these notes, in a few turns with git however many they are.
+
+        With `whole`, a note that is too large to be read is an error, as for writers.
+        """
         found: dict[str, set[bytes]] = {anchor: set() for anchor in anchors}
         blobs: list[tuple[str, str]] = []
         here = [(anchor, anchor, self.root) for anchor in found]
@@ -82,13 +96,13 @@ class NotesTree:
             for anchor, rest, oid in here:
                 entries = self._tree(oid) if oid is not None else {}
                 note = entries.get(rest.encode())
-                if note is not None and _is_note(note):
+                if note is not None and note.is_file:
                     blobs.append((anchor, note.oid))
                 below = entries.get(rest[:2].encode())
                 if below is not None and below.is_tree:
                     inner.append((anchor, rest[2:], below.oid))
             here = inner
-        for anchor, body in self._bodies(blobs):
+        for anchor, body in self._bodies(blobs, whole=whole):
             found[anchor] |= body
         return found
 
@@ -103,10 +117,7 @@ class NotesTree:
         seen: set[str] = set()
         for _ in range(_MAX_LEVELS):
             self._read_trees(oid for _, oid in here)
-            oids = [oid for _, oid in here if self._tree(oid)]
-            if len(seen.union(oids)) != len(seen) + len(oids):
-                raise _not_gits_own("it holds one directory at several places")
-            seen.update(oids)
+            _each_once((oid for _, oid in here if self._tree(oid)), seen)
             inner = []
             for above, oid in here:
                 for name, entry in self._tree(oid).items():
@@ -114,7 +125,7 @@ class NotesTree:
                     if entry.is_tree:
                         if len(step) == 2:
                             inner.append((above + step, entry.oid))
-                    elif _is_note(entry) and is_anchor(above + step, self.format):
+                    elif entry.is_file and is_anchor(above + step, self.format):
                         found.setdefault(above + step, []).append(entry.oid)
             here = inner
         return found
@@ -131,6 +142,49 @@ class NotesTree:
             for anchor, body in self._bodies(blobs):
                 gathered[anchor] |= body
             yield from gathered.items()
+
+    def difference(self, other: NotesTree) -> tuple[dict[str, set[bytes]], dict[str, set[bytes]]]:
+        """Give the lines that only the other has, and those that only this one has, by object id.
+
+        Subtrees that are the same are not read, so the cost is that of what differs. A note may
+        stand at another depth in each: all of its places count.
+        """
+        here, there = self._differing(other)
+        anchors = sorted(here | there)
+        mine, theirs = (tree.find_many(anchors, whole=True) for tree in (self, other))
+        only_there = {one: theirs[one] - mine[one] for one in anchors if theirs[one] - mine[one]}
+        only_here = {one: mine[one] - theirs[one] for one in anchors if mine[one] - theirs[one]}
+        return only_there, only_here
+
+    def _differing(self, other: NotesTree) -> tuple[set[str], set[str]]:
+        """Give the object ids of notes that stand differently, in this tree and in the other."""
+        found: tuple[set[str], set[str]] = (set(), set())
+        pairs: list[tuple[str, str | None, str | None]] = [("", self.root, other.root)]
+        seen: set[str] = set()
+        for _ in range(_MAX_LEVELS):
+            pairs = [pair for pair in pairs if pair[1] != pair[2]]
+            self._read_trees(oid for _, oid, _ in pairs if oid is not None)
+            other._read_trees(oid for _, _, oid in pairs if oid is not None)
+            _each_once((oid for _, _, oid in pairs if oid and other._tree(oid)), seen)
+            inner: list[tuple[str, str | None, str | None]] = []
+            for above, *oids in pairs:
+                sides = [
+                    tree._tree(oid) if oid is not None else {}
+                    for tree, oid in zip((self, other), oids, strict=True)
+                ]
+                for name in sides[0].keys() | sides[1].keys():
+                    entries = [side.get(name) for side in sides]
+                    if entries[0] == entries[1]:
+                        continue
+                    step = above + name.decode("ascii", "replace")
+                    mine, theirs = (one.oid if one and one.is_tree else None for one in entries)
+                    if len(name) == 2 and (mine or theirs):
+                        inner.append((step, mine, theirs))
+                    for notes, entry in zip(found, entries, strict=True):
+                        if entry and entry.is_file and is_anchor(step, self.format):
+                            notes.add(step)
+            pairs = inner
+        return found
 
     def write(self, notes: Mapping[str, set[bytes]], new: NewObjects) -> str:
         """Give the id of a tree in which these notes stand as given; all else is unchanged.
@@ -185,7 +239,9 @@ class NotesTree:
             raise GitFailed(f"the notes tree {oid} is missing from this repository")
         self._read[oid] = objects.parse_tree(found[1], self.format)
 
-    def _bodies(self, blobs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, set[bytes]]]:
+    def _bodies(
+        self, blobs: Sequence[tuple[str, str]], *, whole: bool = False
+    ) -> Iterator[tuple[str, set[bytes]]]:
         """Give the lines of each (object id, blob); a blob that is asked for often is read once."""
         wanted = list(dict.fromkeys(oid for _, oid in blobs))
         known: dict[str, set[bytes]] = {}
@@ -195,6 +251,8 @@ class NotesTree:
             for oid, found in zip(some, contents, strict=True):
                 if found is None:
                     raise GitFailed(f"the note {oid} is missing from this repository")
+                if whole and found[0] == OVERSIZED:
+                    raise _not_gits_own(f"its note {oid} is too large")
                 self._size += len(found[1])
                 if self._size > MAX_BYTES:
                     raise _not_gits_own(f"its notes are more than {MAX_BYTES} bytes")
@@ -203,22 +261,19 @@ class NotesTree:
             yield anchor, known[oid]
 
     def _blob(self, oid: str) -> bytes:
-        return read_note(self.reader, oid)
+        (found,) = self.reader.get_many([oid], most=MAX_NOTE_BYTES)
+        if found is None:
+            raise GitFailed(f"the note {oid} is missing from this repository")
+        if found[0] == OVERSIZED:
+            raise _not_gits_own(f"its note {oid} is too large")
+        return found[1]
 
 
-def read_note(reader: CatFile, oid: str) -> bytes:
-    """Give the body of a note; raises GitFailed for one that is missing or too large to be read."""
-    (found,) = reader.get_many([oid], most=MAX_NOTE_BYTES)
-    if found is None:
-        raise GitFailed(f"the note {oid} is missing from this repository")
-    if found[0] == OVERSIZED:
-        raise _not_gits_own(f"its note {oid} is too large")
-    return found[1]
-
-
-def _is_note(entry: Entry) -> bool:
-    # The commit of a submodule is in no repository of ours: a note by that name hides nothing.
-    return not entry.is_tree and entry.mode != _GITLINK
+def _each_once(oids: Iterable[str], seen: set[str]) -> None:
+    for oid in oids:
+        if oid in seen:
+            raise _not_gits_own("it holds one directory at several places")
+        seen.add(oid)
 
 
 def _not_gits_own(why: str) -> GitFailed:

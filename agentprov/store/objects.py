@@ -81,6 +81,11 @@ class Entry:
         """Say whether the entry is a directory."""
         return self.mode == TREE_MODE
 
+    @property
+    def is_file(self) -> bool:
+        """Say whether the entry is a blob, and no submodule or something that nobody writes."""
+        return self.mode[:2] in (b"10", b"12")
+
 
 def parse_tree(content: bytes, format_: ObjectFormat) -> dict[bytes, Entry]:
     """Read a tree object; raises MalformedInput when it is cut off."""

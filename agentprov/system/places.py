@@ -32,6 +32,11 @@ def cache(environment: Mapping[str, str] | None = None) -> Path:
     return home(environment) / "cache"
 
 
+def index() -> Path:
+    """Give the file of this user's index over records; a cache, as all that is beside it."""
+    return cache() / "index.sqlite"
+
+
 def user_home(environment: Mapping[str, str] | None = None) -> Path:
     """Give the user's home directory as programs of this environment see it."""
     given = (os.environ if environment is None else environment).get("HOME", "")

@@ -32,6 +32,11 @@ _LOG = (
     "then `agentprov checkpoint accept`."
 )
 
+_REMOTE = (
+    "Find out who changed the records there; `agentprov sync REMOTE` puts them back, "
+    "`--accept` takes it as it is."
+)
+
 CATALOGUE: Mapping[str, Kind] = {
     "trust-empty": Kind(
         16, "error", "Commit .agentprov/trust.yaml, or run `agentprov init` to make a key."
@@ -241,6 +246,13 @@ CATALOGUE: Mapping[str, Kind] = {
     "log-damaged": Kind(19, "error", _LOG),
     "log-inclusion-missing": Kind(
         19, "warning", "See the session's gaps; without one there, find out who removed the entry."
+    ),
+    "notes-rollback": Kind(19, "warning", _REMOTE),
+    "notes-missing": Kind(19, "warning", _REMOTE),
+    "stale-checkpoint": Kind(
+        19,
+        "warning",
+        "Ask whoever made these commits to run `agentprov sync`; else ask the server.",
     ),
     "plan-expired-since": Kind(18, "note", "Nothing; the plan was valid when the session began."),
     "hidden-plan-content": Kind(13, "warning", "Read the plan with `agentprov plan show`."),

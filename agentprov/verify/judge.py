@@ -27,6 +27,7 @@ from agentprov.verify import (
     local_log,
     not_proven,
     record,
+    remotes,
     retirement,
     rewriting,
     subjects,
@@ -37,6 +38,7 @@ from agentprov.verify.finding import Finding, Problem, Verdict, finding
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.rebinding import Binding
 from agentprov.verify.record import Entry, Record
+from agentprov.verify.remotes import RemoteFacts
 from agentprov.verify.rewriting import History
 from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
@@ -54,7 +56,8 @@ class Case:
     `required` are the ids of commits that must have provenance. `as_of` is an RFC 3339 time
     ending in Z. `plan_content` gives a plan's bytes where they are at hand, `review_material`
     what a reviewer was to be shown; `around` is what git knows around approvals, `log` what is
-    known of the log of this machine, where one is kept. `others` are commits that records which
+    known of the log of this machine, where one is kept, `remotes` of
+    those that records come from. `others` are commits that records which
     were brought speak of and that are not judged: what judged ones were made of, as far as git
     has it; `history` is what git knows of their lines. `gone` are recorded commits that no judged
     commit leads back to, `whole` says that this clone could tell.
@@ -74,6 +77,7 @@ class Case:
     history: History = field(default_factory=History)
     gone: frozenset[str] = frozenset()
     whole: bool = True
+    remotes: tuple[RemoteFacts, ...] = ()
 
 
 @value
@@ -151,12 +155,15 @@ def judge(
     # The log that this machine keeps of what it signed fits what was accepted.
     findings += local_log.judge(case.log, report.accepted)
 
+    # What the remotes that were asked are known to have done with the records.
+    told = remotes.judge(case.remotes, report.findings)
+
     # 10. Say what all this does not prove.
     unproven = not_proven.collect([*report.accepted, *found], report.decided, case.trust)
 
     verdict = Verdict(
         target=case.target,
-        findings=(*findings, *report.findings),
+        findings=(*findings, *told),
         commits=tuple(report.commits),
         not_proven=unproven,
         trust_sha256=case.trust.sha256,

@@ -11,17 +11,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote_from_bytes
 
 from agentprov import __version__
-from agentprov.formats.names import FINDINGS_PAGE, label_path
+from agentprov.formats.names import FINDINGS_PAGE
+from agentprov.formats.sarif import SCHEMA, VERSION, plain, uri
 from agentprov.formats.visible import safe
 from agentprov.verify.catalogue import CATALOGUE
 from agentprov.verify.finding import Finding, Unproven, Verdict
 
-SCHEMA = (
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-)
 NOT_PROVEN = "not-proven"
 _INDEX = {code: index for index, code in enumerate(CATALOGUE)}
 
@@ -35,7 +32,7 @@ def verdict_sarif(verdict: Verdict, *, rules_path: str | None = None) -> dict[st
     """
     return {
         "$schema": SCHEMA,
-        "version": "2.1.0",
+        "version": VERSION,
         "runs": [
             {
                 "tool": {"driver": _driver()},
@@ -73,7 +70,7 @@ def _driver() -> dict[str, Any]:
                 "id": code,
                 "shortDescription": {"text": code.replace("-", " ").capitalize() + "."},
                 "helpUri": f"{FINDINGS_PAGE}#{code}",
-                "help": {"text": _plain(kind.remedy)},
+                "help": {"text": plain(kind.remedy)},
                 "defaultConfiguration": {"level": kind.severity},
                 "properties": {"exitCode": kind.exit_code},
             }
@@ -89,7 +86,7 @@ def _notification(item: Unproven) -> dict[str, Any]:
     return {
         "descriptor": {"id": NOT_PROVEN, "index": 0},
         "level": "note",
-        "message": {"text": _plain(f"Not proven: {item.claim}: {item.why}")},
+        "message": {"text": plain(f"Not proven: {item.claim}: {item.why}")},
         "properties": {"basis": item.basis},
     }
 
@@ -104,7 +101,7 @@ def _results(verdict: Verdict, rules_path: str | None) -> Iterator[dict[str, Any
             "ruleId": item.code,
             "ruleIndex": _INDEX[item.code],
             "level": item.severity,
-            "message": {"text": _plain(f"{item.message} ({item.subject}). {item.remedy}")},
+            "message": {"text": plain(f"{item.message} ({item.subject}). {item.remedy}")},
             "locations": [_location(item, rules_path)],
             # The first is the name under which GitHub keeps what it would else make from a line.
             "partialFingerprints": {
@@ -140,24 +137,10 @@ def _location(item: Finding, rules_path: str | None) -> dict[str, Any]:
     path = item.path or rules_path
     if path is not None:
         found["physicalLocation"] = {
-            "artifactLocation": {"uri": _uri(path), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": {"uri": uri(path), "uriBaseId": "%SRCROOT%"},
             "region": {"startLine": 1},
         }
     return found
-
-
-def _uri(label: str) -> str:
-    try:
-        path = label_path(label)
-    except ValueError:  # no label of ours, so the path is these very characters
-        path = label.encode("utf-8", "surrogatepass")
-    return quote_from_bytes(path, safe="/")
-
-
-def _plain(text: str) -> str:
-    """Write text so that no placeholder and no link of SARIF's message language is in it."""
-    text = safe(text).replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 __all__ = ["NOT_PROVEN", "SCHEMA", "verdict_sarif"]

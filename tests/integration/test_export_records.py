@@ -59,8 +59,7 @@ def export(repository: Repository, format_: str, *words: str) -> Answer:
 
 def own_generation(repository: Repository) -> tuple[dict[str, Any], str]:
     """Give the recorded generation and the digest of its payload."""
-    text = repository.git("notes", "--ref=agentprov", "show", "HEAD")
-    for line in text.splitlines():
+    for line in repository.bundles("HEAD"):
         payload = base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"])
         if LOCAL in payload.decode() and "agentprov_changes" in payload.decode():
             return json.loads(payload), sha256(payload)

@@ -30,7 +30,7 @@ from support.repository import Repository
 from support.ssh import agent, fingerprint, make_key, needs_openssh
 
 pytestmark = needs_openssh
-KINDS = ("plan", "session-open", "generation", "session-close", "approval")
+KINDS = ("plan", "session-open", "generation", "session-close", "approval", "rewrite")
 ALGORITHMS = ("P-256", "Ed25519")
 PEOPLES = ("plan", "approval")
 INTOTO = "application/vnd.in-toto+json"
@@ -112,6 +112,12 @@ def play(story: Recorded, folder: Path) -> None:
     story.does("approve", "HEAD~1..HEAD", "--yes")
     shown = json.loads(story.does("show", "--bundles", str(folder / "bundles"), "--json"))
     story.bundles = {item["kind"]: Path(item["file"]) for item in shown["bundles"]}
+    story.repository.git("commit", "-q", "--amend", "-m", "greet them")
+    again = json.loads(story.does("show", "--bundles", str(folder / "amended"), "--json"))
+    story.bundles |= {
+        item["kind"]: Path(item["file"]) for item in again["bundles"] if item["kind"] == "rewrite"
+    }
+    story.repository.git("reset", "-q", "--hard", "HEAD@{1}")
     for purpose in ("human", "recorder"):
         (key,) = json.loads(story.does("keys", "show", purpose, "--json"))["keys"]
         assert key["algorithm"] == ("ed25519" if story.algorithm == "Ed25519" else P256_NAME)

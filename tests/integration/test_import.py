@@ -75,7 +75,7 @@ def ranges(repository: Repository, path: str = "src/app.py") -> list[tuple[Any, 
 
 
 def note_lines(repository: Repository) -> list[str]:
-    return repository.git("notes", "--ref=agentprov", "show", "HEAD").splitlines()
+    return repository.bundles("HEAD")
 
 
 def codes(found: Any) -> set[str]:

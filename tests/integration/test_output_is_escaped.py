@@ -102,7 +102,12 @@ COMMANDS = (
     "log NONE", "replay NONE", "transcript NONE", "transcript SESSION", "transcript SESSION --json",
     "replay SESSION", "drain -v", "sync", "sync NONE", "run NONE", "run -- NONE",
     "run --plan NONE -- true", "NONE", "plan NONE", "-C NONE log", "init", "hooks install",
-    "plan sign PLAN --accept-finding NONE", "plan sign PLAN --key NONE", "verify --trust NONE HEAD",
+    "blame FILE", "blame --porcelain FILE", "blame --json FILE", "blame NONE", "blame NONE -- FILE",
+    "trace FILE:1", "trace FILE:1 --json", "trace NONE", "query --origin unknown", "stats",
+    "query --model NONE", "query --plan NONE", "query --path NONE", "query --history --json",
+    "query --history --format csv", "query --history --format sarif", "stats --json",
+    "trust deny-model NONE --reason NONE", "plan sign PLAN --accept-finding NONE",
+    "plan sign PLAN --key NONE", "verify --trust NONE HEAD",
 )  # fmt: skip
 # What these say must hold what was hostile, or they would prove nothing.
 TELLING = {
@@ -114,12 +119,20 @@ TELLING = {
     "verify HEAD --format markdown",
     "transcript SESSION",
     "plan lint PLAN",
+    "blame FILE",
+    "blame --porcelain FILE",
+    "trace FILE:1",
+    "query --origin unknown",
+    "query --history --format csv",
+    "stats",
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_prints_anything_raw(hostile: Hostile, command: str) -> None:
+    file = f"out{NASTIER}.txt"
     for_words = {"PLAN": hostile.plan, "NONE": f"no{NASTIER}", "SESSION": hostile.session}
+    for_words |= {"FILE": file, "FILE:1": f"{file}:1"}
     answer = hostile.say(*(for_words.get(word, word) for word in command.split(" ")))
     assert answer.out + answer.err
     assert raw(answer) == []

@@ -183,13 +183,16 @@ def test_lines_that_the_model_sent_and_lines_of_a_command_are_told_apart(
 
 
 def test_a_changed_byte_is_caught(session: Session) -> None:
-    top = session.repository.top
-    record = session.repository.git("rev-parse", "HEAD")
-    place = top / "src/app.py"
+    # In a clone, where no recorder is that would link what was amended.
+    session.repository.git("clone", "-q", ".", str(session.repository.top.parent / "forger"))
+    forger = Repository(session.repository.top.parent / "forger")
+    forger.git("fetch", "-q", "origin", "refs/notes/agentprov:refs/notes/agentprov")
+    record = forger.git("rev-parse", "HEAD")
+    place = forger.top / "src/app.py"
     place.write_bytes(place.read_bytes().replace(b"hello", b"hallo"))
-    session.repository.git("commit", "-q", "-a", "--amend", "--no-edit", "--no-verify")
-    session.repository.git("notes", "--ref=agentprov", "copy", "--force", record, "HEAD")
-    answer = agentprov("verify", "HEAD", "--json", cwd=top)
+    forger.git("commit", "-q", "-a", "--amend", "--no-edit", "--no-verify")
+    forger.git("notes", "--ref=agentprov", "copy", "--force", record, "HEAD")
+    answer = agentprov("verify", "HEAD", "--json", cwd=forger.top)
     assert answer.status == 12
     codes = {finding["code"] for finding in answer.json()["findings"]}
     assert "changed-since-recorded" in codes

@@ -33,6 +33,7 @@ def test_nothing_is_said_wrongly_of_a_rewritten_line(
 ) -> None:
     tally = tell(tmp_path / "story", 100 + number, way)  # type: ignore[arg-type]
     assert tally.wrong == []
+    assert tally.refused == []
     if way.__name__ not in _NOTHING_LEFT:  # type: ignore[attr-defined]
         assert tally.right > 0
         lost = sum(

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentprov.formats import bundle, journal
+from agentprov.formats import bundle, journal, packed
 from agentprov.system.process_table import descendants
 
 _KILLED = Path(__file__).parent / "killed"
@@ -480,7 +480,9 @@ def _whole(place: Path) -> list[bytes]:
 
 
 def _statement(line: bytes) -> dict[str, Any]:
-    return dict(json.loads(base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"])))
+    return dict(
+        json.loads(base64.b64decode(json.loads(packed.unpack(line))["dsseEnvelope"]["payload"]))
+    )
 
 
 def _kind(line: bytes) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 from agentprov.flows.drain import drain
 from agentprov.flows.recording import Recording
 from agentprov.flows.repository import identity
+from agentprov.flows.verify import verify
 from agentprov.flows.world import World
 from agentprov.formats.facts import Agent, AgentReport, Edit, ModelUse, Session
 from agentprov.formats.names import LOCAL_WRAPPER
@@ -75,6 +76,7 @@ class Tally:
     human: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         self.lines += other.lines
@@ -82,6 +84,7 @@ class Tally:
         self.human += other.human
         self.unknown += other.unknown
         self.wrong += other.wrong
+        self.refused += other.refused
 
 
 class Story:
@@ -220,9 +223,15 @@ class Story:
     # --- checking --------------------------------------------------------------------------
 
     def check(self, revision: str = "HEAD") -> Tally:
-        """Compare what is said of each line of a tree with who wrote it."""
+        """Compare what is said of each line of a tree with who wrote it, and links with git."""
         tally = Tally()
         record = Record(self.repository)
+        judged = verify(World.here(self.top), self.commits(revision)).verdict
+        tally.refused = [
+            f"{one.commit}: {one.code}: {one.message}"
+            for one in judged.findings
+            if one.code in ("rewrite-differs", "rewrite-claims-more", "malformed-statement")
+        ]
         listing = self.git("-c", "core.quotePath=false", "ls-tree", "-r", revision)
         for line in listing.splitlines():
             meta, path = line.split("\t")
@@ -348,9 +357,8 @@ class Record:
         self.session_of: dict[str, str] = {}
         self._repository = repository
         self._texts: dict[str, set[str]] = {}
-        listing = repository.git("notes", "--ref=agentprov", "list", check=False)
-        for blob in sorted({line.split(" ")[0] for line in listing.splitlines()}):
-            for line in repository.git("cat-file", "blob", blob).splitlines():
+        for _, lines in World.here(repository.top).notes.everything():
+            for line in lines:
                 payload = base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"])
                 self._keep(json.loads(payload), sha256(payload).hexdigest())
 

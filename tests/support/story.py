@@ -37,6 +37,7 @@ from agentprov.formats.statement import Statement
 from agentprov.ports import EvidenceVerifier
 from agentprov.sign.verifier import KeyVerifier
 from agentprov.verify.approvals import Surroundings
+from agentprov.verify.remotes import RemoteFacts
 from agentprov.verify.subjects import CommitFacts, PathDiff
 from agentprov.verify.trust import TrustedKey, TrustRoot
 
@@ -373,6 +374,7 @@ def judge(
     around: Surroundings | None = None,
     shown: Callable[[ApprovalView], review.Change | None] = lambda _: None,
     log: verify.LogFacts | None = None,
+    remotes: tuple[RemoteFacts, ...] = (),
     evidence: EvidenceVerifier | None = None,
 ) -> verify.Judgement:
     """Put bundles and commits before the judge; by default every commit needs a record."""
@@ -396,6 +398,7 @@ def judge(
         review_material=shown,
         around=around or Surroundings(),
         log=log,
+        remotes=remotes,
     )
     return verify.judge(case, KeyVerifier(), evidence)
 

@@ -21,12 +21,12 @@ def render(data: Mapping[str, Any], *, version: str) -> str:
     The script and the style are bound by digest in the page's Content-Security-Policy; no
     request can leave the page. Text of the record stands in it as JSON only.
     """
-    script, style = _asset("page.js"), _asset("page.css")
+    script, sheet = _asset("page.js"), style()
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src '{_digest(script)}'",
-            f"style-src '{_digest(style)}'",
+            f"script-src '{digest(script)}'",
+            f"style-src '{digest(sheet)}'",
             "base-uri 'none'",
             "form-action 'none'",
             "require-trusted-types-for 'script'",
@@ -35,7 +35,7 @@ def render(data: Mapping[str, Any], *, version: str) -> str:
     )
     parts = {
         "CSP": policy,
-        "STYLE": style,
+        "STYLE": sheet,
         "SCRIPT": script,
         "VERSION": html.escape(version),
         "DATA": _embedded(data),
@@ -44,11 +44,17 @@ def render(data: Mapping[str, Any], *, version: str) -> str:
     return "".join(parts.get(piece, piece) if n % 2 else piece for n, piece in enumerate(whole))
 
 
+def style() -> str:
+    """Give the style that all pages share."""
+    return _asset("page.css")
+
+
 def _asset(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Give the source expression under which a Content-Security-Policy lets a text in."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -58,4 +64,4 @@ def _embedded(data: Mapping[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-__all__ = ["render"]
+__all__ = ["digest", "render", "style"]

@@ -21,19 +21,32 @@ def _asks(value: Mapping[str, Any]) -> str | None:
 CHECK = schema.constrained(
     schema.members(
         {},
-        {"allow": shapes.PATTERNS, "basis": shapes.BASIS, "endpoints": shapes.PATTERNS},
+        {
+            "allow": shapes.PATTERNS,
+            "deny": shapes.PATTERNS,
+            "basis": shapes.BASIS,
+            "endpoints": shapes.PATTERNS,
+        },
     ),
     _asks,
 )
 
 
+_ANYTHING = Pattern("**")
+
+
 @dataclass(frozen=True)
 class Models:
-    """`allowed` are patterns of provider/served id, `endpoints` of hosts; None asks for nothing."""
+    """`allowed` are patterns of provider/served id, `endpoints` of hosts; None asks for nothing.
+
+    `denied` are patterns in small letters: what somebody has reason to refuse is refused in any
+    spelling of case.
+    """
 
     allowed: tuple[Pattern, ...] | None
     basis: str | None = None
     endpoints: tuple[Pattern, ...] | None = None
+    denied: tuple[Pattern, ...] | None = None
     needs_record: bool = True
 
     def misses(self, commit: JudgedCommit, _asked: Asked) -> Iterator[Problem]:
@@ -50,6 +63,12 @@ class Models:
     def _about(self, model: ModelSeen) -> Iterator[Problem]:
         if self.allowed is not None and not matcher.names(self.allowed, model.name):
             yield Problem("policy-model", f"the model {model.name!r} is not allowed")
+        if self.denied is not None and (
+            # A name that cannot be compared has not been shown to be another one.
+            not matcher.names((_ANYTHING,), model.name)
+            or matcher.names(self.denied, model.name.casefold())
+        ):
+            yield Problem("policy-model", f"the model {model.name!r} is denied")
         if not shapes.reaches(model.basis, self.basis):
             yield Problem(
                 "policy-basis",
@@ -66,4 +85,7 @@ def read(value: Any) -> Models:
         allowed=matcher.read(value["allow"]) if "allow" in value else None,
         basis=value.get("basis"),
         endpoints=matcher.read(value["endpoints"]) if "endpoints" in value else None,
+        denied=(
+            matcher.read(text.casefold() for text in value["deny"]) if "deny" in value else None
+        ),
     )

@@ -16,7 +16,7 @@ from support.repository import Repository
 # The whole package is forbidden, with everything in it.
 HEAVY = frozenset(
     {"pydantic", "sigstore", "mcp", "git", "watchdog", "rich", "requests", "tuf", "jsonschema",
-     "asyncio", "http", "sqlite3", "unittest", "email"}
+     "asyncio", "http", "sqlite3", "sqlalchemy", "unittest", "email"}
 )  # fmt: skip
 
 _PROGRAM = """

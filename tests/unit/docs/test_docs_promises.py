@@ -52,7 +52,10 @@ def test_programs_that_a_repository_or_the_environment_names_are_not_run(
         "GIT_CONFIG_VALUE_0": str(trap),
     }
     assert agentprov("run", "--", "true", cwd=repository.top, env=hostile).status == 0
-    for command in (["verify", "HEAD"], ["show"], ["log"]):
+    for command in (
+        ["verify", "HEAD"], ["show"], ["log"], ["blame", "-C", "greet.txt"],
+        ["trace", "greet.txt:1"], ["query", "--rebuild"], ["stats"],
+    ):  # fmt: skip
         assert agentprov(*command, cwd=repository.top, env=hostile).status == 0
     assert not canary.exists(), canary.read_text()
 

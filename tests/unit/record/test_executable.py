@@ -249,6 +249,11 @@ def test_which_argument_an_interpreter_runs(
     assert script_argument(words, python=python) == expected
 
 
+def test_code_on_the_command_line_is_no_script_however_long_it_is(tmp_path: Path) -> None:
+    for code in ("exit 0 # " + 300 * "x", "exit 0 #" + 5_000 * "/x"):
+        assert found("sh", tmp_path, "-ec", code).finish().name == "sh"
+
+
 def test_a_command_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExecFailed):
         found("no-such-agent", tmp_path)
