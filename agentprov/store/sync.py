@@ -28,7 +28,7 @@ PUSH_ATTEMPTS = 12
 PATIENCE_SECONDS = 300.0
 TURN_SECONDS = 60.0
 _LONGEST_PAUSE = 15.0
-_SHORT, _LONG = 6.0, 16.0
+_SHORT, _LONG = 12.0, 20.0
 _REFLOG_STEPS = 50
 _FILL_ROUNDS = 10
 # How git and the common servers say that somebody else was faster.

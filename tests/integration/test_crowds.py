@@ -51,8 +51,12 @@ def repository(tmp_path: Path) -> Repository:
     return made
 
 
-# Two `git commit` at once in one tree refuse each other by git's own lock: agents try again.
-COMMIT = "until git commit -qm 'Add {0}' -- {0} 2>/dev/null; do sleep 0.0{1}; done"
+# Two `git commit` at once in one tree refuse each other by git's own lock: agents try again. Git
+# may also have made the commit, and fail to write the index after it.
+COMMIT = (
+    "until git commit -qm 'Add {0}' -- {0} 2>/dev/null || git cat-file -e HEAD:{0} 2>/dev/null; "
+    "do sleep 0.0{1}; done"
+)
 ADD = "until git add {0} 2>/dev/null; do sleep 0.0{1}; done; "
 
 

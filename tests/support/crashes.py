@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from agentprov.formats import bundle, journal, packed
+from agentprov.store import lines
 from agentprov.system.process_table import descendants
 
 _KILLED = Path(__file__).parent / "killed"
@@ -349,7 +350,7 @@ class Laboratory:
         listing = self._git("notes", "--ref=agentprov", "list", check=False)
         found: set[bytes] = set()
         for row in listing.splitlines():
-            found |= set(self._git("cat-file", "blob", row.split()[0]).encode().splitlines())
+            found |= lines.split(self._git("cat-file", "blob", row.split()[0]).encode())
         return found
 
     def _own_records(self) -> set[bytes]:
