@@ -6,6 +6,7 @@ What is looked at here is unverified, and decides nothing but what is brought.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
@@ -13,7 +14,7 @@ from agentprov.errors import MalformedInput
 from agentprov.flows.glancing import glance, place_of
 from agentprov.formats import packed
 from agentprov.formats.digest import sha256
-from agentprov.formats.names import APPROVAL_TYPE, PLAN_TYPE
+from agentprov.formats.names import APPROVAL_TYPE, PLAN_TYPE, REWRITE_TYPE
 from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.rewrite import RewriteView
@@ -27,6 +28,8 @@ from agentprov.verify.record import Record, Unopened
 
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
 _WORD = re.compile(rb'"([A-Za-z0-9][A-Za-z0-9._:/-]*)"')
+_OBJECT_ID = re.compile(rb'"([0-9a-f]{40}|[0-9a-f]{64})"')
+_REWRITE = REWRITE_TYPE.encode()
 _TEXT = re.compile(rb'"([^"]*)"')
 # Of more words than these, a line's own are looked up among them, and not they in the line.
 _FEW_WORDS = 16
@@ -229,17 +232,19 @@ def _behind_links(
 ) -> list[Record]:
     """Bring the notes of the commits that links lead to, and of those that these lead to."""
     found: list[Record] = []
-    while True:
-        olds = {old for said in known.values() for old in said.olds} - read
-        if not olds:
-            return found
+    olds = {old for said in known.values() for old in said.olds} - read
+    while olds:
         read |= olds
+        more: set[str] = set()
         for record in _as_records(notes.get_many(sorted(olds), reader).items()):
             said = known.get(record.data)
             if said is None:
                 # An approval of an old commit says what was approved before it was rewritten.
-                known[record.data] = described(record)
+                said = known[record.data] = described(record)
+                more.update(said.olds)
                 found.append(record)
+        olds = more - read
+    return found
 
 
 def _gone(
@@ -297,12 +302,9 @@ def _related(
     """
     about = set(judged)
     sessions = {said.session for said in known.values() if said.session is not None}
-    while True:
+    _learn(everything, known, about)
+    if _follow_links(everything, known, about):
         _learn(everything, known, about)
-        olds = {old for said in known.values() if said.commit in about for old in said.olds}
-        if olds <= about:
-            break
-        about |= olds
     about.update(gone)
     sessions |= {said.session for said in known.values() if said.session and said.commit in about}
     _learn(everything, known, {APPROVAL_TYPE})
@@ -324,6 +326,47 @@ def _related(
         if said.approves or linking or said.session in sessions or said.payload_sha256 in wanted:
             chosen.append(line.record())
     return chosen, unopened
+
+
+def _follow_links(
+    everything: Iterable[_Line], known: dict[bytes, Described], about: set[str]
+) -> bool:
+    """Add to `about` what links say that its commits were made of; says whether that was more.
+
+    Anybody can put links there, so their number and the length of their chains must cost no more
+    than one look at each.
+    """
+    unread: dict[str, list[_Line]] = defaultdict(list)
+    olds_of: dict[str, set[str]] = defaultdict(set)
+    for line in everything:
+        if line.said is None:
+            for word in _words_of_a_link(line):
+                unread[word].append(line)
+    for said in known.values():
+        if said.commit is not None:
+            olds_of[said.commit].update(said.olds)
+    waiting, before = list(about), len(about)
+    while waiting:
+        commit = waiting.pop()
+        for line in unread.pop(commit, ()):
+            if line.said is None:
+                said = line.describe(known)
+                if said.commit is not None and said.olds:
+                    olds_of[said.commit].update(said.olds)
+                    if said.commit in about:
+                        waiting.append(said.commit)
+        news = olds_of.pop(commit, set()) - about
+        about |= news
+        waiting += news
+    return len(about) > before
+
+
+def _words_of_a_link(line: _Line) -> set[str]:
+    """Give the object ids in what may be a rewrite link, for a glance."""
+    payload = line.payload()
+    if payload is None or _REWRITE not in payload:
+        return set()
+    return {word.decode() for word in _OBJECT_ID.findall(payload)}
 
 
 def _learn(

@@ -13,6 +13,11 @@ from agentprov.verify.rewritten import Blobs, History, Spans
 from agentprov.verify.subjects import CommitFacts
 
 _KEPT_BYTES = 64 * 1024 * 1024
+# What following lines may cost. A small pack can hold files that are large and have many versions;
+# what lies beyond is as if it were not here, which a partial clone must be able to say as well.
+_PATCH_BYTES = 32 * 1024 * 1024
+_FOLLOWED_BYTES = 32 * 1024 * 1024
+_FOLLOWED_BYTES_EACH = 64 * 1024
 
 
 def history(
@@ -25,7 +30,7 @@ def history(
 
     All of these cost one process, whichever is asked for first.
     """
-    contents = _Contents(reader)
+    contents = _Contents(reader, _FOLLOWED_BYTES + _FOLLOWED_BYTES_EACH * len(wanted))
 
     @cache
     def lines() -> Mapping[str, Mapping[str, Spans]]:
@@ -64,35 +69,41 @@ def _added(
         old = trees.get(commit.parents[0]) if commit.parents else git.empty_tree
         if old is not None:
             pairs[commit.oid] = (old, commit.tree)
-    from agentprov.system.patches import added_in
+    from agentprov.system.patches import added_within
 
-    answers = added_in(git, list(pairs.values()))
+    answers = added_within(git, list(pairs.values()), _PATCH_BYTES)
     return {
         oid: {path_label(path): spans for path, spans in answer.items()}
         for oid, answer in zip(pairs, answers, strict=True)
+        if answer is not None
     }
 
 
 class _Contents:
-    """Gives blobs that are small enough to have lines; keeps the latest of them."""
+    """Gives blobs that are small enough to have lines, `most` bytes in all; keeps the latest."""
 
-    def __init__(self, reader: CatFile) -> None:
+    def __init__(self, reader: CatFile, most: int) -> None:
         self._reader = reader
+        self._left = most
         self._known: dict[str, bytes | None] = {}
         self._size = 0
 
     def __call__(self, oid: str) -> bytes | None:
+        if self._left < 0:
+            return None
         if oid not in self._known:
             from agentprov.formats.carrying import MAX_TEXT_BYTES
 
-            found = self._reader.digest(oid, keep=MAX_TEXT_BYTES)
-            content = found.content if found is not None and found.kind == "blob" else None
+            read = self._reader.digest(oid, keep=MAX_TEXT_BYTES)
+            content = read.content if read is not None and read.kind == "blob" else None
             self._size += len(content or b"")
             if self._size > _KEPT_BYTES:
                 self._known.clear()
                 self._size = len(content or b"")
             self._known[oid] = content
-        return self._known[oid]
+        found = self._known[oid]
+        self._left -= len(found or b"")
+        return found
 
 
 def here(reader: CatFile, oids: Iterable[str]) -> list[str]:

@@ -18,6 +18,8 @@ from difflib import SequenceMatcher
 VERSION = 1
 DISTINCTIVE_CHARACTERS = 8
 _SMALL = 300
+# Honest files need a few; each costs as much as reading both files once.
+_MAX_DEPTH = 32
 _MAX_PLACES = 32
 _BLOCK = 3
 _TELLING_CHARACTERS = 20
@@ -32,12 +34,13 @@ def carried(old: Sequence[bytes], new: Sequence[bytes]) -> list[int]:
     """Map each line of `new` to the line of `old` that it is (index from 0), or -1.
 
     Anchors are common ends and lines that stand once on both sides; between anchors small
-    stretches are compared in full, large ones without any anchor count as replaced.
+    stretches are compared in full, large ones without any anchor count as replaced, and so do
+    those that lie between anchors which were found between anchors, 32 levels deep.
     """
     found = [-1] * len(new)
-    todo = [(0, len(old), 0, len(new))]
+    todo = [(0, len(old), 0, len(new), 0)]
     while todo:
-        a, a_end, b, b_end = todo.pop()
+        a, a_end, b, b_end, depth = todo.pop()
         while a < a_end and b < b_end and old[a] == new[b]:
             found[b] = a
             a, b = a + 1, b + 1
@@ -49,16 +52,16 @@ def carried(old: Sequence[bytes], new: Sequence[bytes]) -> list[int]:
         if (a_end - a) * (b_end - b) <= _SMALL:
             _compare(old, new, (a, a_end, b, b_end), found)
             continue
-        anchors = _anchors(old, new, a, a_end, b, b_end)
+        anchors = _anchors(old, new, a, a_end, b, b_end) if depth < _MAX_DEPTH else []
         if not anchors:
             if max(a_end - a, b_end - b) <= _SMALL:
                 _compare(old, new, (a, a_end, b, b_end), found)
             continue
         for left, right in anchors:
-            todo.append((a, left, b, right))
+            todo.append((a, left, b, right, depth + 1))
             found[right] = left
             a, b = left + 1, right + 1
-        todo.append((a, a_end, b, b_end))
+        todo.append((a, a_end, b, b_end, depth + 1))
     return found
 
 

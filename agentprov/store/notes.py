@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agentprov.errors import Busy, GitFailed
 from agentprov.formats.names import NOTES_REF
 from agentprov.store import lines, objects, ref_lock
-from agentprov.store.notes_tree import NotesTree, anchor_of, require_anchor
+from agentprov.store.notes_tree import NotesTree, require_anchor
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
@@ -166,15 +166,13 @@ class NotesStore:
         return new.add("commit", objects.format_commit(tree, parents, IDENTITY, seconds, message))
 
     def blobs(self, revision: str) -> dict[str, list[str]]:
-        """Give the blobs of every note in a commit or ref, by object id; empty where none is."""
-        listing = self.git.run("ls-tree", "-r", "-z", "--full-tree", revision, check=False)
-        found: dict[str, list[str]] = {}
-        for record in listing.split(b"\0"):
-            meta, _, path = record.partition(b"\t")
-            anchor = anchor_of(path, self.git.object_format) if path else None
-            if anchor is not None and b" blob " in meta:
-                found.setdefault(anchor, []).append(meta.rsplit(b" ", 1)[1].decode())
-        return found
+        """Give the blobs of every note in a commit or ref, by object id; empty where none is.
+
+        Raises GitFailed for a tree that neither git nor we would write.
+        """
+        with self.git.cat_file() as reader:
+            found = reader.read(f"{revision}^{{commit}}")
+            return self.tree_at(reader, found[0]).places() if found is not None else {}
 
     def _current(self) -> str | None:
         with self.git.cat_file() as reader:

@@ -14,11 +14,17 @@ from dataclasses import dataclass, field
 from agentprov.errors import GitFailed, MalformedInput
 from agentprov.store import lines, objects
 from agentprov.store.objects import FILE_MODE, TREE_MODE, Entry, NewObjects, ObjectFormat
-from agentprov.system.git_objects import CatFile
+from agentprov.system.git_objects import OVERSIZED, CatFile
 
 _HEX = re.compile(r"[0-9a-f]+")
 _MAX_LEVELS = 8
 _TOGETHER = 500
+_AT_ONCE = 50
+# A few bytes of a pack can stand for gigabytes; whoever may push the ref may push those.
+MAX_NOTE_BYTES = 32 * 1024 * 1024
+MAX_TREE_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 512 * 1024 * 1024
+_OVERSIZED_LINE = b"(a note of more bytes than are read)"
 
 
 def is_anchor(text: str, format_: ObjectFormat) -> bool:
@@ -47,12 +53,18 @@ def anchor_of(path: bytes, format_: ObjectFormat) -> str | None:
 
 @dataclass(eq=False, repr=False)
 class NotesTree:
-    """One version of a notes tree, read as needed and changed in memory."""
+    """One version of a notes tree, read as needed and changed in memory.
+
+    Anybody who may push the ref can have written it: what git would not write is passed over
+    where that hides nothing, else GitFailed says so. A note that is too large to be read is one
+    line that is no record to readers; writers, who would lose it, get GitFailed.
+    """
 
     reader: CatFile
     format: ObjectFormat
     root: str | None
-    _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict)
+    _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict, repr=False)
+    _size: int = field(default=0, repr=False)
 
     def find(self, anchor: str) -> set[bytes]:
         """Give the lines of one note, from every depth at which it stands."""
@@ -69,8 +81,11 @@ class NotesTree:
             oid, rest = (below.oid if below and below.is_tree else None), rest[2:]
         return found
 
-    def find_many(self, anchors: Iterable[str]) -> dict[str, set[bytes]]:
-        """Give the lines of each of these notes, in a few turns with git however many they are."""
+    def find_many(self, anchors: Iterable[str], *, whole: bool = False) -> dict[str, set[bytes]]:
+        """Give the lines of each of these notes, in a few turns with git however many they are.
+
+        With `whole`, a note that is too large to be read is an error, as for writers.
+        """
         found: dict[str, set[bytes]] = {anchor: set() for anchor in anchors}
         blobs: list[tuple[str, str]] = []
         here = [(anchor, anchor, self.root) for anchor in found]
@@ -87,16 +102,22 @@ class NotesTree:
                 if below is not None and below.is_tree:
                     inner.append((anchor, rest[2:], below.oid))
             here = inner
-        for anchor, body in self._bodies(blobs):
-            found[anchor] |= lines.split(body)
+        for anchor, body in self._bodies(blobs, whole=whole):
+            found[anchor] |= {lines.unpacked(line) for line in body}
         return found
 
     def places(self) -> dict[str, list[str]]:
-        """Give the blobs of every note by object id; reads trees only."""
+        """Give the blobs of every note by object id; reads trees only.
+
+        Raises GitFailed for a directory that stands at two places: notes of different objects
+        have different names, and a few such trees inside each other stand for millions of notes.
+        """
         found: dict[str, list[str]] = {}
         here = [("", self.root)] if self.root is not None else []
+        seen: set[str] = set()
         for _ in range(_MAX_LEVELS):
             self._read_trees(oid for _, oid in here)
+            _each_once((oid for _, oid in here if self._tree(oid)), seen)
             inner = []
             for above, oid in here:
                 for name, entry in self._tree(oid).items():
@@ -118,12 +139,13 @@ class NotesTree:
         """Give (object id, lines as they are stored) of every note, in order of object id."""
         found = self.places()
         anchors = sorted(found)
+        self._size = 0
         for at in range(0, len(anchors), _TOGETHER):
             together = anchors[at : at + _TOGETHER]
             gathered: dict[str, set[bytes]] = {anchor: set() for anchor in together}
             blobs = [(anchor, oid) for anchor in together for oid in found[anchor]]
             for anchor, body in self._bodies(blobs):
-                gathered[anchor] |= lines.stored(body)
+                gathered[anchor] |= body
             yield from gathered.items()
 
     def difference(self, other: NotesTree) -> tuple[dict[str, set[bytes]], dict[str, set[bytes]]]:
@@ -134,7 +156,7 @@ class NotesTree:
         """
         here, there = self._differing(other)
         anchors = sorted(here | there)
-        mine, theirs = self.find_many(anchors), other.find_many(anchors)
+        mine, theirs = (tree.find_many(anchors, whole=True) for tree in (self, other))
         only_there = {one: theirs[one] - mine[one] for one in anchors if theirs[one] - mine[one]}
         only_here = {one: mine[one] - theirs[one] for one in anchors if mine[one] - theirs[one]}
         return only_there, only_here
@@ -143,10 +165,12 @@ class NotesTree:
         """Give the object ids of notes that stand differently, in this tree and in the other."""
         found: tuple[set[str], set[str]] = (set(), set())
         pairs: list[tuple[str, str | None, str | None]] = [("", self.root, other.root)]
+        seen: set[str] = set()
         for _ in range(_MAX_LEVELS):
             pairs = [pair for pair in pairs if pair[1] != pair[2]]
             self._read_trees(oid for _, oid, _ in pairs if oid is not None)
             other._read_trees(oid for _, _, oid in pairs if oid is not None)
+            _each_once((oid for _, _, oid in pairs if oid and other._tree(oid)), seen)
             inner: list[tuple[str, str | None, str | None]] = []
             for above, *oids in pairs:
                 sides = [
@@ -208,23 +232,57 @@ class NotesTree:
 
     def _read_trees(self, oids: Iterable[str]) -> None:
         wanted = [oid for oid in dict.fromkeys(oids) if oid not in self._read]
-        for oid, found in zip(wanted, self.reader.get_many(wanted), strict=True):
+        for oid, found in zip(
+            wanted, self.reader.get_many(wanted, most=MAX_TREE_BYTES), strict=True
+        ):
             self._keep(oid, found)
 
     def _keep(self, oid: str, found: tuple[str, bytes] | None) -> None:
+        if found is not None and found[0] == OVERSIZED:
+            raise _not_gits_own("one of its directories is too large")
         if found is None or found[0] != "tree":
             raise GitFailed(f"the notes tree {oid} is missing from this repository")
         self._read[oid] = objects.parse_tree(found[1], self.format)
 
-    def _bodies(self, blobs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
-        contents = self.reader.get_many([oid for _, oid in blobs])
-        for (anchor, oid), found in zip(blobs, contents, strict=True):
-            if found is None:
-                raise GitFailed(f"the note {oid} is missing from this repository")
-            yield anchor, found[1]
+    def _bodies(
+        self, blobs: Sequence[tuple[str, str]], *, whole: bool = False
+    ) -> Iterator[tuple[str, set[bytes]]]:
+        """Give the stored lines of each (object id, blob); each blob is read once."""
+        wanted = list(dict.fromkeys(oid for _, oid in blobs))
+        known: dict[str, set[bytes]] = {}
+        for at in range(0, len(wanted), _AT_ONCE):
+            some = wanted[at : at + _AT_ONCE]
+            contents = self.reader.get_many(some, most=MAX_NOTE_BYTES)
+            for oid, found in zip(some, contents, strict=True):
+                if found is None:
+                    raise GitFailed(f"the note {oid} is missing from this repository")
+                if whole and found[0] == OVERSIZED:
+                    raise _not_gits_own(f"its note {oid} is too large")
+                self._size += len(found[1])
+                if self._size > MAX_BYTES:
+                    raise _not_gits_own(f"its notes are more than {MAX_BYTES} bytes")
+                known[oid] = {_OVERSIZED_LINE} if found[0] == OVERSIZED else lines.stored(found[1])
+        for anchor, oid in blobs:
+            yield anchor, known[oid]
 
     def _blob(self, oid: str) -> bytes:
-        found = self.reader.get(oid)
+        (found,) = self.reader.get_many([oid], most=MAX_NOTE_BYTES)
         if found is None:
             raise GitFailed(f"the note {oid} is missing from this repository")
+        if found[0] == OVERSIZED:
+            raise _not_gits_own(f"its note {oid} is too large")
         return found[1]
+
+
+def _each_once(oids: Iterable[str], seen: set[str]) -> None:
+    for oid in oids:
+        if oid in seen:
+            raise _not_gits_own("it holds one directory at several places")
+        seen.add(oid)
+
+
+def _not_gits_own(why: str) -> GitFailed:
+    return GitFailed(
+        f"the notes are not as git or agentprov write them: {why}",
+        hint="somebody who may push refs/notes/agentprov put it there; see `git log` of that ref",
+    )

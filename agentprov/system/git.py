@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Literal, cast
 
 from agentprov.errors import GitFailed, NotARepository, UserError
@@ -206,6 +207,36 @@ class Git:
         if check:
             _require_success(arguments, done.returncode, done.stderr)
         return done.stdout
+
+    def run_within(
+        self, most: int | None, *arguments: str | bytes, input: bytes
+    ) -> tuple[bytes, bool]:
+        """Run one git command; gives at most `most` bytes of its stdout, and whether that is all.
+
+        A command that has more to say is ended. Raises GitFailed with git's own words.
+        """
+        if most is None:
+            return self.run(*arguments, input=input), True
+        with TemporaryFile() as asked, TemporaryFile() as words:
+            asked.write(input)
+            asked.seek(0)
+            process = subprocess.Popen(
+                [self.program, *ALWAYS, *arguments],
+                cwd=self.top,
+                env=self.environment(),
+                stdin=asked,
+                stdout=subprocess.PIPE,
+                stderr=words,
+            )
+            with process:
+                assert process.stdout is not None
+                out = process.stdout.read(most)
+                if process.stdout.read(1):
+                    process.kill()
+                    return out, False
+            words.seek(0)
+            _require_success(arguments, process.returncode, words.read())
+        return out, True
 
     def ask(self, *arguments: str | bytes) -> Asked:
         """Start one git command and give it while it runs, so that others can run beside it."""

@@ -18,6 +18,8 @@ _BLOCK = 1024 * 1024
 _BUFFER = 64 * 1024
 # What a pipe takes even where the system is short of them: asking ahead must never block.
 _AHEAD_BYTES = 4_000
+OVERSIZED = "oversized"
+"""The type under which an object is given that is larger than whoever asked will read."""
 
 
 @value
@@ -79,12 +81,21 @@ class CatFile:
         self._answer.read(1)
         return oid, kind, content
 
-    def get_many(self, oids: Sequence[str]) -> list[tuple[str, bytes] | None]:
-        """Give what `get` gives for each of many ids, asking ahead: no turn for every object."""
+    def get_many(
+        self, oids: Sequence[str], *, most: int | None = None
+    ) -> list[tuple[str, bytes] | None]:
+        """Give what `get` gives for each of many ids, asking ahead: no turn for every object.
+
+        An object of more than `most` bytes is passed over in constant memory: its type is given
+        as `OVERSIZED`, and no content.
+        """
         found: list[tuple[str, bytes] | None] = []
         for header in self._ask_ahead(oids):
             if header is None:
                 found.append(None)
+            elif most is not None and header[2] > most:
+                self._digest(header, 0)
+                found.append((OVERSIZED, b""))
             else:
                 found.append((header[1], self._answer.read(header[2])))
                 self._answer.read(1)

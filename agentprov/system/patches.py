@@ -1,12 +1,21 @@
-"""Which lines trees add to one another, as git's own diff counts them."""
+"""Which lines trees add to one another, as git's own diff counts them.
+
+Attributes of the work tree have no say: with ``*.py -diff`` git calls any file binary, and its
+lines would be nobody's. Text is what holds no NUL near its start, by git's own rule.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 
+from agentprov.formats.carrying import MAX_TEXT_BYTES, is_text
 from agentprov.formats.quoting import unquote
 from agentprov.system.git import Git
+from agentprov.system.git_objects import CatFile
+from agentprov.system.trees import RawChange, diff_tree
 
 Spans = list[tuple[int, int]]
 
@@ -15,31 +24,95 @@ OPTIONS = (
     "--src-prefix=a/", "--dst-prefix=b/", "--diff-algorithm=myers", "--indent-heuristic",
 )  # fmt: skip
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
+_NOTHING = "000000"
 _PAIR = re.compile(rb"[0-9a-f]{40,64} [0-9a-f]{40,64}")
 
 
 def added_lines(git: Git, old: str, new: str) -> dict[bytes, Spans]:
     """Give the lines that one tree or commit adds to another: by path, (start, end) from 1.
 
-    Files of which git says that they are binary, and those without added lines, are left out.
+    Binary and very large files, and those without added lines, are left out.
     """
-    return _read(git.run("diff-tree", *OPTIONS, old, new)).get(("", ""), {})
+    read = _read(git.run("diff-tree", *OPTIONS, old, new))
+    found = read.added.get(("", ""), {})
+    return {**found, **_called_binary(git, old, new, found)} if read.binary else found
 
 
 def added_in(git: Git, pairs: Sequence[tuple[str, str]]) -> list[dict[bytes, Spans]]:
-    """Give the same for each (old tree, new tree), by one process."""
+    """Give the same for each (old tree, new tree), by one process where all text is called text."""
+    return [found or {} for found in added_within(git, pairs, None)]
+
+
+def added_within(
+    git: Git, pairs: Sequence[tuple[str, str]], most: int | None
+) -> list[dict[bytes, Spans] | None]:
+    """Give what `added_in` gives, reading no more than `most` bytes of patches.
+
+    None for the pairs that come after: a small blob that stands at many paths is a large patch.
+    """
     if not pairs:
         return []
-    asked = "".join(f"{old} {new}\n" for old, new in dict.fromkeys(pairs)).encode()
-    answers = _read(git.run("diff-tree", "--stdin", *OPTIONS, input=asked))
-    return [answers.get(pair, {}) for pair in pairs]
+    order = list(dict.fromkeys(pairs))
+    asked = "".join(f"{old} {new}\n" for old, new in order).encode()
+    patches, whole = git.run_within(most, "diff-tree", "--stdin", *OPTIONS, input=asked)
+    read = _read(patches)
+    unread: set[tuple[str, str]] = set()
+    if not whole:
+        # The last pair that was begun is not known to its end.
+        last = max(
+            (order.index(pair) for pair in list(read.added)[-1:] if pair in order), default=0
+        )
+        unread.update(order[last:])
+    for old, new in read.binary.keys() - unread:
+        read.added[old, new].update(_called_binary(git, old, new, read.added[old, new]))
+    return [None if pair in unread else read.added.get(pair, {}) for pair in pairs]
 
 
-def _read(patches: bytes) -> dict[tuple[str, str], dict[bytes, Spans]]:
-    found: dict[tuple[str, str], dict[bytes, Spans]] = {}
-    current = found["", ""] = {}
+def _called_binary(
+    git: Git, old: str, new: str, known: Mapping[bytes, Spans]
+) -> Mapping[bytes, Spans]:
+    """Give the added lines of text files that git, told so by an attribute, calls binary."""
+    with git.cat_file() as reader:
+        changes = [
+            change
+            for change in diff_tree(git, old, new)
+            if change.path not in known and _is_text(reader, change)
+        ]
+    if not changes:
+        return {}
+    names = dict.fromkeys(name for one in changes for name in (one.old_path, one.path) if name)
+    out = git.run("--literal-pathspecs", "diff-tree", "--text", *OPTIONS, old, new, "--", *names)
+    wanted = {change.path for change in changes}
+    added = _read(out).added.get(("", ""), {})
+    return {path: spans for path, spans in added.items() if path in wanted}
+
+
+def _is_text(reader: CatFile, change: RawChange) -> bool:
+    sides = ((change.old_mode, change.old_blob), (change.new_mode, change.new_blob))
+    return change.old_blob != change.new_blob and all(
+        _has_lines(reader, blob) for mode, blob in sides if mode != _NOTHING
+    )
+
+
+def _has_lines(reader: CatFile, blob: str) -> bool:
+    found = reader.digest(blob, keep=MAX_TEXT_BYTES)
+    return found is not None and found.content is not None and is_text(found.content)
+
+
+@dataclass
+class _Read:
+    """Patches as read: added lines by pair of trees, and the pairs with files called binary."""
+
+    added: dict[tuple[str, str], dict[bytes, Spans]]
+    binary: dict[tuple[str, str], None]
+
+
+def _read(patches: bytes) -> _Read:
+    pair = ("", "")
+    current: dict[bytes, Spans] = {}
+    read = _Read({pair: current}, {})
     path: bytes | None = None
-    lines = iter(patches.split(b"\n"))
+    lines = (line.removesuffix(b"\n") for line in BytesIO(patches))
     for line in lines:
         if line.startswith(b"@@ "):
             hunk = _HUNK.match(line)
@@ -55,10 +128,13 @@ def _read(patches: bytes) -> dict[tuple[str, str], dict[bytes, Spans]]:
         elif line.startswith(b"+++ "):
             name = unquote(line[4:].removesuffix(b"\t"))
             path = name[2:] if name.startswith(b"b/") else None
+        elif line.startswith(b"Binary files "):
+            read.binary[pair] = None
         elif _PAIR.fullmatch(line):
             old, _, new = line.decode().partition(" ")
-            current = found[old, new] = {}
-    return found
+            pair = (old, new)
+            current = read.added[pair] = {}
+    return read
 
 
 def _skip(lines: Iterator[bytes], count: int) -> None:

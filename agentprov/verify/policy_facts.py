@@ -38,15 +38,9 @@ from agentprov.verify.people import taken_for
 from agentprov.verify.record import Entry
 from agentprov.verify.rewritten import History
 from agentprov.verify.signatures import Verified
-from agentprov.verify.subjects import CommitFacts, PathDiff
+from agentprov.verify.subjects import EMPTY_BLOBS, CommitFacts, PathDiff
 
 _MODEL = "pkg:generic/"
-_EMPTY = frozenset(
-    {
-        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
-        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
-    }
-)
 
 
 def collect(
@@ -152,19 +146,19 @@ def _untold(
 ) -> Iterator[str]:
     """Give the files of which nothing says where all their added lines came from."""
     told: set[bytes] = set()
-    added = (history.added(facts.oid) or {}) if behind else {}
-    for item in behind.values():
-        claimed = sum(one.end - one.start + 1 for one in item.ranges)
-        # Lines that git was not asked for are not known to be claimed.
-        if claimed == sum(end - start + 1 for start, end in added.get(item.path, ())):
-            told.add(label_path(item.path))
+    added = history.added(facts.oid) if behind else None
+    if added is not None:
+        for item in behind.values():
+            claimed = sum(one.end - one.start + 1 for one in item.ranges)
+            if claimed == sum(end - start + 1 for start, end in added.get(item.path, ())):
+                told.add(label_path(item.path))
     for entry in entries:
         if entry.statement is None:
             continue
         for change in _changes(entry.statement.value):
             lines = bool(change.get("ranges"))
             no_lines = change["op"] in ("modify", "rename") and change.get("fromSession", True)
-            empty = change.get("gitBlob") in _EMPTY
+            empty = change.get("gitBlob") in EMPTY_BLOBS
             if "why" not in change and (lines or no_lines or empty):
                 told.add(label_path(change["path"]))
     for path, diff in sorted(facts.diffs.items()):

@@ -21,7 +21,7 @@ from agentprov.verify import authority
 from agentprov.verify.claims import ClaimedPath, ClaimedRange
 from agentprov.verify.record import Entry
 from agentprov.verify.rewritten import Binding, Found, History, Spans
-from agentprov.verify.subjects import CommitFacts, PathDiff
+from agentprov.verify.subjects import EMPTY_BLOBS, CommitFacts, PathDiff
 
 EXACT = ("tree", "path-blob", "added")
 _BLOCK = 3
@@ -147,6 +147,7 @@ def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whol
     open_: list[Found] = []
     paths: list[ClaimedPath] = []
     exact = matched = True
+    telling = False
     for path, diff in sorted(facts.diffs.items()):
         label = path_label(path)
         spans = added.get(label, ())
@@ -161,12 +162,18 @@ def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whol
         match = best[0]
         key = "tree" if match.branch.commits in tree and match.key == "path-blob" else match.key
         granted += _found(match._replace(key=key), label)
+        telling = telling or key == "tree" or _is_telling(match, diff)
         paths.append(_claimed(match, label, diff))
         exact = exact and key in EXACT
         matched = matched and _count(match.claims) == sum(end - start + 1 for start, end in spans)
-    if not granted:
+    if not telling:
         exact = matched = False
     return Binding(tuple(granted), tuple(open_), tuple(paths), exact, matched)
+
+
+def _is_telling(match: _Match, diff: PathDiff) -> bool:
+    """Say whether a path holds anything to go by: a deletion and an empty file are anybody's."""
+    return bool(match.claims) or diff.new_blob not in (None, diff.old_blob, *EMPTY_BLOBS)
 
 
 def _touches(branch: _Branch, facts: CommitFacts) -> bool:

@@ -19,6 +19,13 @@ from agentprov.verify.finding import Problem
 _TRAILER = re.compile(rf"^{names.TRAILER}:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 MAX_PLACE_DIGITS = 8
 """No session makes more commits than these digits can number; a trailer with more is none."""
+EMPTY_BLOBS = frozenset(
+    {
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    }
+)
+"""The blob id of an empty file, by SHA-1 and by SHA-256."""
 _FILES = frozenset({"100644", "100664", "100755", "120000"})
 
 

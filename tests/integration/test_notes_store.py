@@ -10,7 +10,7 @@ import pytest
 from agentprov.errors import Busy, GitFailed, MalformedInput
 from agentprov.formats.names import NOTES_REF
 from agentprov.store import notes as notes_module
-from agentprov.store import sync
+from agentprov.store import notes_tree, sync
 from agentprov.store.notes import NotesStore
 from agentprov.system.git import Git
 from support.repository import Repository
@@ -398,3 +398,68 @@ def test_clones_that_push_at_once_all_get_their_records_in(team: Team) -> None:
     sync.fetch(team.ada, "origin")
     sync.merge_remote(team.ada, "origin")
     assert team.ada.get(team.head) == [f"record {number}".encode() for number in range(5)]
+
+
+def put_tree(repository: Repository, entries: str) -> str:
+    """Make a notes ref of a tree that git itself would not write; gives the tree."""
+    tree = repository.git("mktree", "--missing", input=entries.encode())
+    commit = repository.git("commit-tree", "-m", "by a stranger", tree)
+    repository.git("update-ref", NOTES_REF, commit)
+    return tree
+
+
+def test_a_tree_that_stands_for_millions_of_notes_is_refused_at_once(
+    team: Team, tmp_path: Path
+) -> None:
+    stranger = Repository(tmp_path / "stranger")
+    blob = stranger.git("hash-object", "-w", "--stdin", input=b"junk\n")
+    tree = put_tree(stranger, f"100644 blob {blob}\t{'a' * 32}\n")
+    for _ in range(4):
+        tree = put_tree(
+            stranger, "".join(f"040000 tree {tree}\t{name:02x}\n" for name in range(256))
+        )
+    with pytest.raises(GitFailed, match="several places"):
+        list(store_of(stranger).everything())
+    stranger.git("push", "-q", str(team.hub.top), NOTES_REF)
+    team.ada.add({team.head: [b"ada"]})
+    with pytest.raises(GitFailed, match="several places"):
+        sync.sync(team.ada, "origin")
+    assert team.ada.get(team.head) == [b"ada"]
+
+
+def test_a_submodule_by_a_notes_name_hides_no_note(repository: Repository) -> None:
+    store = store_of(repository)
+    head = repository.git("rev-parse", "HEAD")
+    store.add({head: [b"record"]})
+    within = repository.git("rev-parse", f"{NOTES_REF}:{head[:2]}")
+    put_tree(
+        repository,
+        f"160000 commit {'1' * len(head)}\t{head}\n040000 tree {within}\t{head[:2]}\n",
+    )
+    assert store.get(head) == [b"record"]
+    with store.git.cat_file() as reader:
+        assert store.get_many([head], reader) == {head: [b"record"]}
+    assert list(store.everything()) == [(head, [b"record"])]
+
+
+def test_a_note_that_unpacks_to_gigabytes_is_no_record_and_is_taken_from_nobody(
+    team: Team, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(notes_tree, "MAX_NOTE_BYTES", 1_000)
+    stranger = Repository(tmp_path / "stranger")
+    blob = stranger.git("hash-object", "-w", "--stdin", input=b"{" + b" " * 1_000)
+    put_tree(stranger, f"100644 blob {blob}\t{team.head}\n100644 blob {blob}\t{'1' * 40}\n")
+    store = store_of(stranger)
+    (line,) = store.get_many([team.head])[team.head]
+    assert len(line) < 100 and not line.startswith(b"{")
+    assert [found for _, found in store.everything()] == [[line], [line]]
+    with pytest.raises(GitFailed, match="too large"):
+        store.add({team.head: [b"would take its place"]})
+    stranger.git("push", "-q", str(team.hub.top), NOTES_REF)
+    with pytest.raises(GitFailed, match="too large"):
+        sync.sync(team.ada, "origin")
+    assert team.ada.get(team.head) == []
+    monkeypatch.setattr(notes_tree, "MAX_NOTE_BYTES", 2_000)
+    monkeypatch.setattr(notes_tree, "MAX_BYTES", 1_000)
+    with pytest.raises(GitFailed, match="more than 1000 bytes"):
+        list(store.everything())

@@ -376,3 +376,21 @@ def test_odd_names_are_found_again_as_well(team: Team) -> None:
     judgement = team.judge()
     assert (only(judgement).coverage, only(judgement).matched) == ("covered", True)
     assert claimed(judgement, name) == [(1, 5, "model", "one", "content")]
+
+
+def test_an_empty_file_and_a_deletion_are_nobodys_content(team: Team) -> None:
+    team.repository.git("checkout", "-q", "-b", "topic")
+    team.repository.write("package/__init__.py", "")
+    team.repository.write("b.txt", lines(1, 3))
+    (team.repository.top / "base.txt").unlink()
+    team.record(team.repository.commit("agent"))
+    team.repository.git("checkout", "-q", "main")
+    team.repository.write("package/__init__.py", "")
+    (team.repository.top / "base.txt").unlink()
+    team.repository.commit("by hand")
+    judgement = team.judge()
+    assert only(judgement).coverage == "uncovered"
+    assert "content-found" in codes(judgement, "warning") | codes(judgement, "note")
+    team.repository.write("b.txt", lines(1, 3))
+    team.repository.commit("the whole of it", "--amend")
+    assert (only(team.judge()).coverage, only(team.judge()).via) == ("covered", "content")

@@ -118,3 +118,13 @@ def test_a_submodule_is_its_commit_id(repository: Repository, tmp_path: Path) ->
     repository.commit()
     change = by_path(described(repository, Evidence(tree)))[b"sub"]
     assert (change.mode, change.why, change.sha256) == ("160000", "submodule", None)
+
+
+def test_an_agent_cannot_hide_its_lines_behind_an_attribute(repository: Repository) -> None:
+    tree = baseline(repository)
+    repository.write(".gitattributes", "a.txt -diff\n")
+    repository.write("a.txt", "one\ntwo\nslipped in\n")
+    repository.commit()
+    change = by_path(described(repository, Evidence(tree)))[b"a.txt"]
+    assert [(one.start, one.end) for one in change.ranges] == [(3, 3)]
+    assert change.why is None and change.added is not None

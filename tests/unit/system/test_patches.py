@@ -59,3 +59,25 @@ def test_what_the_users_configuration_says_of_diffs_changes_nothing(tmp_path: Pa
     repository.git("config", "diff.noprefix", "true")
     repository.git("config", "diff.algorithm", "histogram")
     assert added_in(git, [(first, second)]) == before != [{}]
+
+
+def test_no_attribute_hides_the_lines_of_a_text(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "r")
+    git = Git.discover(repository.top)
+    repository.write("a.py", "one\n")
+    repository.write("moved.py", "".join(f"line {number}\n" for number in range(20)))
+    repository.write("binary.dat", b"\0\n")
+    first = _tree(repository)
+    repository.write("a.py", "one\ntwo\n")
+    repository.write("new.py", "new\n")
+    repository.write("binary.dat", b"\0\n\n")
+    repository.git("mv", "moved.py", "[odd] name.py")
+    with (repository.top / "[odd] name.py").open("a") as file:
+        file.write("more\n")
+    second = _tree(repository)
+    expected = {b"a.py": [(2, 2)], b"new.py": [(1, 1)], b"[odd] name.py": [(21, 21)]}
+    for place in (".gitattributes", ".git/info/attributes"):
+        repository.write(place, "*.py -diff\n[[]odd* binary\n")
+        assert added_lines(git, first, second) == expected
+        assert added_in(git, [(first, second), (second, first)])[0] == expected
+        (repository.top / place).unlink()

@@ -94,9 +94,11 @@ def test_a_deletion_is_found_only_where_one_was_recorded() -> None:
         commit_of(OLD),
         diffs={b"gone.txt": PathDiff("100644", made_up("was", 40), None, None)},
     )
-    assert verdict(new, recorded).via == "content"
+    assert [one.key for one in verdict(new, recorded).content] == ["path-blob"]
+    # Anybody can delete a file; by that alone nobody is known.
+    assert verdict(new, recorded).coverage == "uncovered"
     other = replace(new, diffs={b"other.txt": PathDiff("100644", made_up("was", 40), None, None)})
-    assert verdict(other, recorded).coverage == "uncovered"
+    assert not verdict(other, recorded).content
 
 
 def test_a_merge_is_not_searched() -> None:
