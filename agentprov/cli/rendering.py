@@ -75,7 +75,7 @@ def print_verdict(verdict: Verdict) -> None:
         if commit.way:
             parts.append(commit.way)
         if signer:
-            imported = all(is_import(g.builder) for g in commit.generations)
+            imported = all(is_import(g.builder) for g in commit.behind)
             parts.append(f"{'imported' if imported else 'recorded'} by {output.safe(signer)}")
         if plans:
             parts.append(f"plan {output.safe(plans)}")
