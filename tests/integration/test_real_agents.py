@@ -182,14 +182,20 @@ def test_lines_that_the_model_sent_and_lines_of_a_command_are_told_apart(
     assert line["origin"] in ("command", "unknown")
 
 
-def test_a_changed_byte_is_caught(session: Session) -> None:
-    top = session.repository.top
-    record = session.repository.git("rev-parse", "HEAD")
-    place = top / "src/app.py"
+def test_a_changed_byte_is_caught(session: Session, tmp_path: Path) -> None:
+    """Somebody without the recorder's key rewrites; what its own user rewrites is followed."""
+    clone = tmp_path / "clone"
+    session.repository.git("clone", "-q", str(session.repository.top), str(clone))
+    elsewhere = Repository(clone)
+    elsewhere.git("fetch", "-q", "origin", "refs/notes/agentprov:refs/notes/agentprov")
+    record = elsewhere.git("rev-parse", "HEAD")
+    assert agentprov("verify", "HEAD", cwd=clone).status == 0
+    place = clone / "src/app.py"
     place.write_bytes(place.read_bytes().replace(b"hello", b"hallo"))
-    session.repository.git("commit", "-q", "-a", "--amend", "--no-edit", "--no-verify")
-    session.repository.git("notes", "--ref=agentprov", "copy", "--force", record, "HEAD")
-    answer = agentprov("verify", "HEAD", "--json", cwd=top)
+    elsewhere.git("commit", "-q", "-a", "--amend", "--no-edit", "--no-verify")
+    elsewhere.git("notes", "--ref=agentprov", "copy", "--force", record, "HEAD")
+    env = {"AGENTPROV_HOME": str(tmp_path / "another-home")}
+    answer = agentprov("verify", "HEAD", "--json", cwd=clone, env=env)
     assert answer.status == 12
     codes = {finding["code"] for finding in answer.json()["findings"]}
     assert "changed-since-recorded" in codes
