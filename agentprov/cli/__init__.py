@@ -81,6 +81,7 @@ app = typer.Typer(
     cls=LazyGroup,
     name="agentprov",
     rich_markup_mode=None,
+    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -130,6 +131,10 @@ def execute(arguments: Sequence[str]) -> int:
         result = app(args=list(arguments), prog_name="agentprov", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        # Its message is the whole help, whose line breaks must stay.
+        output.help_text(error.format_message())
+        return exit_codes.USAGE
     except click.UsageError as error:
         hint = error.ctx.command_path + " --help" if error.ctx else "agentprov --help"
         output.failure(error.format_message(), f"see `{hint}`")

@@ -55,6 +55,11 @@ def say(text: str) -> None:
     note(safe(text))
 
 
+def help_text(text: str) -> None:
+    """Print a command's help to stderr: it was called without saying what to do."""
+    print(text, file=sys.stderr)
+
+
 def failure(message: str, hint: str | None = None) -> None:
     """Print an error, and the way out where there is one, to stderr."""
     print(f"{paint('error:', '31;1', sys.stderr)} {safe(message)}", file=sys.stderr)

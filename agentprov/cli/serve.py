@@ -10,7 +10,7 @@ from agentprov.cli import output
 from agentprov.cli.examples import examples
 from agentprov.errors import UserError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 
 @app.callback()

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from agentprov.errors import MalformedInput
 from agentprov.flows.refused_links import carry
 from agentprov.formats.claims import (
+    UNREPLAYED,
     AgentClaim,
     CommitClaim,
     DecisionClaim,
@@ -103,7 +104,7 @@ def _held(judgement: Judgement, commit: str) -> Iterator[GenerationClaim]:
             commit=commit,
             files=tuple(found.values()),
             accepted=sure,
-            why=() if sure else ("link-not-replayed",),
+            why=() if sure else (UNREPLAYED,),
             rewrite=None if via == "record" else _rewrite(bases[entry], link, via),
         )
 

@@ -48,8 +48,9 @@ class Demo:
         shown = self._run("show", "HEAD")
         self.say("5. Anybody with a clone can check it, offline.")
         verified = self._run("verify", "HEAD")
-        self.say("6. Now somebody changes one byte of greeting.py, rewrites the commit,")
-        self.say("   and hangs the old record on the new commit.")
+        self.say("6. In a clone, somebody without these keys changes one byte of greeting.py,")
+        self.say("   rewrites the commit, and hangs the old record on the new commit.")
+        self._go_elsewhere()
         self._tamper()
         caught = self._run("verify", "HEAD")
         self.say(f"   The verdict is {caught}: the bytes are not those that were attested.")
@@ -74,6 +75,17 @@ class Demo:
         agent.write_text(f"#!{sys.executable}\n{source}")
         agent.chmod(0o755)
         return agent
+
+    def _go_elsewhere(self) -> None:
+        """Go on in a clone, as another user: a rewrite by the recorder's own user is followed."""
+        clone = self.top.parent / "clone"
+        self._git("clone", "--quiet", str(self.top), str(clone))
+        self.home = self.top.parent / "elsewhere"
+        self.home.mkdir(mode=0o700)
+        self.top = clone
+        self._git("fetch", "--quiet", "origin", "refs/notes/agentprov:refs/notes/agentprov")
+        self._git("config", "user.name", "Mallory Demo")
+        self._git("config", "user.email", "mallory@example.com")
 
     def _tamper(self) -> None:
         place = self.top / "greeting.py"

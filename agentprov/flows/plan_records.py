@@ -28,7 +28,7 @@ class PlanRecord:
 
     `problem` is empty when a human key that this user works with signed it; else it says why the
     signature does not count here, and everything in the record is only what somebody claims.
-    `blob` is the object under which the record was found.
+    `blob` is the plan's blob as the statement names it, else the object that the record hangs on.
     """
 
     name: str
@@ -61,8 +61,12 @@ def records_of(world: World, content: bytes) -> list[PlanRecord]:
 
 
 def signed_plans(world: World) -> list[PlanRecord]:
-    """Give all plan records that are stored here, newest first."""
-    return _records(world, world.store.everything())
+    """Give all plan records that are stored here, newest first, each once.
+
+    A record hangs on its plan, and again on each commit that was made under it.
+    """
+    found = _records(world, world.store.everything())
+    return list({record.bundle: record for record in reversed(found)}.values())[::-1]
 
 
 def find(records: Sequence[PlanRecord], name: str) -> PlanRecord:
@@ -123,7 +127,7 @@ def _record(blob: str, line: bytes, trust: TrustRoot, verifier: KeyVerifier) -> 
     return PlanRecord(
         name=view.name,
         sha256=view.sha256,
-        blob=blob,
+        blob=view.blob or blob,
         author=view.author,
         declared_at=view.declared_at,
         not_after=view.not_after,

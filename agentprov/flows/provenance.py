@@ -1,7 +1,7 @@
 """Where lines of a file come from: git says which commit added them, records say the rest.
 
-The one place that doors to single lines go through. It follows lines as `git blame` does, and
-shows of each commit only what holds (flows.show).
+The one place that the MCP tools go through. Whose a line is, is told as `agentprov blame` tells it
+(flows.claims, query.blame); of each commit only what holds is shown (flows.show).
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import Any
 
 from agentprov.errors import GitFailed, UserError
 from agentprov.flows import verify as verifying
+from agentprov.flows.claims import claims_of
 from agentprov.flows.declaring import inside
+from agentprov.flows.index import commit_objects
 from agentprov.flows.show import shown
 from agentprov.flows.verify import Targets, trust_for
 from agentprov.flows.world import World
 from agentprov.formats.names import path_label
 from agentprov.formats.quoting import unquote
+from agentprov.query.blame import Spans, attribute, spans_of
 
 MAX_LINES = 5_000
 MAX_COMMITS = 500
@@ -57,10 +60,12 @@ def lines(
     targets = Targets(revision, commits, frozenset())
     judgement = verifying.judge_targets(world, targets, trust_for(world, None))
     known = {commit: shown(judgement, commit) for commit in commits}
+    with world.git.cat_file() as reader:
+        spans = spans_of(claims_of(judgement, commit_objects(reader, commits)))
     return {
         "path": path_label(relative),
         "revision": oid,
-        "lines": _joined(_line(item, known[item.commit]) for item in blamed),
+        "lines": _joined(_line(item, spans) for item in blamed),
         "commits": [
             {
                 "commit": commit,
@@ -98,30 +103,24 @@ def _blame(
             origins[header[1]] = unquote(text.removeprefix(b"filename "))
 
 
-def _line(item: _Blamed, found: Mapping[str, Any]) -> dict[str, Any]:
+def _line(item: _Blamed, spans: Spans) -> dict[str, Any]:
+    told = attribute(spans.get((item.commit, path_label(item.path)), ()), item.there)
     return {
         "start": item.line,
         "end": item.line,
         "commit": item.commit,
-        "origins": list(_origins(item, found)),
+        "origins": []
+        if told.source is None
+        else [
+            {
+                "session": told.source.session,
+                "origin": told.origin,
+                "basis": told.basis,
+                "model": told.model,
+                "why": told.why,
+            }
+        ],
     }
-
-
-def _origins(item: _Blamed, found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    label = path_label(item.path)
-    for session in found["sessions"]:
-        for file in session["files"]:
-            if file["path"] != label:
-                continue
-            for part in file["ranges"]:
-                if part["start"] <= item.there <= part["end"]:
-                    yield {
-                        "session": session["id"],
-                        "origin": part["origin"],
-                        "basis": part["basis"],
-                        "model": part["model"],
-                        "why": part["why"],
-                    }
 
 
 def _joined(found: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from agentprov.formats.value import value
 
+UNREPLAYED = "link-not-replayed"
+"""Why a claim does not count that came by a link which could not be made again here."""
+
 
 class ModelClaim(NamedTuple):
     """A model that answered: `uri` as signed, provider and served id unquoted."""
@@ -181,6 +184,7 @@ def model_named(name: str | None, models: Sequence[ModelClaim]) -> str | None:
 
 
 __all__ = [
+    "UNREPLAYED",
     "AgentClaim",
     "CommitClaim",
     "DecisionClaim",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from agentprov.formats.claims import CommitClaim, GenerationClaim
+from agentprov.formats.claims import UNREPLAYED, CommitClaim, GenerationClaim
 from agentprov.formats.names import path_label
 from agentprov.formats.quoting import unquote
 
@@ -194,7 +194,8 @@ def attribute(spans: Sequence[Span], line: int) -> Attribution:
     holding = [span for span in here if span.source.verified]
     if not holding:
         if here:
-            return Attribution("unknown", None, None, "not-verified", here[0].source)
+            why = UNREPLAYED if here[0].source.why == UNREPLAYED else "not-verified"
+            return Attribution("unknown", None, None, why, here[0].source)
         return Attribution("unknown", None, None, "no-record", None)
     telling = [span for span in holding if span.origin != "unknown"] or holding
     first = telling[0]

@@ -109,11 +109,11 @@ class MissingAnswer(TypedDict):
 
 
 class OriginAnswer(TypedDict):
-    """What one session's record says of a line."""
+    """Whose a line is, as `blame` has it; `basis` is null where no one answer holds."""
 
     session: str
     origin: str
-    basis: str
+    basis: str | None
     model: str | None
     why: str | None
 

@@ -235,6 +235,24 @@ def test_a_renamed_and_oddly_named_files_lines_are_found_where_they_first_stood(
     assert [item["why"] for item in line["origins"]] == ["agent-reports-nothing"]
 
 
+def test_a_line_of_an_amended_commit_is_told_as_blame_tells_it(repository: Repository) -> None:
+    script = "printf 'value_of_that = 3\\nvalue_of_more = 4\\n' > b.py; git add b.py"
+    script += "; git commit -qm second"
+    assert agentprov("run", "--", "sh", "-c", script, cwd=repository.top).status == 0
+    repository.git("commit", "-q", "--amend", "-m", "better words")
+    answer = agentprov("blame", "--json", "b.py", cwd=repository.top)
+    (blamed,) = answer.json()["ranges"]
+    assert blamed["rewrite"]
+
+    async def talk(ask: Asker) -> Any:
+        return await ask("file_provenance", path="b.py")
+
+    (line,) = converse(repository.top, talk)["lines"]
+    keys = ("session", "origin", "basis", "model", "why")
+    assert line["origins"] == [{key: blamed[key] for key in keys}]
+    assert (line["start"], line["end"], line["commit"]) == (1, 2, blamed["commit"])
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "--output=x", "bundle.jsonl", "HEAD -- x"])
 def test_a_tool_verifies_revisions_and_opens_no_file(repository: Repository, target: str) -> None:
     repository.write("bundle.jsonl", "{}\n")

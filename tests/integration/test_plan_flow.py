@@ -416,6 +416,19 @@ def test_plans_are_listed_newest_first_and_found_by_name_or_digest(
         plan.show(world, "OTHER.md")
 
 
+def test_a_plan_that_hangs_on_its_commits_too_is_listed_once_and_its_bytes_are_found(
+    world: World, path: Path
+) -> None:
+    signed = plan.sign(world, path)
+    quick = replace(world)
+    store = MemoryStore()
+    quick.__dict__["notes"] = store
+    for anchor in ("0" * 40, signed.blob, "f" * 40):
+        store.add({anchor: [signed.bundle]})
+    (record,) = plan.list_plans(quick)
+    assert record.blob == signed.blob
+
+
 def test_a_record_with_a_broken_signature_is_listed_as_such_and_starts_nothing(
     world: World, path: Path
 ) -> None:

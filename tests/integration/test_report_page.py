@@ -19,6 +19,7 @@ from agentprov.verify.output import verdict_json
 from support.browser import Browser, browser
 from support.command_line import agentprov
 from support.repository import Repository
+from support.scripted_work import workshop
 from support.story import HUMAN, JANE, RECORDER, STRANGER, Key, Story, judge, seal
 
 READY = "return document.body.dataset.ready"
@@ -283,3 +284,69 @@ def test_the_policy_of_the_page_names_exactly_its_own_script_and_style() -> None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     assert "http" not in policy
+
+
+def test_a_squashed_and_amended_commit_tells_the_same_on_the_page_and_on_the_command_line(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = workshop(tmp_path)
+    monkeypatch.setenv("AGENTPROV_HOME", str(shop.home))  # for the hooks that git starts
+    git = shop.repository
+    base = git.git("rev-parse", "HEAD")
+    shop.work({"a.py": "def tower():\n    return 'stone'\n"}, plan="PLAN.md")
+    shop.work({"b.py": "def lamp():\n    return 'light'\n"}, model="claude-opus-4-1-20250805")
+    git.git("reset", "-q", "--soft", base)
+    git.git("commit", "-qm", "Squashed")
+    shop.does("show", "HEAD")
+    git.git("commit", "-q", "--amend", "-m", "Squashed, said better")
+    shown = shop.does("show", "HEAD", "--json").json()
+    models = {
+        file["path"]: {(r["origin"], r["model"]) for r in file["ranges"]}
+        for session in shown["sessions"]
+        for file in session["files"]
+    }
+    assert set(models) == {"a.py", "b.py"}
+    place = tmp_path / "page.html"
+    shop.does("report", "-o", str(place))
+    opened(chromium, place, place.read_text(encoding="utf-8"))
+    assert "links broken" not in badge(chromium)
+    chromium.does("for (const d of document.querySelectorAll('details')) d.open = true")
+    chromium.until("return document.querySelectorAll('.lines tr').length >= 4")
+    files = chromium.does(
+        "return [...document.querySelectorAll('details.file')].map((one) => one.innerText)"
+    )
+    assert len(files) == 2
+    for text in files:
+        path = text.split()[0]
+        blamed = shop.does("blame", "--json", path).json()["ranges"]
+        assert [(r["origin"], r["start"], r["end"]) for r in blamed] == [("model", 1, 2)]
+        assert {model for _, model in models[path]} == {blamed[0]["model"].partition("/")[2]}
+        assert text.count(f"model · {blamed[0]['basis']} · {blamed[0]['model']}") == 2
+        assert "bytes are what was signed" in text
+        assert "(amend), made again by the author" in text
+    graph = text_of(chromium, "#graph svg")
+    assert "PLAN.md" in graph
+    assert all(item["model"] in graph for item in blamed)
+
+
+def test_lines_of_which_two_records_say_different_things_are_nobodys(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    one = told()
+    other = told(replace(Story(), session=replace(Story().session, id="another")))
+    data = {**one, "bundles": [*one["bundles"]]}
+    for line in other["bundles"]:
+        bundle = json.loads(line)
+        payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
+        changed = payload.replace(b'"origin":"model"', b'"origin":"human"')
+        if changed != payload:
+            data["bundles"].append(seal(changed, RECORDER).decode())
+    assert len(data["bundles"]) > len(one["bundles"])
+    opened(chromium, tmp_path / "page.html", page(data))
+    chromium.does("for (const d of document.querySelectorAll('details')) d.open = true")
+    chromium.until("return document.querySelectorAll('.lines tr').length > 0")
+    titles = chromium.does(
+        "return [...document.querySelectorAll('.lines tr')].map((one) => one.title)"
+    )
+    assert any("records-disagree" in title for title in titles), titles
+    assert not any(title.startswith("human") for title in titles)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentprov import verify
+from agentprov.cli.rendering import print_verdict
 from agentprov.errors import UserError
 from agentprov.formats.carrying import Claim
 from agentprov.verify.claims import claims_of
@@ -57,6 +58,21 @@ def test_an_amended_commit_is_covered_by_its_link(team: Team) -> None:
     assert (link.commits, link.replayed, link.claimed, link.carried) == ((old,), True, 5, 5)
     assert [one.commit for one in link.generations] == [old]
     assert claimed(judgement, "a.txt") == [(2, 6, "model", "one", "rewrite")]
+
+
+def test_who_recorded_what_was_rewritten_did_not_import_it(
+    team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    team.repository.write("a.txt", lines(1, 5))
+    old = team.repository.commit("agent")
+    team.record(old)
+    new = team.repository.commit("amended", "--amend")
+    team.link(new, [old], "amend")
+    print_verdict(team.judge().verdict)
+    told = capsys.readouterr().out
+    assert f"{new[:12]}  covered" in told
+    assert "recorded by" in told
+    assert "imported by" not in told
 
 
 def test_rebased_and_picked_commits_are_covered(team: Team) -> None:

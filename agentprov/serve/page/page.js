@@ -10,6 +10,7 @@
     "https://agentprov.github.io/approval/v0.1": "approval",
     "https://agentprov.github.io/rewrite/v0.1": "rewrite",
   };
+  const DISAGREE = "records-disagree";
   const ORIGINS = ["model", "command", "human", "agent", "unknown"];
   // What a reader would not see, or what would change the order of what they do see.
   const UNSEEN = new RegExp(
@@ -49,6 +50,13 @@
     let at = 0;
     for (const part of parts) { whole.set(part, at); at += part.length; }
     return whole;
+  }
+
+  async function isBlob(content, oid) { // whether git names this content so; null where nobody says how
+    if (!oid) return null;
+    const whole = joined(utf8.encode(`blob ${content.length}\0`), content);
+    const digest = await crypto.subtle.digest(oid.length === 40 ? "SHA-1" : "SHA-256", whole);
+    return hex(new Uint8Array(digest)) === oid;
   }
 
   function encoded(type, payload) { // DSSE 1.0.2, pre-authentication encoding
@@ -123,6 +131,10 @@
   const dependencies = (record) => record.statement.predicate.buildDefinition.resolvedDependencies;
   const named = (record, name) => dependencies(record).find((item) => item.name === name);
 
+  // A link is not made again here, which takes the old commits; the verdict tells whether it was.
+  const replayed = (record) => data.verdict.commits.flatMap((one) => one.rewrites ?? [])
+    .some((one) => one.digest.sha256 === record.sha256 && one.replayed);
+
   class Story {
     constructor(records) {
       this.records = records;
@@ -130,6 +142,11 @@
       this.by = new Map(this.good.map((record) => [record.sha256, record]));
       this.breaks = [];
       for (const record of this.of("generation")) this.link(record);
+      const asked = new Set(data.commits.map((one) => one.commit));
+      for (const record of this.of("rewrite").filter((one) => asked.has(one.statement.predicate.commit.gitCommit)))
+        for (const one of record.statement.predicate.sources)
+          if (!this.by.has(one.statement.sha256) && !data.partial)
+            this.breaks.push(`${short(record.sha256)}: ${short(one.statement.sha256)}, which it carries over, is not here, or not good`);
     }
 
     of(kind) { return this.good.filter((record) => record.kind === kind); }
@@ -153,38 +170,56 @@
           this.breaks.push(`the close of the session lists ${short(item.sha256)}, which is not here`);
     }
 
-    // Ranges of the lines of one commit's files: [path, ranges with their generation].
+    // What is said of one commit's paths, with the generations behind it: by path.
+    // `same` tells whether a content is the one that was signed; null where nothing can be said.
     lines(commit) {
       const found = new Map();
-      const add = (path, change, ranges, way) => {
-        const known = found.get(path) ?? {change, ranges: [], way};
+      const add = (change, way, ranges, behind, same) => {
+        const known = found.get(change.path) ?? {op: change.op, way, ranges: [], behind: new Set(), same};
         known.ranges.push(...ranges);
-        found.set(path, known);
+        for (const record of behind) known.behind.add(record);
+        found.set(change.path, known);
       };
       for (const record of this.of("generation")) {
         if (metadata(record).agentprov_commit.gitCommit !== commit) continue;
         for (const change of metadata(record).agentprov_changes) {
-          const subject = record.statement.subject.find((one) => one.name === change.path);
-          add(change.path, {...change, sha256: subject?.digest?.sha256},
-            (change.ranges ?? []).map((range) => ({...range, record})), "record");
+          const signed = record.statement.subject.find((one) => one.name === change.path)?.digest?.sha256;
+          add(change, "record", (change.ranges ?? []).map((range) => ({...range, way: "record", record})), [record],
+            async (content) => (signed ? hex(await sha256(content)) === signed : null));
         }
       }
       for (const record of this.of("rewrite")) {
         const said = record.statement.predicate;
         if (said.commit.gitCommit !== commit) continue;
+        const way = `carried from ${said.pairs.map((pair) => short(pair.old.gitCommit)).join(", ")} (${said.method})`
+          + `, ${replayed(record) ? "made again by the author" : "not made again by the author"}`;
         for (const change of said.changes) {
-          const sources = said.sources.map((one) => this.origin(one.statement.sha256));
-          add(change.path, change, (change.ranges ?? [])
-            .map((range) => ({...range, record: sources[range.source] ?? record})), "rewrite");
+          const numbers = new Set((change.ranges ?? []).map((range) => range.source));
+          if (change.source !== undefined) numbers.add(change.source);
+          add(change, way, (change.ranges ?? []).map((range) =>
+            ({...range, way: "rewrite", record: this.by.get(said.sources[range.source]?.statement.sha256)})),
+            [...numbers].flatMap((number) => this.generations(said.sources[number]?.statement.sha256)),
+            (content) => isBlob(content, change.gitBlob));
         }
       }
       return found;
     }
 
-    origin(sha256, depth = 0) { // the generation behind a source, through rewrites of rewrites
+    // The generations that a source of a rewrite leads to, through rewrites of rewrites.
+    generations(sha256, seen = new Set()) {
       const record = this.by.get(sha256);
-      if (!record || record.kind !== "rewrite" || depth > 50) return record;
-      return this.origin(record.statement.predicate.sources[0].statement.sha256, depth + 1);
+      if (!record || seen.has(sha256)) return [];
+      seen.add(sha256);
+      if (record.kind !== "rewrite") return record.kind === "generation" ? [record] : [];
+      return record.statement.predicate.sources.flatMap((one) => this.generations(one.statement.sha256, seen));
+    }
+
+    // A range names the id that was served; the generation behind it knows the provider.
+    model(range) {
+      if (range.model === undefined) return "";
+      const names = range.record ? this.models(range.record).map((model) => model.name) : [];
+      const fitting = names.filter((name) => name === range.model || name.endsWith(`/${range.model}`));
+      return fitting.length === 1 ? fitting[0] : range.model;
     }
 
     models(record) {
@@ -241,13 +276,9 @@
     const edges = [];
     const put = (column, key, ...lines) => { if (!columns[column].has(key)) columns[column].set(key, lines); };
     for (const commit of data.commits) {
-      for (const [path, {ranges}] of story.lines(commit.commit)) {
+      for (const [path, {behind}] of story.lines(commit.commit)) {
         const file = `${commit.commit}/${path}`;
         put("file", file, path, `in ${short(commit.commit)}`);
-        const behind = new Set(ranges.map((range) => range.record).filter((one) => one?.kind === "generation"));
-        for (const record of story.of("generation"))
-          if (metadata(record).agentprov_commit.gitCommit === commit.commit
-            && metadata(record).agentprov_changes.some((change) => change.path === path)) behind.add(record);
         for (const record of behind) {
           const id = metadata(record).invocationId;
           const models = story.models(record).map((model) => `${model.name} (${model.basis})`);
@@ -318,7 +349,8 @@
     for (const record of story.good) {
       const said = record.statement.predicate;
       if (record.kind === "plan") at(said.declaredAt, `${record.key.person} signed the plan ${record.statement.subject[0].name}`);
-      if (record.kind === "approval") at(said.decidedAt, `${record.key.person} decided: ${said.decision}`);
+      if (record.kind === "approval") 
+        at(said.decidedAt, `${record.key.person} decided about ${short(record.statement.subject[0].digest.gitCommit)}: ${said.decision}`);
       if (record.kind === "session") {
         if (said.phase === "close") {
           at(said.session.finishedOn, `session ${said.session.id} ended: ${said.session.outcome}`);
@@ -348,22 +380,39 @@
     return made;
   }
 
-  function view(content, ranges, story) {
-    const lines = content.split("\n");
-    if (lines.at(-1) === "") lines.pop();
+  // Whose each of `most` lines is, as `agentprov blame` has it: a record says more than a link, any
+  // origin more than unknown, and where two say different things nobody is named.
+  function perLine(ranges, most) {
     const at = new Map();
     for (const range of ranges)
-      for (let n = range.start; n <= range.end && n <= lines.length; n++)
-        if (!at.has(n) || at.get(n).origin === "unknown") at.set(n, range);
+      for (let n = range.start; n <= range.end && n <= most; n++) {
+        const known = at.get(n);
+        if (!known) at.set(n, range);
+        else if (range.origin === "unknown" || known.why === DISAGREE) continue;
+        else if (known.origin === "unknown") at.set(n, range);
+        else if (known.way === range.way && (known.origin !== range.origin || known.model !== range.model))
+          at.set(n, {origin: "unknown", basis: known.basis, why: DISAGREE, way: known.way});
+      }
+    return at;
+  }
+
+  function view(lines, at, story) {
     return node("div", {class: "lines mono"}, node("table", {}, node("tbody", {}, lines.map((line, index) => {
       const range = at.get(index + 1);
       const origin = range && ORIGINS.includes(range.origin) ? range.origin : null;
-      const models = range?.record?.kind === "generation" ? story.models(range.record).map((m) => m.name) : [];
-      const who = range ? `${range.origin} · ${range.basis}` : "";
-      return node("tr", range ? {title: [who, range.model ?? models.join(", "), range.why].filter(Boolean).join(" — ")} : {},
+      const who = range ? [range.origin, range.basis, story.model(range)].filter(Boolean).join(" · ") : "";
+      return node("tr", range ? {title: [who, range.why].filter(Boolean).join(" — ")} : {},
         node("td", {class: origin ? `mark o-${origin}` : "mark"}), node("td", {class: "n"}, index + 1),
         node("td", {class: "who"}, who), node("td", {}, line));
     }))));
+  }
+
+  // Content that was found again needs no statement about this commit; only the verdict tells of it.
+  function found(commit) {
+    const told = data.verdict.commits.find((one) => one.commit === commit)?.content ?? [];
+    const olds = [...new Set(told.map((one) => short(one.commit)))].join(", ");
+    return olds ? `No good record names this commit; according to the verdict it holds what was recorded of ${olds}.`
+      : "No good record says anything of its lines.";
   }
 
   async function showFiles(story) {
@@ -373,26 +422,30 @@
       const lines = story.lines(commit.commit);
       parts.push(node("h3", {}, `${short(commit.commit)}  ${commit.subject}`),
         node("p", {class: "quiet"}, `${commit.author}; coverage according to the verdict: ${commit.coverage}`));
-      if (!lines.size) parts.push(node("p", {}, "No good record says anything of its lines."));
-      for (const [path, {change, ranges, way}] of lines) {
+      if (!lines.size) parts.push(node("p", {}, found(commit.commit)));
+      for (const [path, {op, ranges, way, same: compare}] of lines) {
         const kept = data.files.find((file) => file.commit === commit.commit && file.path === path);
-        let same = null;
-        if (kept?.content !== undefined && change.sha256)
-          same = hex(await sha256(bytesOf(kept.content))) === change.sha256;
+        const bytes = kept?.content === undefined ? null : bytesOf(kept.content);
+        const same = bytes === null ? null : await compare(bytes);
+        const text = bytes === null ? [] : new TextDecoder().decode(bytes).split("\n");
+        if (text.at(-1) === "") text.pop();
+        const at = perLine(ranges, text.length);
         const counts = {};
-        for (const range of ranges) counts[range.origin] = (counts[range.origin] ?? 0) + range.end - range.start + 1;
-        const state = same === null ? node("span", {class: "quiet"}, way === "rewrite" ? "from an earlier commit" : "bytes not in this page")
+        const count = (origin, lines) => { counts[origin] = (counts[origin] ?? 0) + lines; };
+        if (bytes === null) for (const range of ranges) count(range.origin, range.end - range.start + 1);
+        else for (const range of at.values()) count(range.origin, 1);
+        const state = same === null ? node("span", {class: "quiet"}, "bytes not in this page")
           : node("span", {class: same ? "good" : "bad"}, same ? "bytes are what was signed" : "bytes differ from what was signed");
         const details = node("details", {class: "file"}, node("summary", {}, node("span", {class: "mono"}, path), "  ",
-          node("span", {class: "quiet"}, change.op), "  ", state, ranges.length ? bar(counts) : ""));
+          node("span", {class: "quiet"}, op), "  ", state, way === "record" ? "" : node("span", {class: "quiet"}, `  ${way}`),
+          ranges.length ? bar(counts) : ""));
         if (same === false) story.breaks.push(`${path}: its bytes in this page differ from what was signed`);
-        if (kept?.content !== undefined) {
-          const text = new TextDecoder().decode(bytesOf(kept.content));
+        if (bytes !== null) {
           details.addEventListener("toggle", () => {
-            if (details.open && details.childElementCount === 1) details.append(view(text, ranges, story));
+            if (details.open && details.childElementCount === 1) details.append(view(text, at, story));
           });
-        } else if (ranges.length) details.append(table(["lines", "origin", "basis", "why"], ranges.map((range) =>
-          [`${range.start}-${range.end}`, range.origin, range.basis, range.why ?? ""])));
+        } else if (ranges.length) details.append(table(["lines", "origin", "basis", "model", "why"], ranges.map((range) =>
+          [`${range.start}-${range.end}`, range.origin, range.basis, story.model(range), range.why ?? ""])));
         parts.push(details);
       }
     }

@@ -73,6 +73,12 @@ def span(origin: str, model: str | None = None, *, who: Source | None = None) ->
         ([span("model", "m"), span("model", "n")], 3, "unknown", "records-disagree"),
         ([span("model", "m"), span("human")], 3, "unknown", "records-disagree"),
         ([span("model", "m", who=source(verified=False))], 3, "unknown", "not-verified"),
+        (
+            [span("model", "m", who=source(verified=False)._replace(why="link-not-replayed"))],
+            3,
+            "unknown",
+            "link-not-replayed",
+        ),
         ([span("human", who=source(verified=False)), span("model", "m")], 3, "model", None),
     ],
 )
