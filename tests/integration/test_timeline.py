@@ -51,7 +51,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     repository = Repository(tmp_path / "r")
     repository.commit("first")
     agentprov("init", cwd=repository.top)
-    work(repository, "a.txt", "Add a")
+    work(repository, "a.txt", "Write a")
     work(repository, "b.txt", HOSTILE)
     process = subprocess.Popen(
         [sys.executable, "-m", "agentprov", "serve", "timeline"],
@@ -71,11 +71,11 @@ def test_sessions_their_commits_and_reports_are_served(served: Served) -> None:
     status, text, headers = served.get(served.base)
     assert (status, "2 of 2 sessions" in text) == (200, True)
     assert headers["Cache-Control"] == "no-store"
-    status, text, _ = served.get(served.base + "?q=add")
+    status, text, _ = served.get(served.base + "?q=write")
     assert "1 of 2 sessions" in text
     links = [part.split('"')[0] for part in text.split('href="')[1:] if part.startswith("session/")]
     status, text, _ = served.get(served.base + links[0])
-    assert (status, "Add a" in text, "holds" in text) == (200, True, True)
+    assert (status, "Write a" in text, "holds" in text) == (200, True, True)
     head = served.repository.git("rev-parse", "HEAD~1")
     status, text, _ = served.get(f"{served.base}commit/0/{head}")
     assert (status, 'id="data"' in text) == (200, True)
