@@ -101,8 +101,11 @@ def take_in(world: World, drops: Sequence[Dropped] = ()) -> Taken:
     made = seen.made_since(git, before.reflogs)
     with git.cat_file() as reader:
         tip = reader.resolve(world.notes.ref)
-        if tip is None or local_public("recorder", world.home) is None:
+        if tip is None:
             _remember(git, now, before, drops)
+            return taken
+        if local_public("recorder", world.home) is None:
+            _put_off(git, before, drops)
             return taken
         now.notes = tip
         _Look(world, reader, before, now, made, taken).go(drops)
@@ -114,6 +117,16 @@ def _remember(git: Git, now: Seen, before: Seen, drops: Sequence[Dropped]) -> No
     """Keep pairs for when records come, from a fetch or from a session that is under way."""
     now.open = [*before.open, *seen.from_hooks(drops)]
     _save(git, now)
+
+
+def _put_off(git: Git, before: Seen, drops: Sequence[Dropped]) -> None:
+    """Leave it to whoever has a key here: nothing counts as looked at but what hooks told of."""
+    told = seen.from_hooks(drops)
+    if told:
+        before.open = list(dict.fromkeys([*before.open, *told]))
+        before.notes = ""
+        private_directory(git.home)
+        before.save(git.home / PLACE)
 
 
 def _save(git: Git, now: Seen) -> None:
