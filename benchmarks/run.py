@@ -24,6 +24,7 @@ import serving_mcp
 import sessions
 import signing
 import starts
+import team
 import trees
 import verifying
 from ground import Ground, machine
@@ -53,9 +54,10 @@ FIGURES: dict[str, Callable[[Ground, Table], None]] = {
     "crash": crash.crashes,
     "rewrites": rewrites.rewritten,
     "rewrite-stories": rewrites.stories,
+    "team": team.team,
     "crowd": crowd.crowd,
 }
-ONLY_FULL = {"commit-large", "packed", "crash", "rewrite-stories"}
+ONLY_FULL = {"commit-large", "packed", "crash", "rewrite-stories", "team"}
 
 
 def main() -> int:
