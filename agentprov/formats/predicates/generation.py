@@ -67,10 +67,6 @@ _DEPENDENCY = schema.constrained(
 )
 
 
-def _forwards(value: Any) -> str | None:
-    return "ends before it starts" if value["end"] < value["start"] else None
-
-
 _RANGE = schema.constrained(
     schema.members(
         {
@@ -82,21 +78,8 @@ _RANGE = schema.constrained(
         {"model": schema.text(most=512), "why": parts.WHY},
         unknown="ignore",
     ),
-    _forwards,
+    parts.forwards,
 )
-
-
-def _shape_of_change(value: Any) -> str | None:
-    if (value["op"] == "rename") != ("oldPath" in value):
-        return "oldPath belongs to renames, and to every rename"
-    if (value["op"] == "delete") == ("gitBlob" in value):
-        return "gitBlob belongs to every change but a delete"
-    last = 0
-    for item in value.get("ranges", ()):
-        if item["start"] <= last:
-            return "ranges overlap or are out of order"
-        last = item["end"]
-    return None
 
 
 CHANGE = schema.constrained(
@@ -112,7 +95,7 @@ CHANGE = schema.constrained(
         },
         unknown="ignore",
     ),
-    _shape_of_change,
+    parts.shape_of_change,
 )
 
 CHECK = schema.members(

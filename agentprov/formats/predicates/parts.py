@@ -208,3 +208,22 @@ BUILDER = schema.members(
     {"version": schema.mapping(schema.text(most=128), most=16)},
     unknown="ignore",
 )
+
+
+def forwards(value: Any) -> str | None:
+    """Say what is wrong with a range of lines that runs backwards."""
+    return "ends before it starts" if value["end"] < value["start"] else None
+
+
+def shape_of_change(value: Any) -> str | None:
+    """Say what in a changed path cannot be: names, blob, and ranges that overlap."""
+    if (value["op"] == "rename") != ("oldPath" in value):
+        return "oldPath belongs to renames, and to every rename"
+    if (value["op"] == "delete") == ("gitBlob" in value):
+        return "gitBlob belongs to every change but a delete"
+    last = 0
+    for item in value.get("ranges", ()):
+        if item["start"] <= last:
+            return "ranges overlap or are out of order"
+        last = item["end"]
+    return None

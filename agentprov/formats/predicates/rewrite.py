@@ -24,10 +24,6 @@ METHODS = ("amend", "rebase", "cherry-pick", "am", "squash", "filter", "replace"
 """How it became known which commits a commit was made of; the last is a finding, not a report."""
 
 
-def _forwards(value: Any) -> str | None:
-    return "ends before it starts" if value["end"] < value["start"] else None
-
-
 _RANGE = schema.constrained(
     schema.members(
         {
@@ -40,23 +36,14 @@ _RANGE = schema.constrained(
         {"model": schema.text(most=512), "why": parts.WHY},
         unknown="ignore",
     ),
-    _forwards,
+    parts.forwards,
 )
 
 
 def _shape_of_change(value: Any) -> str | None:
-    if (value["op"] == "rename") != ("oldPath" in value):
-        return "oldPath belongs to renames, and to every rename"
-    if (value["op"] == "delete") == ("gitBlob" in value):
-        return "gitBlob belongs to every change but a delete"
     if bool(value.get("ranges")) == ("source" in value):
         return "it has either ranges or one source for the whole path"
-    last = 0
-    for item in value.get("ranges", ()):
-        if item["start"] <= last:
-            return "ranges overlap or are out of order"
-        last = item["end"]
-    return None
+    return parts.shape_of_change(value)
 
 
 _CHANGE = schema.constrained(
