@@ -330,6 +330,7 @@ class Recorded:
             self.report, outcome="completed", exit_status=0, end_tree=tree, gaps=()
         )
         self.recording.journal.close()
+        self.recording.directory.clear_live()
 
 
 def blame(repository: Repository, revision: str, path: str) -> list[tuple[str, str, int, str]]:
