@@ -134,6 +134,11 @@ class Recording:
         with self._git.cat_file() as reader:
             evidence = replace(evidence, versions_of=self._versions(reader))
             for oid in oids:
+                if reader.get(oid) is None:
+                    # A reflog can outlive what it names: git waits for no disk by default.
+                    self.gap("commit-lost", oid)
+                    self._passed_over.add(oid)
+                    continue
                 commit = describe(
                     self._git,
                     reader,

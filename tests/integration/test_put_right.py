@@ -59,6 +59,10 @@ def killed(repository: Repository, *, opened: bool) -> SessionDirectory:
     return SessionDirectory(home, place.name)
 
 
+def reading(directory: SessionDirectory) -> journal.Reading:
+    return journal.read(directory.journal.read_bytes())
+
+
 def drained(repository: Repository) -> Answer:
     answer = agentprov("drain", cwd=repository.top)
     assert answer.status == 0, answer.err
@@ -158,6 +162,29 @@ def test_a_record_that_was_signed_and_not_stored_is_stored(repository: Repositor
     assert "stored 2 records" in answer.err
     assert {line.decode() for line in signed} <= set(repository.bundles("HEAD"))
     holds(repository, directory)
+
+
+def test_a_commit_whose_object_the_disk_lost_is_a_gap_and_the_session_is_closed(
+    repository: Repository,
+) -> None:
+    """Git waits for no disk by default: after a cut of power a reflog may name what is gone."""
+    answer = agentprov("run", "--", "sh", "-c", "echo y > y", cwd=repository.top)
+    assert answer.status == 0
+    (place,) = (repository.top / ".git/agentprov/sessions").iterdir()
+    directory = SessionDirectory(place.parent.parent, place.name)
+    repository.git("add", "y")
+    repository.git("-c", "core.hooksPath=/dev/null", "commit", "-q", "-m", "y")
+    lost = repository.git("rev-parse", "HEAD")
+    repository.git("update-ref", "--no-deref", repository.git("symbolic-ref", "HEAD"), "HEAD~1")
+    (repository.top / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    for _ in range(2):
+        assert "failures" not in drained(repository).err
+    gaps = [entry for entry in reading(directory).entries if entry.kind == "gap"]
+    assert [entry.data["why"] for entry in gaps] == ["commit-lost"]
+    repository.git("add", "y")
+    repository.git("commit", "-q", "-m", "again")
+    drained(repository)
+    assert set(changes(generations(repository)[0])) == {"y"}
 
 
 def test_a_state_behind_its_journal_binds_no_commit_twice(repository: Repository) -> None:
