@@ -160,6 +160,7 @@ class Corpus:
             blob,
             content,
             ranges=tuple(self._ranges(lines, hunks, new)),
+            added=self.digest()[:32],
         )
 
     def _ranges(self, lines: int, hunks: int, new: bool) -> Iterator[LineRange]:
