@@ -74,7 +74,7 @@ def print_verdict(verdict: Verdict) -> None:
         parts = [commit.commit[:12], commit.coverage]
         if commit.way:
             parts.append(commit.way)
-        if signer:
+        if signer and commit.coverage != "uncovered":
             imported = all(is_import(g.builder) for g in commit.behind)
             parts.append(f"{'imported' if imported else 'recorded'} by {output.safe(signer)}")
         if plans:

@@ -9,6 +9,7 @@ from agentprov.errors import AgentprovError
 from agentprov.formats.names import path_label
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, parse_commit
+from agentprov.system.trees import diff_tree
 from agentprov.verify.rewritten import Blobs, History, Spans
 from agentprov.verify.subjects import CommitFacts
 
@@ -52,7 +53,30 @@ def history(
             path_label(path): (diff.old_blob, diff.new_blob) for path, diff in found.diffs.items()
         }
 
-    return History(blobs=blobs, content=contents, added=added)
+    @cache
+    def patch(commit: str) -> str | None:
+        from agentprov.system.patches import text_patch_id
+
+        found = facts.get(commit)
+        if found is None:
+            return None
+        try:
+            return text_patch_id(git, found.parents, commit, _PATCH_BYTES)
+        except AgentprovError:
+            return None
+
+    @cache
+    def moved(older: str, commit: str) -> frozenset[str] | None:
+        found = facts.get(commit)
+        if found is None or not found.parents:
+            return None
+        try:
+            changes = diff_tree(git, older, found.parents[0], renames=False)
+        except AgentprovError:
+            return None
+        return frozenset(path_label(change.path) for change in changes)
+
+    return History(blobs=blobs, content=contents, added=added, patch=patch, moved=moved)
 
 
 def _added(

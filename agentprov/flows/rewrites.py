@@ -231,7 +231,9 @@ class _Look:
             found += maps
             for old, now in tips:
                 found += self._filtered(old, now)
-        for oid, made in self.commits.objects(news).items():
+        # What a message says counts for what was made here: anybody can write one.
+        here = {one.oid for one in self.made}
+        for oid, made in self.commits.objects(here.intersection(news)).items():
             said = seen.said_in(made.message) if made is not None and oid in news else None
             if said is not None:
                 found.append(Rewrite(said[0], oid, said[1]))

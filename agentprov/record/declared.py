@@ -21,11 +21,10 @@ from agentprov.record.describe import (
     changed_paths,
     is_binary,
     operation,
-    patch_id,
 )
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, CommitObject, read_commit
-from agentprov.system.patches import added_lines
+from agentprov.system.patches import added_lines, patch_id
 from agentprov.system.trees import RawChange
 
 MAX_LINES = 10_000_000

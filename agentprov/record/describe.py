@@ -18,8 +18,8 @@ from agentprov.record.accounts import Account, Circumstances
 from agentprov.record.neighbours import Neighbours
 from agentprov.record.versions import Version, instant
 from agentprov.system.git import Git
-from agentprov.system.git_objects import CatFile, CommitObject, read_commit
-from agentprov.system.patches import added_lines
+from agentprov.system.git_objects import CatFile, read_commit
+from agentprov.system.patches import added_lines, patch_id
 from agentprov.system.trees import RawChange, diff_tree
 
 _OPERATIONS: Mapping[str, Operation] = {
@@ -225,13 +225,3 @@ def _change(
         why=why,
         added=added,
     )
-
-
-def patch_id(git: Git, commit: CommitObject) -> str | None:
-    """Give git's stable patch id of what a commit changed; None for a merge and an empty one."""
-    if len(commit.parents) > 1:
-        return None
-    parent = commit.parents[0] if commit.parents else git.empty_tree
-    patch = git.run("diff-tree", "-p", "-r", "--no-ext-diff", "--no-textconv", parent, commit.oid)
-    out = git.run("patch-id", "--stable", input=patch)
-    return os.fsdecode(out).split(" ")[0] or None

@@ -6,6 +6,7 @@ lines would be nobody's. Text is what holds no NUL near its start, by git's own 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from io import BytesIO
 from agentprov.formats.carrying import MAX_TEXT_BYTES, is_text
 from agentprov.formats.quoting import unquote
 from agentprov.system.git import Git
-from agentprov.system.git_objects import CatFile
+from agentprov.system.git_objects import CatFile, CommitObject
 from agentprov.system.trees import RawChange, diff_tree
 
 Spans = list[tuple[int, int]]
@@ -23,9 +24,42 @@ OPTIONS = (
     "-r", "-p", "-U0", "-M", "-l0", "--no-ext-diff", "--no-textconv", "--full-index",
     "--src-prefix=a/", "--dst-prefix=b/", "--diff-algorithm=myers", "--indent-heuristic",
 )  # fmt: skip
+_WHOLE = ("-p", "-r", "--no-ext-diff", "--no-textconv")
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
 _NOTHING = "000000"
 _PAIR = re.compile(rb"[0-9a-f]{40,64} [0-9a-f]{40,64}")
+
+
+def patch_id(git: Git, commit: CommitObject) -> str | None:
+    """Give git's stable patch id of what a commit changed; None for a merge and an empty one.
+
+    White space has no part in it, and of a file that git calls binary only its name.
+    """
+    if len(commit.parents) > 1:
+        return None
+    return _patch_id(git, git.run("diff-tree", *_WHOLE, *_sides(git, commit.parents, commit.oid)))
+
+
+def text_patch_id(git: Git, parents: Sequence[str], oid: str, most: int) -> str | None:
+    """Give the same, where it stands for all that was changed; else None.
+
+    That is where git shows each file as text, and the patch has at most `most` bytes.
+    """
+    if len(parents) > 1:
+        return None
+    patch, whole = git.run_within(most, "diff-tree", *_WHOLE, *_sides(git, parents, oid), input=b"")
+    if not whole or b"\nBinary files " in b"\n" + patch:
+        return None
+    return _patch_id(git, patch)
+
+
+def _sides(git: Git, parents: Sequence[str], oid: str) -> tuple[str, str]:
+    return (parents[0] if parents else git.empty_tree), oid
+
+
+def _patch_id(git: Git, patch: bytes) -> str | None:
+    out = git.run("patch-id", "--stable", input=patch)
+    return os.fsdecode(out).split(" ")[0] or None
 
 
 def added_lines(git: Git, old: str, new: str) -> dict[bytes, Spans]:

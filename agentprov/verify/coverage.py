@@ -107,7 +107,10 @@ def judge(
         candidates = meant.get(facts.oid, [])
         holding = _recorded_first([entry for entry in candidates if _speaks_for(entry, facts.oid)])
         binding = Binding()
-        if bind is not None and all(map(_is_import, holding)):
+        liked = bool(holding) and all(map(_is_likeness, holding))
+        if liked:
+            binding = _behind_likeness(holding, facts, history or History())
+        elif bind is not None and all(map(_is_import, holding)):
             binding = bind(facts)
             if any(not _is_import(one.entry) for one in binding.found):
                 holding = _set_aside(holding)
@@ -115,10 +118,11 @@ def judge(
                 report.bindings[facts.oid] = binding
             else:
                 binding = Binding()
+        said = [] if liked else holding
         report.accepted.extend(holding)
         behind = [*holding, *{id(one.entry): one.entry for one in binding.found}.values()]
-        standing = behind if binding.exact else holding
-        verdict = _verdict(facts.oid, _coverage(holding, facts, trust, still), holding)
+        standing = behind if binding.exact else said
+        verdict = _verdict(facts.oid, _coverage(said, facts, trust, still), said, holding)
         verdict = _with_content(verdict, binding)
         decided = (
             approvals.decisions(facts, deciding, _generations(behind), verdict.plans, around)
@@ -132,7 +136,7 @@ def judge(
         report.decided.extend(decided.standing)
         missing = _missing(coverage, facts, facts.oid in required)
         missing += _trailers(behind, elsewhere, facts)
-        report.findings += _about_content(facts, binding)
+        report.findings += _about_content(facts, binding, liked=liked)
         counts = any(item.severity == "error" for item in missing)
         for candidate in candidates:
             if counts:
@@ -159,8 +163,25 @@ def _binder(
     """Give what looks for the content of lost commits, where any is recorded."""
     from agentprov.verify import rebinding
 
-    lost = rebinding.branches(entries, gone)
+    lost = rebinding.branches([entry for entry in entries if not entry.only_behind], gone)
     return (lambda facts: rebinding.bind(facts, lost, history, whole=whole)) if lost else None
+
+
+def _is_likeness(entry: Entry) -> bool:
+    """Say whether a link was made from like content: its signer saw no rewrite, only two commits.
+
+    Whoever can push a commit can have it linked so by the recorders of others.
+    """
+    return isinstance(entry.view, RewriteView) and entry.view.method == "content"
+
+
+def _behind_likeness(links: Sequence[Entry], facts: CommitFacts, history: History) -> Binding:
+    """Look at a commit for what stands behind its links by content: they cover as much as that."""
+    from agentprov.verify import rebinding
+
+    behind = _generations(links)
+    named = rebinding.branches(behind, frozenset(_commit_of(entry) or "" for entry in behind))
+    return rebinding.bind(facts, named, history, whole=True)
 
 
 def _meant_for(
@@ -341,15 +362,17 @@ def _trailers(
     return [finding(problem, subject=facts.oid, commit=facts.oid) for problem in problems]
 
 
-def _verdict(oid: str, coverage: Coverage, holding: Sequence[Entry]) -> CommitVerdict:
-    own = [entry for entry in holding if isinstance(entry.view, GenerationView)]
+def _verdict(
+    oid: str, coverage: Coverage, said: Sequence[Entry], holding: Sequence[Entry]
+) -> CommitVerdict:
+    own = [entry for entry in said if isinstance(entry.view, GenerationView)]
     links = [entry for entry in holding if isinstance(entry.view, RewriteView)]
     return CommitVerdict(
         oid,
         coverage,
         tuple(map(_ref, own)),
-        tuple(dict(plan for entry in holding for plan in _plans(entry)).values()),
-        via="record" if own else "rewrite" if links else None,
+        tuple(dict(plan for entry in said for plan in _plans(entry)).values()),
+        via="record" if own else "rewrite" if said else None,
         rewrites=tuple(map(_rewrite, links)),
     )
 
@@ -387,16 +410,19 @@ def _content_refs(found: Sequence[Found]) -> tuple[ContentRef, ...]:
     )
 
 
-def _about_content(facts: CommitFacts, binding: Binding) -> list[Finding]:
+def _about_content(facts: CommitFacts, binding: Binding, *, liked: bool) -> list[Finding]:
     problems = []
     if binding.found:
         commits = sorted({_commit_of(one.entry) or "" for one in binding.found})
         paths = len({one.path for one in binding.found})
+        link = (
+            "a link by likeness says so" if liked else "no signed link says that it was rewritten"
+        )
         problems.append(
             Problem(
                 "content-found",
                 f"{paths} of {len(facts.diffs)} paths hold what was recorded for "
-                f"{_few(commits)}; no signed link says that it was rewritten",
+                f"{_few(commits)}; {link}",
             )
         )
     if binding.ambiguous:

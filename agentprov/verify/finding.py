@@ -178,7 +178,8 @@ class CommitVerdict(NamedTuple):
             )
         if self.via == "content":
             olds = ", ".join(sorted({one.commit[:12] for one in self.content})[:3])
-            return f"by the content of {olds}, without a link"
+            link = "as a link says" if self.rewrites else "without a link"
+            return f"by the content of {olds}, {link}"
         return ""
 
     @property

@@ -60,7 +60,7 @@ def branches(entries: Iterable[Entry], gone: frozenset[str]) -> list[_Branch]:
         view = entry.view
         if not isinstance(view, GenerationView) or view.commit not in gone:
             continue
-        if entry.holds() and not entry.only_behind:
+        if entry.holds():
             by_commit.setdefault(view.commit, []).append(entry)
             parents[view.commit] = view.parents
     for commit, several in by_commit.items():
@@ -164,11 +164,47 @@ def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whol
         granted += _found(match._replace(key=key), label)
         telling = telling or key == "tree" or _is_telling(match, diff)
         paths.append(_claimed(match, label, diff))
-        exact = exact and key in EXACT
+        exact = exact and key in EXACT and _loses_nothing(match, label, diff, facts, history)
         matched = matched and _count(match.claims) == sum(end - start + 1 for start, end in spans)
     if not telling:
         exact = matched = False
     return Binding(tuple(granted), tuple(open_), tuple(paths), exact, matched)
+
+
+def _loses_nothing(
+    match: _Match, label: str, diff: PathDiff, facts: CommitFacts, history: History
+) -> bool:
+    """Say whether what the commit takes away at a path is what the recorded ones took away.
+
+    A statement names the lines that were added; what went with them only the patch id says. The
+    very file is enough where it replaces what the branch replaced: what stood there when the
+    branch began, or an earlier version of its own. Else somebody could put recorded lines back
+    and take out others, or go back to a version of before a fix.
+    """
+    if diff.old_blob is None:
+        return True
+    branch = match.branch
+    views = [entry.view for entry in branch.entries]
+    if match.key == "added":
+        patch = history.patch(facts.oid)
+        told = {
+            views[index].patch_id  # type: ignore[union-attr]
+            for index in match.sources
+        }
+        return patch is not None and told == {patch}
+    own = [branch.stated[one][label].blob for one in branch.commits if label in branch.stated[one]]
+    until = max((n for n, blob in enumerate(own) if blob == diff.new_blob), default=0)
+    if diff.old_blob in own[:until]:
+        return True
+    began = {
+        parent
+        for view in views
+        if isinstance(view, GenerationView)
+        for parent in view.parents[:1]
+        if parent not in branch.commits
+    }
+    answers = (history.moved(older, facts.oid) for older in sorted(began))
+    return any(moved is not None and label not in moved for moved in answers)
 
 
 def _is_telling(match: _Match, diff: PathDiff) -> bool:

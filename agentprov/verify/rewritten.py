@@ -24,12 +24,16 @@ class History:
 
     `blobs` gives, for an old commit, the blob ids before and after of every path (by label) that
     differs from its first parent; `content` a blob's bytes; `added` the lines (from 1, inclusive)
-    that a commit adds to its first parent, by label, where git sees lines.
+    that a commit adds to its first parent, by label, where git sees lines. `patch` is git's
+    stable patch id of a commit whose changes are all text; `moved` gives, for an older commit and
+    a commit, the labels of the paths in which the latter's first parent differs from the former.
     """
 
     blobs: Callable[[str], Blobs | None] = lambda _: None
     content: Callable[[str], bytes | None] = lambda _: None
     added: Callable[[str], Mapping[str, Spans] | None] = lambda _: None
+    patch: Callable[[str], str | None] = lambda _: None
+    moved: Callable[[str, str], frozenset[str] | None] = lambda _older, _commit: None
 
 
 class Found(NamedTuple):

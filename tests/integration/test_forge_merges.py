@@ -61,6 +61,48 @@ def test_sync_links_what_a_forge_merged(
     assert Record(story.repository).rewrites == again
 
 
+_CHECKED = "def f(user):\n    check(user)\n    do()\n    more()\n"
+_ADDED = "    something_else(with, arguments)\n    and_another_thing(with, arguments)\n"
+
+
+@pytest.mark.parametrize("word", ["", "\n\n(cherry picked from commit {old})\n"])
+def test_a_fetched_commit_is_not_covered_for_its_looks_or_its_message(
+    word: str, tmp_path: Path
+) -> None:
+    """Somebody without a key puts recorded lines into a commit that takes out a check."""
+    mine = Repository(tmp_path / "mine")
+    mine.git("branch", "-M", "main")
+    mine.write("a.py", _CHECKED)
+    mine.commit("base")
+    bare = tmp_path / "bare.git"
+    mine.git("init", "-q", "--bare", "-b", "main", str(bare))
+    mine.git("remote", "add", "origin", str(bare))
+    mine.git("push", "-q", "-u", "origin", "main")
+    assert agentprov("init", cwd=mine.top).status == 0
+    mine.git("checkout", "-q", "-b", "topic")
+    script = f"printf '%s' '{_ADDED}' >> a.py; git commit -qam one"
+    assert agentprov("run", "--", "sh", "-c", script, cwd=mine.top).status == 0
+    old = mine.git("rev-parse", "HEAD")
+    mine.git("checkout", "-q", "main")
+    assert agentprov("sync", cwd=mine.top).status == 0
+
+    mine.git("clone", "-q", str(bare), str(tmp_path / "other"))
+    other = Repository(tmp_path / "other")
+    other.write("a.py", _CHECKED.replace("    check(user)\n", "") + _ADDED)
+    new = other.commit("by somebody else" + word.format(old=old))
+    other.git("push", "-q", "origin", "HEAD:main")
+
+    mine.git("fetch", "-q")
+    assert agentprov("sync", cwd=mine.top).status == 0
+    answer = agentprov("verify", "origin/main", "--json", cwd=mine.top)
+    (judged,) = [one for one in answer.json()["commits"] if one["commit"] == new]
+    assert [link["method"] for link in judged["rewrites"]] == ["content"]
+    assert (judged["coverage"], judged["via"]) == ("uncovered", None)
+    assert answer.status == 10
+    told = agentprov("verify", "origin/main", cwd=mine.top).out
+    assert f"{new[:12]}  uncovered\n" in told
+
+
 def test_a_clone_without_a_recorders_key_signs_nothing_and_makes_no_key(tmp_path: Path) -> None:
     story = Story(tmp_path / "mine", 8)
     story.put("a.txt", story.block("person", 8, 12))

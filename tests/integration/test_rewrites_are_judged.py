@@ -410,3 +410,90 @@ def test_an_empty_file_and_a_deletion_are_nobodys_content(team: Team) -> None:
     team.repository.write("b.txt", lines(1, 3))
     team.repository.commit("the whole of it", "--amend")
     assert (only(team.judge()).coverage, only(team.judge()).via) == ("covered", "content")
+
+
+# What goes with the lines that were recorded: by content alone, with and without a link that says
+# nothing else.
+
+LINKED = pytest.mark.parametrize("linked", [False, True])
+
+
+def _topic(team: Team, *texts: str) -> list[str]:
+    """Record versions of one file on a branch of their own; leaves main checked out."""
+    team.repository.git("checkout", "-q", "-b", "topic")
+    olds = []
+    for number, text in enumerate(texts, 1):
+        team.repository.write("base.txt", text)
+        olds.append(team.repository.commit(f"part {number}"))
+        team.record(olds[-1], f"s{number}")
+    team.repository.git("checkout", "-q", "main")
+    return olds
+
+
+def _by_content(team: Team, new: str, olds: list[str], *, linked: bool) -> CommitVerdict:
+    if linked:
+        team.link(new, olds, "content")
+    verdict = only(team.judge())
+    assert bool(verdict.rewrites) is linked
+    assert verdict.content
+    return verdict
+
+
+@LINKED
+def test_recorded_lines_with_others_taken_out_claim_and_do_not_cover(
+    team: Team, linked: bool
+) -> None:
+    more = lines(4, 9)
+    olds = _topic(team, lines(1, 3, "base") + more)
+    team.repository.write("base.txt", lines(2, 3, "base") + more)
+    new = team.repository.commit("the same lines, and no first one")
+    verdict = _by_content(team, new, olds, linked=linked)
+    assert {one.key for one in verdict.content} == {"added"}
+    assert (verdict.coverage, verdict.via, verdict.plans) == ("uncovered", None, ())
+    assert claimed(team.judge(), "base.txt")[0][:2] == (3, 8)
+
+
+@LINKED
+def test_the_same_change_where_the_file_went_on_is_covered(team: Team, linked: bool) -> None:
+    before = lines(1, 20, "base")
+    team.repository.write("base.txt", before)
+    team.repository.commit("more to begin with")
+    olds = _topic(team, before.replace("base number 15 of", "not base number 15 of"))
+    team.repository.write("base.txt", "first\n" + before)
+    team.repository.commit("meanwhile")
+    team.repository.write(
+        "base.txt", "first\n" + before.replace("base number 15 of", "not base number 15 of")
+    )
+    new = team.repository.commit("rebased by a forge")
+    verdict = _by_content(team, new, olds, linked=linked)
+    assert {one.key for one in verdict.content} == {"added"}
+    assert (verdict.coverage, verdict.via) == ("covered", "content")
+    assert verdict.way.endswith("as a link says" if linked else "without a link")
+
+
+@LINKED
+def test_a_way_back_to_an_earlier_version_is_nobodys(team: Team, linked: bool) -> None:
+    olds = _topic(team, lines(1, 9), lines(1, 9) + "check what comes in, as it was missing\n")
+    team.repository.git("merge", "-q", "--squash", "topic")
+    squashed = team.repository.commit("squashed")
+    if linked:
+        team.link(squashed, olds, "content")
+    assert (only(team.judge()).coverage, only(team.judge()).via) == ("covered", "content")
+    team.repository.write("base.txt", "else\n")
+    team.repository.commit("by a person")
+    team.repository.write("base.txt", lines(1, 9))
+    new = team.repository.commit("and back, without the check")
+    verdict = _by_content(team, new, olds, linked=linked)
+    assert {one.key for one in verdict.content} == {"tree"}
+    assert verdict.coverage == "uncovered"
+
+
+def test_a_link_that_somebody_saw_needs_no_likeness(team: Team) -> None:
+    more = lines(4, 9)
+    olds = _topic(team, lines(1, 3, "base") + more)
+    team.repository.write("base.txt", lines(2, 3, "base") + more)
+    new = team.repository.commit("the same lines, and no first one")
+    team.link(new, olds, "content")
+    assert only(team.judge()).coverage == "uncovered"
+    team.link(new, olds, "cherry-pick")
+    assert (only(team.judge()).coverage, only(team.judge()).via) == ("covered", "rewrite")

@@ -215,6 +215,44 @@ def valid_found_by_content() -> Vector:
 
 
 @case
+def valid_linked_by_content() -> Vector:
+    told = tell()
+    new = commit_of(OLD)
+    statement = link(told, new, claim(1, 3), content=OLD, method="content")
+    lines, commits = linked(told, statement, new)
+    return Vector(
+        "A recorder saw that a commit is like another; the very file stands behind the link.",
+        told, lines, commits, past=past(told, new, content=OLD),
+    )  # fmt: skip
+
+
+@case
+def link_by_content_of_lines_alone() -> Vector:
+    told = tell()
+    new = commit_of(EDITED)
+    statement = link(told, new, claim(1, 1), claim(3, 3), content=EDITED, method="content")
+    lines, commits = linked(told, statement, new)
+    return failing(
+        "A recorder saw that some lines are like those of another commit; nobody saw it made so.",
+        told, lines, commits, 10, "provenance-missing", past=past(told, new, content=EDITED),
+    )  # fmt: skip
+
+
+@case
+def content_that_replaces_something_else() -> Vector:
+    told = tell()
+    old = blob_id(EDITED)
+    new = commit_of(OLD, diffs={PATH.encode(): PathDiff("100644", old, "100644", blob_id(OLD))})
+    return failing(
+        "The recorded file of a commit that is gone, put in place of one that it never replaced.",
+        told, told.lines(), new, 10, "provenance-missing",
+        past=replace(
+            past(told, new, content=OLD), gone=frozenset({told.story.facts().oid}),
+        ),
+    )  # fmt: skip
+
+
+@case
 def content_of_two_sessions() -> Vector:
     told, other = tell(), tell(id="another-session")
     other = replace(

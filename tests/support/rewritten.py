@@ -25,7 +25,7 @@ from agentprov.formats.vocabulary import Basis, Origin
 from agentprov.system.clock import SystemClock
 from agentprov.system.git import Git
 from agentprov.system.git_objects import parse_commit
-from agentprov.system.patches import added_lines
+from agentprov.system.patches import added_lines, patch_id
 from agentprov.system.trees import diff_tree
 from agentprov.verify.judge import Judgement
 from support.repository import Repository
@@ -108,8 +108,9 @@ class Team:
                     )
                 )
         return Commit(
-            oid, commit.tree, commit.parents, None, "refs/heads/main", sequence, tuple(changes)
-        )
+            oid, commit.tree, commit.parents, patch_id(git, commit), "refs/heads/main", sequence,
+            tuple(changes),
+        )  # fmt: skip
 
     def link(
         self,

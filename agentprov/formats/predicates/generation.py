@@ -209,6 +209,7 @@ class GenerationView(NamedTuple):
     agent_sha256: str | None
     models: tuple[str, ...]
     agent_lines: tuple[tuple[str, int], ...]
+    patch_id: str | None = None
 
 
 def is_ours(predicate: Mapping[str, Any]) -> bool:
@@ -256,6 +257,7 @@ def view(subjects: parts.Subjects, predicate: Mapping[str, Any]) -> GenerationVi
         agent_sha256=_sha256(named.get("agent")),
         models=tuple(item["uri"] for item in dependencies if item["name"].startswith("model/")),
         agent_lines=tuple(_agent_lines(metadata["agentprov_changes"])),
+        patch_id=commit.get("patchId"),
     )
 
 

@@ -35,6 +35,7 @@ from support.rewrite_defects import (
     past,
     tell,
     valid_found_by_content,
+    valid_linked_by_content,
     valid_rewritten,
     valid_rewritten_and_the_old_bytes_are_gone,
     valid_rewritten_twice,
@@ -98,6 +99,15 @@ def test_content_that_covers_says_so_and_a_policy_can_refuse_it() -> None:
         ["path-blob"],
     )
     assert against(judgement, coverage=["covered"], rewrites={"replayed": True}) == set()
+    assert against(judgement, rewrites={"content": "refuse"}) == {"policy-rewrite"}
+
+
+def test_a_link_by_content_is_worth_what_content_is_worth() -> None:
+    judgement = judged(valid_linked_by_content())
+    assert codes(judgement, "note") == {"content-found"}
+    (commit,) = judgement.verdict.commits
+    assert (commit.coverage, commit.via, len(commit.rewrites)) == ("covered", "content", 1)
+    assert against(judgement, coverage=["covered"]) == set()
     assert against(judgement, rewrites={"content": "refuse"}) == {"policy-rewrite"}
 
 
