@@ -12,13 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agentprov.formats.names import label_path
 from agentprov.formats.predicates.approval import ApprovalView
-from agentprov.formats.predicates.generation import ChangeView, GenerationView
+from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.plan import PlanView
-from agentprov.formats.predicates.rewrite import RewriteView, RewrittenPath
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.predicates.session import OpenView
-from agentprov.verify import approvals, authority, times
+from agentprov.verify import approvals, authority, shortfalls, times
 from agentprov.verify.approvals import Decisions, Surroundings
 from agentprov.verify.catalogue import Severity
 from agentprov.verify.finding import (
@@ -32,12 +31,10 @@ from agentprov.verify.finding import (
     RewriteRef,
     finding,
 )
-from agentprov.verify.record import Entry
+from agentprov.verify.record import Entry, generations
 from agentprov.verify.rewritten import Binding, Found, History
-from agentprov.verify.subjects import MAX_PLACE_DIGITS, CommitFacts
+from agentprov.verify.subjects import CommitFacts
 from agentprov.verify.trust import TrustedKey, TrustRoot
-
-_NAMED = 5
 
 
 @dataclass(eq=False, repr=False)
@@ -101,7 +98,7 @@ def judge(
     for entry in entries:
         if entry.named:
             for part in entry.everything():
-                report.tell(part, _commit_of(part), counts=True)
+                report.tell(part, part.commit, counts=True)
     quiet: list[tuple[Entry, str]] = []
     for facts in commits:
         candidates = meant.get(facts.oid, [])
@@ -125,7 +122,7 @@ def judge(
         verdict = _verdict(facts.oid, _coverage(said, facts, trust, still), said, holding)
         verdict = _with_content(verdict, binding)
         decided = (
-            approvals.decisions(facts, deciding, _generations(behind), verdict.plans, around)
+            approvals.decisions(facts, deciding, generations(behind), verdict.plans, around)
             if deciding
             else Decisions()
         )
@@ -134,13 +131,13 @@ def judge(
             verdict = verdict._replace(coverage="human")
         coverage = verdict.coverage
         report.decided.extend(decided.standing)
-        missing = _missing(coverage, facts, facts.oid in required)
-        missing += _trailers(behind, elsewhere, facts)
-        report.findings += _about_content(facts, binding, liked=liked)
+        missing = shortfalls.missing(coverage, facts, facts.oid in required)
+        missing += shortfalls.trailers(behind, elsewhere, facts)
+        report.findings += shortfalls.about_content(facts, binding, liked=liked)
         counts = any(item.severity == "error" for item in missing)
         for candidate in candidates:
             if counts:
-                report.findings.extend(_misplaced(candidate, facts))
+                report.findings.extend(shortfalls.misplaced(candidate, facts))
             for entry in candidate.everything():
                 if counts:
                     report.tell(entry, facts.oid, counts=True)
@@ -148,7 +145,7 @@ def judge(
                     quiet.append((entry, facts.oid))
         report.findings.extend(missing)
         report.findings.extend(
-            _beyond_plans(_generations(standing), facts.oid, required, around.target_ref)
+            shortfalls.beyond_plans(generations(standing), facts.oid, required, around.target_ref)
         )
         report.findings.extend(decided.findings)
         report.commits.append(verdict)
@@ -179,8 +176,8 @@ def _behind_likeness(links: Sequence[Entry], facts: CommitFacts, history: Histor
     """Look at a commit for what stands behind its links by content: they cover as much as that."""
     from agentprov.verify import rebinding
 
-    behind = _generations(links)
-    named = rebinding.branches(behind, frozenset(_commit_of(entry) or "" for entry in behind))
+    behind = generations(links)
+    named = rebinding.branches(behind, frozenset(entry.commit or "" for entry in behind))
     return rebinding.bind(facts, named, history, whole=True)
 
 
@@ -232,48 +229,6 @@ def _is_import(entry: Entry) -> bool:
     return bool(behind) and all(authority.is_import(view.builder) for view in behind)
 
 
-def _commit_of(entry: Entry) -> str | None:
-    view = entry.view
-    return view.commit if isinstance(view, GenerationView | RewriteView) else None
-
-
-def _generations(entries: Sequence[Entry]) -> list[Entry]:
-    """Give the generations among entries and behind them, each once."""
-    parts = {id(part): part for entry in entries for part in entry.everything()}
-    return [part for part in parts.values() if isinstance(part.view, GenerationView)]
-
-
-def _misplaced(entry: Entry, facts: CommitFacts) -> list[Finding]:
-    """Find what a record that hangs on this commit says of another: a copy, moved or replayed.
-
-    The entry itself keeps its standing: it may hold for the commit that it describes, and
-    whoever hangs a copy elsewhere must not be able to take that away.
-    """
-    view = entry.view
-    if not isinstance(view, GenerationView | RewriteView) or view.commit == facts.oid:
-        return []
-    if facts.oid not in entry.anchors:
-        return []
-    problems = [
-        Problem(
-            "record-of-another-commit", f"it hangs on {facts.oid}, yet it describes {view.commit}"
-        )
-    ]
-    differing = [change.path for change in view.changes if change.blob and _differs(change, facts)]
-    problems += [
-        Problem(
-            "changed-since-recorded", f"{path!r} does not have the content that was signed", path
-        )
-        for path in differing
-    ]
-    return [finding(item, subject=entry.label, commit=facts.oid) for item in problems]
-
-
-def _differs(change: ChangeView | RewrittenPath, facts: CommitFacts) -> bool:
-    real = facts.diffs.get(label_path(change.path))
-    return real is not None and real.new_blob is not None and real.new_blob != change.blob
-
-
 def _coverage(
     holding: Sequence[Entry],
     facts: CommitFacts,
@@ -285,81 +240,6 @@ def _coverage(
     signer = next((key for key in trust.keys if key.spki == facts.signed_by), None)
     human = signer is not None and signer.may("human") and still(signer, facts.oid)
     return "human" if human else "uncovered"
-
-
-def _missing(coverage: Coverage, facts: CommitFacts, required: bool) -> list[Finding]:
-    if coverage != "uncovered":
-        return []
-    return [
-        finding(
-            Problem("provenance-missing", "no record that holds says where this commit came from"),
-            subject=facts.oid,
-            commit=facts.oid,
-            severity="error" if required else "warning",
-        )
-    ]
-
-
-def _beyond_plans(
-    holding: Sequence[Entry], oid: str, required: frozenset[str], target_ref: str | None
-) -> list[Finding]:
-    """Find work that its plan's signer did not allow; the record of it is still a true one."""
-    planned = [
-        entry
-        for entry in holding
-        if any(isinstance(part.view, PlanView) for part in entry.everything())
-    ]
-    if not planned:
-        return []
-    # Patterns and rules are loaded where there is something to hold against them.
-    from agentprov.verify import plan_limits
-
-    return [
-        finding(
-            Problem("plan-exceeded", sentence),
-            subject=entry.label,
-            commit=oid,
-            severity="error" if oid in required else "warning",
-        )
-        for entry in planned
-        for _, sentence in plan_limits.exceeded(entry, target_ref)
-    ]
-
-
-def _trailers(
-    holding: Sequence[Entry],
-    places: Mapping[tuple[str, int], Sequence[Entry]],
-    facts: CommitFacts,
-) -> list[Finding]:
-    """Find trailers whose record is not here: the trace that a deleted record leaves."""
-    problems: list[Problem] = []
-    sessions = {
-        entry.view.session
-        for entry in _generations(holding)
-        if isinstance(entry.view, GenerationView)
-    }
-    for trailer in facts.trailers:
-        session, _, number = trailer.rpartition("/")
-        if (
-            not session
-            or not (number.isascii() and number.isdigit())
-            or len(number) > MAX_PLACE_DIGITS
-        ):
-            problems.append(Problem("trailer-malformed", f"{trailer!r} is not SESSION/NUMBER"))
-        elif session not in sessions:
-            others = [
-                entry.view.commit
-                for entry in places.get((session, int(number)), ())
-                if isinstance(entry.view, GenerationView)
-                and entry.view.commit != facts.oid
-                and entry.holds()
-            ]
-            problems.append(
-                Problem("commit-rewritten", f"the record of {trailer} describes {others[0]}")
-                if others
-                else Problem("record-missing", f"its trailer names {trailer}; no such record holds")
-            )
-    return [finding(problem, subject=facts.oid, commit=facts.oid) for problem in problems]
 
 
 def _verdict(
@@ -402,43 +282,12 @@ def _content_refs(found: Sequence[Found]) -> tuple[ContentRef, ...]:
     return tuple(
         ContentRef(
             _ref(items[0].entry),
-            _commit_of(items[0].entry) or "",
+            items[0].entry.commit or "",
             items[0].key,
             tuple(item.path for item in items),
         )
         for items in grouped.values()
     )
-
-
-def _about_content(facts: CommitFacts, binding: Binding, *, liked: bool) -> list[Finding]:
-    problems = []
-    if binding.found:
-        commits = sorted({_commit_of(one.entry) or "" for one in binding.found})
-        paths = len({one.path for one in binding.found})
-        link = (
-            "a link by likeness says so" if liked else "no signed link says that it was rewritten"
-        )
-        problems.append(
-            Problem(
-                "content-found",
-                f"{paths} of {len(facts.diffs)} paths hold what was recorded for "
-                f"{_few(commits)}; {link}",
-            )
-        )
-    if binding.ambiguous:
-        commits = sorted({_commit_of(one.entry) or "" for one in binding.ambiguous})
-        problems.append(
-            Problem(
-                "content-ambiguous",
-                f"what it holds was recorded for {_few(commits)}, and nobody can say which it is",
-            )
-        )
-    return [finding(one, subject=facts.oid, commit=facts.oid) for one in problems]
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _ref(entry: Entry) -> GenerationRef:
@@ -470,7 +319,7 @@ def _rewrite(entry: Entry) -> RewriteRef:
         replayed=entry.replayed,
         claimed=view.claimed,
         carried=view.carried,
-        generations=tuple(map(_ref, _generations([entry]))),
+        generations=tuple(map(_ref, generations([entry]))),
     )
 
 

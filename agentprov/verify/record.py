@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentprov.formats.predicates.generation import GenerationView
+from agentprov.formats.predicates.rewrite import RewriteView
 from agentprov.formats.schema import instant
 from agentprov.formats.statement import Statement
 from agentprov.formats.value import value
@@ -83,6 +85,12 @@ class Entry:
         """Give the name under which findings speak of it."""
         return self.sources[0]
 
+    @property
+    def commit(self) -> str | None:
+        """Give the commit that a generation or a link describes; of all else, None."""
+        view = self.view
+        return view.commit if isinstance(view, GenerationView | RewriteView) else None
+
     def everything(self) -> list[Entry]:
         """Give the entry and all that it stands on, each once."""
         found: dict[int, Entry] = {}
@@ -109,6 +117,12 @@ class Entry:
         problem = Problem(code, message, path)
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def generations(entries: Iterable[Entry]) -> list[Entry]:
+    """Give the generations among entries and behind them, each once."""
+    parts = {id(part): part for entry in entries for part in entry.everything()}
+    return [part for part in parts.values() if isinstance(part.view, GenerationView)]
 
 
 def read(
@@ -184,4 +198,4 @@ def _anchors(values: Iterable[str | None]) -> set[str]:
     return {value for value in values if value is not None}
 
 
-__all__ = ["Entry", "Record", "Unopened", "View", "read"]
+__all__ = ["Entry", "Record", "Unopened", "View", "generations", "read"]
