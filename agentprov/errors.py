@@ -30,7 +30,7 @@
     └── Interrupted            Ctrl-C                                         exit 130
 
 Anything else that reaches the CLI is our bug (exit 3, a report file is written). Only the CLI
-exits; `agentprov.cli.exit_codes` maps kinds to numbers (DESIGN section 7).
+exits; `agentprov.cli.exit_codes` maps kinds to numbers (docs/spec/exit-codes.md).
 """
 
 from __future__ import annotations

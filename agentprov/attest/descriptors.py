@@ -263,8 +263,7 @@ def model_uri(provider: str, served: str) -> str:
 def gaps(facts: Iterable[Gap]) -> list[Mapping[str, Any]]:
     """Give the stretches to which the recorder was blind, each once.
 
-    A detail that names a path stays in the journal: what was never committed is not published
-    (DESIGN section 9).
+    A detail that names a path stays in the journal: what was never committed is not published.
     """
     found: list[Mapping[str, Any]] = []
     for gap in facts:

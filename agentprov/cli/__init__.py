@@ -117,7 +117,7 @@ def root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with the number that DESIGN section 7 gives."""
+    """Run the command line and exit with the number that docs/spec/exit-codes.md gives."""
     sys.exit(execute(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -1,4 +1,4 @@
-"""The numbers that scripts rely on (DESIGN section 7); docs/spec/exit-codes.md mirrors them."""
+"""The numbers that scripts rely on; docs/spec/exit-codes.md tells what they mean."""
 
 from __future__ import annotations
 

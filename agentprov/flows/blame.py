@@ -259,7 +259,10 @@ def _whose(spans: Spans, line: BlamedLine, other: bool) -> Attribution:
 
 
 def document(answer: Answer) -> dict[str, Any]:
-    """Give the answer as DESIGN section 8 has it: lines that belong together are one range."""
+    """Give the answer for scripts: lines that belong together are one range.
+
+    docs/spec/json-output.md.
+    """
 
     def together(numbered: tuple[int, Told]) -> tuple[Any, ...]:
         number, told = numbered

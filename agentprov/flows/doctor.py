@@ -68,7 +68,7 @@ def examine(
 
     `keys` are the private key files that should be there, `chosen` describes the human key where
     the user chose one, `log` says what is wrong with the log of what was signed here. Checks of
-    DESIGN section 8, `doctor`.
+    docs/spec/json-output.md.
     Does not ask a remote, start an agent, or check that records verify.
     """
     environment = os.environ if environment is None else environment

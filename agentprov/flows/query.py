@@ -133,7 +133,7 @@ def seconds(text: str, *, end: bool = False) -> int:
 
 
 def document(parts: Sequence[Part]) -> dict[str, Any]:
-    """Give the answer as DESIGN section 8 has it."""
+    """Give the answer as docs/spec/json-output.md has it."""
     rows = [(hit, row(part, hit)) for part in parts for hit in part.hits]
     return {
         "schema": SCHEMA,

@@ -1,8 +1,8 @@
 """Makes a session's statements again from its journal, and holds them against the signed ones.
 
 The journal keeps what was decided, as facts; `attest` is pure. So whoever has a session's
-directory can check that nothing was stated that was not journaled, byte for byte (DESIGN
-section 9). Says nothing of whether the facts were true.
+directory can check that nothing was stated that was not journaled, byte for byte
+(docs/spec/journal.md). Says nothing of whether the facts were true.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs an agent and records it: refuses before the start, fails open after it (DESIGN 3 and 9)."""
+"""Runs an agent and records it: refuses before the start, fails open after it."""
 
 from __future__ import annotations
 

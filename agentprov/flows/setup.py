@@ -173,7 +173,7 @@ class Setup:
         return check(self.world, self.request.plan)
 
     def _private_plan(self, content: bytes) -> Path:
-        """Hand the signed bytes to the agent as a file nobody else writes (DESIGN section 9)."""
+        """Hand the signed bytes to the agent as a file nobody else writes."""
         assert self.scratch is not None
         assert self.request.plan is not None
         place = self.scratch / self.request.plan.name

@@ -1,4 +1,4 @@
-"""What the accepted records say of a commit, in the shape that DESIGN section 8 fixes.
+"""What the accepted records say of a commit, in the shape that docs/spec/json-output.md fixes.
 
 Only statements that hold are shown as facts; everything else about the commit is a finding.
 """

@@ -1,7 +1,7 @@
 """Where a run is watched from, beside its hooks and files: the model's wire, for now.
 
 Everything here is optional. What cannot be had leaves a gap with its reason, and the session is
-recorded at a lower basis (DESIGN section 9).
+recorded at a lower basis.
 """
 
 from __future__ import annotations

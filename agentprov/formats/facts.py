@@ -2,7 +2,7 @@
 
 Paths are raw git paths (bytes, relative to the top of the work tree) unless a field says
 otherwise; digests are lower-case hex; times are RFC 3339 text in UTC. Every claim carries its
-basis (DESIGN section 2); a claim without a value says why.
+basis (docs/glossary.md); a claim without a value says why.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Closed lists of words that facts, predicates and the judge share (DESIGN section 2).
+"""Closed lists of words that facts, predicates and the judge share (docs/glossary.md).
 
 They stand apart from `facts` because the judge needs the words and none of the facts' classes,
 and its start is a hot path.

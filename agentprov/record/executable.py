@@ -1,7 +1,7 @@
 """Which program an agent is: found before it starts, hashed beside it, checked while it runs.
 
 `identify` is quick and opens every file that matters; hashing then reads those descriptors, so
-that what is hashed is what was found, whatever happens to the names (DESIGN section 9). On
+that what is hashed is what was found, whatever happens to the names. On
 Linux `Identity.observe` compares with the file that the process really executes.
 
 Not covered: libraries, and the scripts and modules that a program loads once it runs.

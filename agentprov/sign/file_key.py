@@ -2,7 +2,7 @@
 
 Ours are made on first need. Beside ``NAME.pem`` stands ``NAME.pub``, the public key, so that
 verifying and listing never open a private key. A file key proves that some process of this user
-signed, no more: its custody is ``file``, and the verifier says so (DESIGN section 9, Judging);
+signed, no more: its custody is ``file``, and the verifier says so (docs/spec/trust.md);
 with a passphrase it is ``passphrase``.
 """
 

@@ -26,7 +26,7 @@ CAPS: Mapping[str, Basis] = {
     "ci-runner": "intercepted",
     "isolated": "isolated",
 }
-"""The best basis that each mode of the recorder can have for a claim (DESIGN section 9)."""
+"""The best basis that each mode of the recorder can have (docs/spec/verification.md)."""
 
 _ROLES: Mapping[str, tuple[str, ...]] = {
     "plan": ("human",),

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 Severity = Literal["error", "warning", "note"]
 
 EXIT_ORDER = (16, 11, 17, 12, 14, 15, 18, 19, 10, 13)
-"""Which exit code wins when several apply (DESIGN section 7)."""
+"""Which exit code wins when several apply (docs/spec/exit-codes.md)."""
 
 
 class Kind(NamedTuple):

@@ -1,4 +1,4 @@
-"""The verdict as the JSON that scripts read (DESIGN section 8, docs/spec/json-output.md)."""
+"""The verdict as the JSON that scripts read (docs/spec/json-output.md)."""
 
 from __future__ import annotations
 

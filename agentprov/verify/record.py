@@ -131,7 +131,7 @@ def read(
     verifier: SignatureVerifier,
     evidence: EvidenceVerifier | None = None,
 ) -> list[Entry]:
-    """Check every bundle; the same payload found twice is one entry (DESIGN section 9).
+    """Check every bundle; the same payload found twice is one entry.
 
     A copy with a bad signature takes nothing away from a good one.
     """
