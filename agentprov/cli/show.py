@@ -85,7 +85,8 @@ def _print(found: Mapping[str, Any]) -> None:
         olds = ", ".join(oid[:12] for oid in link["commits"])
         output.line(f"  {link['method']} of {olds}, {again}, signed by {safe(link['signer'])}")
     for item in found["content"]:
-        output.line(f"  content of {item['commit'][:12]} ({item['key']}), which no link says")
+        told = "as a link says" if found["rewrittenFrom"] else "which no link says"
+        output.line(f"  content of {item['commit'][:12]} ({item['key']}), {told}")
     for item in found["candidates"]:
         output.line(f"  perhaps of {item['commit'][:12]} (session {safe(item['session'])})")
     for session in found["sessions"]:
@@ -100,10 +101,8 @@ def _print_session(session: Mapping[str, Any]) -> None:
     output.line(f"session {session['id']}, commit {session['sequence']} of it{made}{state}")
     plan = session["plan"]
     if plan:
-        output.line(
-            f"  plan    {safe(plan['name'])}, signed by {safe(plan['signer'])}"
-            f" at {plan['signedAt']}"
-        )
+        signer = safe(plan["signer"] or "nobody whom the session saw sign")
+        output.line(f"  plan    {safe(plan['name'])}, signed by {signer} at {plan['signedAt']}")
     else:
         output.line("  plan    none")
     agent = session["agent"]

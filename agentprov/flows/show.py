@@ -17,6 +17,7 @@ from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.verify import claims
 from agentprov.verify.claims import ClaimedPath
+from agentprov.verify.coverage import plans_behind
 from agentprov.verify.judge import Judgement
 from agentprov.verify.output import verdict_json
 from agentprov.verify.record import Entry
@@ -41,15 +42,14 @@ def shown(judgement: Judgement, commit: str) -> dict[str, Any]:
             by_session.setdefault(entry.view.session, []).append(entry)
     verdict = verdict_json(judgement.verdict)
     found = next(item for item in verdict["commits"] if item["commit"] == commit)
-    signers = _signers(judgement, commit)
     return {
         "schema": SCHEMA,
         "commit": commit,
         "coverage": found["coverage"],
         "via": found["via"],
         "sessions": [
-            *(_session(parts, signers) for parts in by_session.values()),
-            *_carried(judgement, commit, signers),
+            *(_session(parts) for parts in by_session.values()),
+            *_carried(judgement, commit),
         ],
         "rewrittenFrom": found["rewrites"],
         "content": found["content"],
@@ -59,9 +59,7 @@ def shown(judgement: Judgement, commit: str) -> dict[str, Any]:
     }
 
 
-def _carried(
-    judgement: Judgement, commit: str, signers: Mapping[str, str]
-) -> Iterable[dict[str, Any]]:
+def _carried(judgement: Judgement, commit: str) -> Iterable[dict[str, Any]]:
     """Give the sessions of commits that this one was made of, with what it has of them now."""
     paths = [
         path
@@ -74,7 +72,7 @@ def _carried(
         if not isinstance(view, GenerationView) or view.commit == commit:
             continue
         yield {
-            **_session([entry], signers),
+            **_session([entry]),
             "from": view.commit,
             "files": [
                 _carried_file(path, entry)
@@ -113,17 +111,7 @@ def _carried_file(path: ClaimedPath, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _signers(judgement: Judgement, commit: str) -> Mapping[str, str]:
-    """Map plan statements to whoever signed them as the commit's sessions saw it."""
-    return {
-        plan.statement_sha256: plan.signer
-        for verdict in judgement.verdict.commits
-        if verdict.commit == commit
-        for plan in verdict.plans
-    }
-
-
-def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
+def _session(parts: list[Entry]) -> dict[str, Any]:
     parts = sorted(parts, key=lambda entry: entry.view.part)  # type: ignore[union-attr]
     used = {id(entry): entry for part in parts for entry in part.everything()}.values()
     generation = _predicate(parts[0])
@@ -149,7 +137,7 @@ def _session(parts: list[Entry], signers: Mapping[str, str]) -> dict[str, Any]:
         "complete": closed.get("session", {}).get("outcome") == "completed",
         "startedAt": _offset(metadata["startedOn"]),
         "finishedAt": _offset(closed.get("session", {}).get("finishedOn")),
-        "plan": _plan(plan, signers),
+        "plan": _plan(plan, parts[0]),
         "agent": _agent(opened, dependencies),
         "models": list(_models(dependencies, metadata, closed.get("models", []))),
         "mcpServers": list(_servers(opened, closed, dependencies)),
@@ -194,14 +182,14 @@ def _predicate(entry: Entry) -> Mapping[str, Any]:
     return entry.statement.value.predicate if entry.statement else {}
 
 
-def _plan(entry: Entry | None, signers: Mapping[str, str]) -> dict[str, Any] | None:
+def _plan(entry: Entry | None, generation: Entry) -> dict[str, Any] | None:
     if entry is None or not isinstance(entry.view, PlanView) or entry.statement is None:
         return None
-    signer = signers.get(entry.statement.value.sha256)
+    seen = dict(plans_behind(generation)).get(entry.statement.value.sha256)
     return {
         "name": entry.view.name,
         "digest": {"sha256": entry.view.sha256},
-        "signer": signer,
+        "signer": seen.signer if seen else None,
         "role": "human",
         "signedAt": _offset(entry.view.declared_at),
     }

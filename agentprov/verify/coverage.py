@@ -251,14 +251,14 @@ def _verdict(
         oid,
         coverage,
         tuple(map(_ref, own)),
-        tuple(dict(plan for entry in said for plan in _plans(entry)).values()),
+        tuple(dict(plan for entry in said for plan in plans_behind(entry)).values()),
         via="record" if own else "rewrite" if said else None,
         rewrites=tuple(map(_rewrite, links)),
     )
 
 
 def _with_content(verdict: CommitVerdict, binding: Binding) -> CommitVerdict:
-    """Add what content says; it covers a commit only if every path was found by an exact key."""
+    """Add what content says; it covers a commit only if all of it is exactly that."""
     if not (binding.found or binding.ambiguous):
         return verdict
     covers = binding.exact and verdict.coverage == "uncovered"
@@ -266,7 +266,7 @@ def _with_content(verdict: CommitVerdict, binding: Binding) -> CommitVerdict:
     return verdict._replace(
         coverage="covered" if covers else verdict.coverage,
         via="content" if covers else verdict.via,
-        plans=tuple(dict(plan for entry in bound for plan in _plans(entry)).values())
+        plans=tuple(dict(plan for entry in bound for plan in plans_behind(entry)).values())
         if covers
         else verdict.plans,
         content=_content_refs(binding.found),
@@ -301,7 +301,7 @@ def _ref(entry: Entry) -> GenerationRef:
         part=view.part,
         signer=entry.statement.signer.person,
         builder=view.builder,
-        planned=any(True for _ in _plans(entry)),
+        planned=any(True for _ in plans_behind(entry)),
         commit=view.commit,
     )
 
@@ -323,8 +323,12 @@ def _rewrite(entry: Entry) -> RewriteRef:
     )
 
 
-def _plans(generation: Entry) -> Iterator[tuple[str, PlanRef]]:
-    """Give the plan behind a generation, with the signer whose signature its session saw."""
+def plans_behind(generation: Entry) -> Iterator[tuple[str, PlanRef]]:
+    """Give the plan behind a generation, with the signer whose signature its session saw.
+
+    The first of each pair is the digest of the plan statement. Whether the generation counts for
+    a commit is not looked at.
+    """
     used = generation.everything()
     seen = {
         entry.view.plan for entry in used if isinstance(entry.view, OpenView) and entry.view.plan

@@ -147,6 +147,7 @@ def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whol
     open_: list[Found] = []
     paths: list[ClaimedPath] = []
     exact = matched = True
+    whole_branch = whole and any(_is_all_of(branch, facts, history) for branch in near)
     telling = False
     for path, diff in sorted(facts.diffs.items()):
         label = path_label(path)
@@ -168,6 +169,8 @@ def bind(facts: CommitFacts, found: Sequence[_Branch], history: History, *, whol
         matched = matched and _count(match.claims) == sum(end - start + 1 for start, end in spans)
     if not telling:
         exact = matched = False
+    elif whole_branch and not open_:
+        exact = True
     return Binding(tuple(granted), tuple(open_), tuple(paths), exact, matched)
 
 
@@ -205,6 +208,28 @@ def _loses_nothing(
     }
     answers = (history.moved(older, facts.oid) for older in sorted(began))
     return any(moved is not None and label not in moved for moved in answers)
+
+
+def _is_all_of(branch: _Branch, facts: CommitFacts, history: History) -> bool:
+    """Say whether a commit goes from where a row of recorded commits began to where they ended.
+
+    Both its trees are then the row's, and nothing stands between them that a record does not
+    answer for, files included of which no session has anything to say.
+    """
+    by_commit: dict[str, GenerationView] = {}
+    for entry in branch.entries:
+        if isinstance(entry.view, GenerationView):
+            by_commit[entry.view.commit] = entry.view
+    for view in [one for one in by_commit.values() if one.tree == facts.tree]:
+        for _ in by_commit:
+            if view.parents == facts.parents:
+                return True
+            if len(view.parents) != 1 or view.parents[0] not in by_commit:
+                break
+            view = by_commit[view.parents[0]]
+        if len(view.parents) == 1 and history.moved(view.parents[0], facts.oid) == frozenset():
+            return True
+    return False
 
 
 def _is_telling(match: _Match, diff: PathDiff) -> bool:

@@ -49,8 +49,8 @@ class Binding:
     """What content says of one commit.
 
     `paths` are what it grants; `ambiguous` are the candidates of paths of which nobody can say
-    which it is. `exact` says that every path of the commit was found by an exact key, `matched`
-    that every added line is claimed.
+    which it is. `exact` says that every path of the commit was found by an exact key, or that it
+    does all that recorded commits in a row did; `matched` that every added line is claimed.
     """
 
     found: tuple[Found, ...] = ()

@@ -490,3 +490,28 @@ def test_what_a_clone_lacks_is_counted_and_found_once_it_is_there(tmp_path: Path
     found = told(clone, *asked)
     assert found["totals"]["certain"]["lines"] == 2
     assert found["repositories"][0]["commitsNotHere"] == 0
+
+
+def test_show_tells_of_the_plan_behind_lines_in_a_commit_that_stays_uncovered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = workshop(tmp_path)
+    monkeypatch.setenv("AGENTPROV_HOME", str(shop.home))  # for the hooks that git starts
+    git = shop.repository
+    git.commit("What init made")
+    base = git.git("rev-parse", "HEAD")
+    shop.work({"tower.py": TOWER}, plan="PLAN.md")
+    shop.work({"lamp.py": LAMP}, model=OPUS)
+    git.git("reset", "-q", "--soft", base)
+    git.write("own.py", "mine = 1\n")
+    git.git("add", "own.py")
+    git.git("commit", "-qm", "Squashed, with something of my own")
+    text = shop.does("show", "HEAD").out
+    found = told(shop, "show", "HEAD")
+    assert found["coverage"] == "uncovered"
+    signers = [one["plan"] and one["plan"]["signer"] for one in found["sessions"]]
+    assert sorted(signers, key=str) == [None, "ada@example.com"]
+    assert "plan    PLAN.md, signed by ada@example.com at" in text
+    git.git("rm", "-q", "--cached", "own.py")
+    git.git("commit", "-q", "--amend", "-m", "Squashed alone")
+    assert told(shop, "show", "HEAD")["coverage"] == "covered"

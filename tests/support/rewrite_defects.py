@@ -253,6 +253,38 @@ def content_that_replaces_something_else() -> Vector:
 
 
 @case
+def valid_found_by_the_content_of_a_whole_commit() -> Vector:
+    told = tell()
+    new = and_a_file_nobody_speaks_of(told, told.story.facts().parents)
+    known = past(told, new, content=OLD)
+    return Vector(
+        "All that a recorded commit did, from its parent to its tree, said by another commit; one "
+        "of the files the record does not speak of.",
+        told, told.lines(), [new], past=replace(known, gone=frozenset({told.story.facts().oid})),
+    )  # fmt: skip
+
+
+@case
+def content_of_a_tree_upon_another_commit() -> Vector:
+    told = tell()
+    new = and_a_file_nobody_speaks_of(told, (made_up("another parent", 40),))
+    known = past(told, new, content=OLD)
+    return failing(
+        "The recorded tree upon another parent, so that the commit brings a file, too, of which "
+        "no record speaks.",
+        told, told.lines(), new, 10, "provenance-missing",
+        past=replace(known, gone=frozenset({told.story.facts().oid})),
+    )  # fmt: skip
+
+
+def and_a_file_nobody_speaks_of(told: Told, parents: tuple[str, ...]) -> CommitFacts:
+    """Give a commit that leaves a recorded tree, with one more file than the record has."""
+    made = commit_of(OLD, tree=told.story.facts().tree, parents=parents)
+    more = {**made.diffs, b"more": PathDiff(None, None, "100644", made_up("more", 40))}
+    return replace(made, diffs=more)
+
+
+@case
 def content_of_two_sessions() -> Vector:
     told, other = tell(), tell(id="another-session")
     other = replace(

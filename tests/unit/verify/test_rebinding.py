@@ -75,6 +75,43 @@ def test_a_path_that_no_record_has_keeps_a_commit_uncovered() -> None:
     assert (found.coverage, [one.paths for one in found.content]) == ("uncovered", [(PATH,)])
 
 
+def with_more(like: Told, parent: str) -> verify.CommitFacts:
+    """Give a commit that leaves the tree of a told one, with a file that no record speaks of."""
+    made = commit_of(OLD, tree=like.story.facts().tree, parents=(made_up(parent, 40),))
+    return replace(made, diffs={**made.diffs, b"more": PathDiff(None, None, "100644", BLANK)})
+
+
+def test_all_that_a_row_of_recorded_commits_did_is_covered_with_the_files_it_says_nothing_of() -> (
+    None
+):
+    said = replace(tell().story.facts().changes[0], path=b"other.txt")
+    first = at(tell(), "first", "base commit", changes=(said,))
+    second = at(tell(id="another"), "second", "first")
+    found = verdict(with_more(second, "base commit"), first, second)
+    assert (found.coverage, found.via) == ("covered", "content")
+    assert verdict(with_more(second, "first"), first, second).coverage == "covered"
+    assert verdict(with_more(first, "base commit"), first, second).coverage == "covered"
+
+
+def test_a_recorded_tree_upon_something_else_covers_only_what_its_records_speak_of() -> None:
+    told = at(tell(), "alone", "base commit")
+    new = with_more(told, "elsewhere")
+    assert verdict(new, told).coverage == "uncovered"
+    history = past(told, new, content=OLD).about()["history"]
+    for moved, coverage in ((frozenset[str](), "covered"), (frozenset({"x"}), "uncovered")):
+        where = replace(history, moved=lambda _older, _commit, moved=moved: moved)
+        assert judged(new, where, told).verdict.commits[0].coverage == coverage
+
+
+def test_a_row_with_an_unrecorded_commit_or_a_merge_in_it_is_not_covered_as_a_whole() -> None:
+    first = at(tell(), "first", "base commit")
+    third = at(tell(id="another"), "third", "second, by nobody")
+    assert verdict(with_more(third, "base commit"), first, third).coverage == "uncovered"
+    both = (made_up("first", 40), made_up("another side", 40))
+    merge = at(tell(id="another"), "merge", "first", parents=both)
+    assert verdict(with_more(merge, "base commit"), first, merge).coverage == "uncovered"
+
+
 def test_another_mode_is_another_file() -> None:
     new = commit_of(OLD)
     found = verdict(
