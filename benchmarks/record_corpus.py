@@ -153,14 +153,16 @@ class Corpus:
         lines = max(1, min(_MOST_LINES, round(self.chance.lognormvariate(*self.lines))))
         new = kind < 0.3
         hunks = 1 if new else min(lines, 1 + int(self.chance.expovariate(1 / 1.3)))
+        ranges = tuple(self._ranges(lines, hunks, new))
+        added = self.digest()[:32]
         return Change(
             path,
             "add" if new else "modify",
             "100644",
             blob,
             content,
-            ranges=tuple(self._ranges(lines, hunks, new)),
-            added=self.digest()[:32],
+            ranges=ranges,
+            added=None if new else added,
         )
 
     def _ranges(self, lines: int, hunks: int, new: bool) -> Iterator[LineRange]:

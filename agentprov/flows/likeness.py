@@ -178,8 +178,10 @@ class Likeness:
                     self._blobs[after].append(oid)
             for told in commits.told[oid]:
                 for path, stated in told.stated(lambda _: 0).items():
-                    if stated.added is not None:
-                        self._added[stated.added].append((path, oid))
+                    # Of a new file the lines are those of the blob, and have no digest.
+                    lines = stated.blob if stated.op == "add" else stated.added
+                    if lines is not None:
+                        self._added[lines].append((path, oid))
 
     def seen(self, new: str, kind: str) -> Rewrite | None:
         """Find the one commit of the same author, author's time and subject, for a copy seen made.
@@ -264,7 +266,9 @@ class Likeness:
         content = self._commits.text(change.new_blob) if spans else None
         if content is None:
             return []
-        found = self._added.get(carrying.added_digest(content, spans), ())
+        whole = change.status == "A"
+        lines = change.new_blob if whole else carrying.added_digest(content, spans)
+        found = self._added.get(lines, ())
         apart = [(path, oid) for path, oid in found if self._apart(oid, new)]
         here = [oid for path, oid in apart if path == path_label(change.path)]
         return here or [oid for _, oid in apart]

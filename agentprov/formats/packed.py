@@ -14,7 +14,7 @@ import re
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.canonical import MAX_BYTES
-from agentprov.formats.packed_texts import GIT_ID, SHA256, TEXTS
+from agentprov.formats.packed_texts import GIT_ID, HALF, LATE, SHA256, TEXTS
 
 _START = b'{"agentprov":1,'
 # What stands around the two texts, between quotes.
@@ -23,13 +23,19 @@ _SEAL, _STATEMENT = 5, 9
 _BUNDLE = re.compile(rb'\{"dsseEnvelope":\{"payload":"([A-Za-z0-9+/]++={0,2})(".*+)', re.DOTALL)
 _NOT_IN_TEXT = bytes(range(32)) + b"\\"
 _DIGEST = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
-# Of the last character only four bits belong to a digest of 20 or 32 bytes; the rest must be zero.
-_LAST = frozenset(b"AEIMQUYcgkosw048")
+_HALVES = re.compile(rb"~s([0-9a-f]{32})(?![0-9a-f])")
+# Of the last character only four bits belong to a digest of 20 or 32 bytes, and two to one of 16;
+# the rest must be zero.
+_LAST = {
+    GIT_ID: (b"=", frozenset(b"AEIMQUYcgkosw048")),
+    SHA256: (b"=", frozenset(b"AEIMQUYcgkosw048")),
+    HALF: (b"==", frozenset(b"AQgw")),
+}
 _GIT_ID, _SHA256 = b"~7", b"~8"
 ESCAPE = b"~2"
 """Stands for a backslash: with one in it, a JSON text may spell a word in other letters."""
 _GIT_DIGITS = 40
-_SPECIAL = re.compile(rb"[~'\\\x22]|[0-9a-f]{40}")
+_SPECIAL = re.compile(rb"[~'\\\x22]|[0-9a-f]{32}")
 _TELLING = 8
 _ESCAPES = tuple((TEXTS[mark][0], b"~" + mark) for mark in (b"0", b"1", b"2"))
 _MEANINGS = {mark[0]: meant for mark, meant in TEXTS.items()}
@@ -39,7 +45,7 @@ _SHORTENED = sorted(
     (
         (text.replace(b'"', b"'") + {0: b"", GIT_ID: _GIT_ID, SHA256: _SHA256}[width], b"~" + mark)
         for mark, (text, width) in TEXTS.items()
-        if len(text) > 1
+        if len(text) > 1 and mark not in LATE
     ),
     key=lambda item: (-len(item[0]), item),
 )
@@ -130,15 +136,35 @@ def _short(text: bytes) -> bytes:
     for meant, mark in _ESCAPES:
         text = text.replace(meant, mark)
     text = _DIGEST.sub(_short_digest, text.replace(b'"', b"'"))
+    text = _by_marks(text)
+    for written, mark in _LATER:
+        text = text.replace(written, mark)
+    # Last: within a digest in base64 stand characters with which a text goes on.
+    return _HALVES.sub(_short_half, text)
+
+
+def _by_marks(text: bytes) -> bytes:
     for written, mark in _SHORTENED:
         text = text.replace(written, mark)
     return text
+
+
+# As the other marks leave them.
+_LATER = [
+    (_by_marks(text.replace(b'"', b"'")) + (_GIT_ID if width else b""), b"~" + mark)
+    for mark, (text, width) in ((bytes([one]), TEXTS[bytes([one])]) for one in LATE)
+    if width != HALF
+]
 
 
 def _short_digest(found: re.Match[bytes]) -> bytes:
     digits = found[0]
     encoded = binascii.b2a_base64(binascii.a2b_hex(digits), newline=False).rstrip(b"=")
     return (_GIT_ID if len(encoded) == GIT_ID else _SHA256) + encoded
+
+
+def _short_half(found: re.Match[bytes]) -> bytes:
+    return b"~," + binascii.b2a_base64(binascii.a2b_hex(found[1]), newline=False).rstrip(b"=")
 
 
 def _long(text: bytes) -> bytes:
@@ -151,9 +177,10 @@ def _long(text: bytes) -> bytes:
             meant, width = _MEANINGS[part[0]]
             out.append(meant)
             if width:
-                if part[width] not in _LAST:
+                padding, last = _LAST[width]
+                if part[width] not in last:
                     raise MalformedInput("stored line: a digest with stray bits")
-                encoded = part[1 : width + 1] + b"="
+                encoded = part[1 : width + 1] + padding
                 out.append(binascii.hexlify(binascii.a2b_base64(encoded, strict_mode=True)))
                 out.append(part[width + 1 :])
             else:

@@ -2,7 +2,8 @@
 
 Frozen: a mark never gets another meaning, and what is stored needs each of them for ever; another
 table is another version of the line. A digest after a text belongs to the mark. A text begins
-with a character that is no mark, so that none is found across the end of one.
+with a character that is no mark but one of `LATE`, which are written when the other texts have
+been: so none is found across the end of a mark.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Mapping
 
 GIT_ID = 27
 SHA256 = 43
-"""How many characters of base64 a digest takes that follows a text; 0 where none does."""
+HALF = 22
+"""How many characters of base64 a digest takes that follows a text; 0 where none does.
+
+`HALF` is the first half of a SHA-256, as it stands for added lines."""
 
 _STATEMENT = b'{"_type":"https://in-toto.io/Statement/v1","predicate":{'
 _BUILDERS = b'"https://agentprov.github.io/builders/'
@@ -135,4 +139,13 @@ TEXTS: Mapping[bytes, tuple[bytes, int]] = {
         b'{"gitCommit":"',
         GIT_ID,
     ),
+    # Late ones.
+    b",": (b'{"added":"', HALF),
+    b"]": (b'{"annotations":{"basis":"intercepted","host":"', 0),
+    b"}": (b'","repository":"git+https://github.com/', 0),
+    b"/": (b'","gitBlob":"', GIT_ID),
+    b"{": (b'","ref":"refs/heads/', 0),
 }
+
+LATE = b",]}/{"
+"""Marks that are characters with which texts begin; in the order in which they are written."""

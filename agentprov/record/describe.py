@@ -202,7 +202,8 @@ def _change(
     else:
         names = [raw.old_path] if raw.status == "R" and raw.old_path else []
         names.append(raw.path)
-        added = added_digest(content, lines.by_commit) if lines.by_commit else None
+        if lines.by_commit and op != "add":
+            added = added_digest(content, lines.by_commit)
         ranges = origins.ranges(
             content,
             lines.by_commit,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agentprov.formats.carrying import added_digest
 from agentprov.formats.facts import Change, Commit, Edit
 from agentprov.record import snapshot
 from agentprov.record.describe import Evidence, describe
@@ -108,6 +109,18 @@ def test_binary_files_have_no_lines(repository: Repository) -> None:
     repository.commit()
     (change,) = described(repository, Evidence(tree)).changes
     assert (change.ranges, change.why) == ((), "binary")
+
+
+def test_lines_put_into_a_file_have_a_digest_and_a_new_file_has_its_blob(
+    repository: Repository,
+) -> None:
+    tree = baseline(repository)
+    repository.write("a.txt", "one\ntwo\nthree\nfour\n")
+    repository.write("new.txt", "four\n")
+    repository.commit()
+    changes = by_path(described(repository, Evidence(tree)))
+    assert changes[b"a.txt"].added == added_digest(b"four\n", [(1, 1)])
+    assert changes[b"new.txt"].added is None
 
 
 def test_a_submodule_is_its_commit_id(repository: Repository, tmp_path: Path) -> None:
