@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agentprov.errors import Busy
+from agentprov.errors import Busy, UserError
 
 BLOCK = 1024 * 1024
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -166,12 +166,21 @@ def remove_leftovers(folder: Path, matches: Callable[[str], bool], older_than: f
 def locked(path: Path, timeout: float = 10.0) -> Iterator[int]:
     """Hold the lock that a file stands for, and give its descriptor; the file is made, and stays.
 
-    Waits at most `timeout` seconds, then raises Busy. Works between processes and between
+    Waits at most `timeout` seconds, then raises Busy; raises UserError where something else than
+    a file lies in its place, and OSError. Works between processes and between
     threads. Child processes do not inherit the lock unless they are given the descriptor: then
     it is held until they end too. Network file systems are not checked.
     """
     flags = os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW
-    descriptor = os.open(path, flags, 0o600)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ELOOP):
+            raise UserError(
+                f"{path} is no lock file: {error.strerror}",
+                hint="look at what lies there, take it away, then try again",
+            ) from error
+        raise
     try:
         deadline = time.monotonic() + timeout
         pause = 0.001

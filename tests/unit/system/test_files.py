@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentprov.errors import Busy
+from agentprov.errors import Busy, UserError
 from agentprov.system import files
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX modes and special files")
@@ -108,6 +108,19 @@ def test_a_held_lock_makes_others_busy_and_a_released_one_does_not(tmp_path: Pat
         assert caught.value.hint
     with files.locked(path, timeout=0):
         pass
+
+
+def test_what_lies_where_a_lock_should_is_named_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for name in ("folder", "link"):
+        with (
+            pytest.raises(UserError, match=f"{name} is no lock file"),
+            files.locked(tmp_path / name),
+        ):
+            pass
+    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "folder").is_dir()
 
 
 def test_a_waiter_gets_the_lock_when_the_holder_lets_go(tmp_path: Path) -> None:
