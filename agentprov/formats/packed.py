@@ -139,7 +139,7 @@ def _short(text: bytes) -> bytes:
     text = _by_marks(text)
     for written, mark in _LATER:
         text = text.replace(written, mark)
-    # Last: within a digest in base64 stand characters with which a text goes on.
+    # Behind the mark that the first round has put there.
     return _HALVES.sub(_short_half, text)
 
 
