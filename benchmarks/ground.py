@@ -38,6 +38,8 @@ class Ground:
         (home / "gitconfig").write_text(
             "[user]\n\tname = Bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n"
             "[commit]\n\tgpgsign = false\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+            # Stories add submodules that lie beside them.
+            '[protocol "file"]\n\tallow = always\n'
         )
         kept = {
             name: value

@@ -21,9 +21,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_process_is_told_once_after_its_parents_with_its_command_line() -> None:
     told: list[Kin] = []
     family = Family(told.append)
-    with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", "input()", "an argument"], stdin=subprocess.PIPE
-    ) as child:
+    program = [sys.executable, "-I", "-S", "-c", "input('runs\\n')", "an argument"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        # Until the kernel has set it up, a process that has begun to run shows no command line.
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"runs\n"
         found = family.of(child.pid)
         again = family.of(child.pid)
         child.communicate(b"\n")
