@@ -11,9 +11,7 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,19 +19,16 @@ from agentprov.errors import AgentprovError, MalformedInput, UserError
 from agentprov.flows.before import Before
 from agentprov.flows.declared import with_declared
 from agentprov.flows.declaring import Joined
+from agentprov.flows.opening import begin, directory_for
 from agentprov.flows.recording import Recording
-from agentprov.flows.repository import named
 from agentprov.flows.world import World
-from agentprov.formats import frozen, names
+from agentprov.formats import names
 from agentprov.formats.facts import Agent, AgentReport, Gap, PlanRef, Session
 from agentprov.formats.redaction import Redactor, secret_values
 from agentprov.formats.schema import instant
 from agentprov.record import commits, snapshot
-from agentprov.record.journal import JournalWriter
-from agentprov.record.session import SessionDirectory, State
-from agentprov.record.spool import Spool, stood_aside
-from agentprov.system.clock import rfc3339
-from agentprov.system.process_table import start_time
+from agentprov.record.session import SessionDirectory
+from agentprov.record.spool import Spool
 
 UNLOOKED = "declared over MCP; nobody looked at the program"
 
@@ -65,60 +60,24 @@ class OwnSession:
         """
         if os.environ.get("AGENTPROV_DISABLE") == "1":
             raise UserError("recording is switched off here (AGENTPROV_DISABLE=1)")
-        others = list(_others(world))
+        _refuse_beside_a_run(world)
         before = Before(world)
         try:
             standing, first = before.finish()
         finally:
             before.close()
-        at = before.started
-        directory = SessionDirectory.create(world.git.home, str(uuid.uuid4()))
-        directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
+        directory = directory_for(world, str(uuid.uuid4()))
         token = directory.new_token()
-        journal = JournalWriter(directory.journal, world.clock)
-        opening = {
-            "baselineTree": first.tree,
-            "plan": "",
-            "session": directory.id,
-            "worktree": names.path_label(os.fsencode(world.git.top)),
-        }
-        genesis = journal.append("session-open", opening)
-        gaps = list(first.gaps)
-        if others:
-            gaps.append(Gap("another-session-is-live", at, at, ", ".join(others)))
-        for item in stood_aside(world.git.home / "spool"):
-            when = rfc3339(datetime.fromtimestamp(item.at_ns / 1e9, UTC))
-            gaps.append(Gap("recording-was-disabled", when, when, "AGENTPROV_DISABLE=1"))
         name, version = agent
-        session = Session(
-            id=directory.id,
-            started=at,
+        recording = begin(
+            world,
+            directory,
+            (before.started, standing, first),
             builder=names.MCP_DECLARED,
-            repository=named(world.git, standing.origin),
-            base_commit=standing.head,
-            base_tree=standing.head_tree,
-            ref=standing.ref,
-            platform=_platform(),
             agent=Agent(name, name, name, None, "declared", version=version, why=UNLOOKED),
             command_line=("?",),
-            principal=standing.email,
-            journal_genesis=sha256(genesis or b"").hexdigest(),
-            gaps=tuple(gaps),
-        )
-        state = State(
-            session=session,
-            baseline_tree=first.tree,
-            phase="open",
-            worktree=os.fsdecode(world.git.top),
             report=AgentReport(channels=("declared",)),
-            tips=standing.refs.tips,
-            reflogs=tuple(sorted(standing.refs.reflogs.items())),
         )
-        journal.append("state", {"state": frozen.to_plain(state)})
-        directory.save(state)
-        recording = Recording(world, directory, state, journal)
-        for gap in gaps:
-            recording.gap(gap.why, gap.detail, gap.start)
         return cls(recording, Joined(world, directory, token), publish=publish)
 
     @property
@@ -248,8 +207,7 @@ class OwnSession:
         return tuple(found)
 
 
-def _others(world: World) -> Iterator[str]:
-    """Give the ids of other live sessions; raises UserError where one of them is a run here."""
+def _refuse_beside_a_run(world: World) -> None:
     for directory in SessionDirectory.said_live(world.git.home):
         if not directory.is_live():
             continue
@@ -264,10 +222,3 @@ def _others(world: World) -> Iterator[str]:
                 hint="join it: start_session with the id and token that stand in "
                 "AGENTPROV_SESSION and AGENTPROV_SESSION_TOKEN inside of it",
             )
-        yield directory.id
-
-
-def _platform() -> str:
-    import platform
-
-    return f"{platform.system().lower()}/{platform.machine().lower()}"

@@ -6,8 +6,6 @@ import os
 import shutil
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +13,17 @@ from typing import TYPE_CHECKING
 from agentprov.attest.descriptors import command_line
 from agentprov.flows.before import Before
 from agentprov.flows.live import Live
-from agentprov.flows.recording import Recording
-from agentprov.flows.repository import named
+from agentprov.flows.opening import begin, directory_for
 from agentprov.flows.request import Request
 from agentprov.flows.vantages import Processes, Wire
 from agentprov.flows.world import World
-from agentprov.formats import frozen, names
-from agentprov.formats.facts import Agent, Gap, Session
+from agentprov.formats import names
+from agentprov.formats.facts import Agent, Gap
 from agentprov.ports import Clock, LaunchContext
 from agentprov.record.agents.registry import UNKNOWN, adapter_for
 from agentprov.record.executable import Digests, Identity
-from agentprov.record.journal import JournalWriter
-from agentprov.record.session import SessionDirectory, State
-from agentprov.record.spool import stood_aside
+from agentprov.record.session import SessionDirectory
 from agentprov.system import places, scratch
-from agentprov.system.clock import rfc3339
-from agentprov.system.process_table import start_time
 
 if TYPE_CHECKING:
     from agentprov.flows.plan import CheckedPlan
@@ -64,9 +57,7 @@ class Setup:
         plan = self._plan()
         started = asked.started
         standing, before = asked.finish()
-        self.directory = SessionDirectory.create(world.git.home, self.id)
-        # First of all, so that whatever is left of a start that was killed is found.
-        self.directory.mark_live(os.getpid(), start_time(os.getpid()) or "", world.git.git_dir)
+        self.directory = directory_for(world, self.id)
         self.scratch = scratch.make(self.id)
         fallback = self.scratch / "spool"
         fallback.mkdir(mode=0o700)
@@ -105,65 +96,25 @@ class Setup:
                 launch = inject(adapter.name, context, launch, servers)
             except OSError as error:
                 launch = replace(launch, gaps=(*launch.gaps, f"mcp-not-watched: {error.strerror}"))
-        journal = JournalWriter(self.directory.journal, world.clock)
-        genesis = journal.append(
-            "session-open",
-            {
-                "baselineTree": before.tree,
-                "plan": plan.ref.statement_sha256 if plan else "",
-                "session": self.id,
-                "worktree": names.path_label(os.fsencode(world.git.top)),
-            },
-        )
-        gaps = [*before.gaps, *(Gap(why, started, started) for why in launch.gaps)]
+        gaps = [Gap(why, started, started) for why in launch.gaps]
         if wire.why_not is not None and (adapter is not UNKNOWN or request.gateway != "auto"):
             gaps.append(Gap("not-on-the-wire", started, started, wire.why_not))
-        others = [
-            other.id
-            for other in SessionDirectory.said_live(world.git.home)
-            if other.id != self.id and other.is_live()
-        ]
-        if others:
-            gaps.append(Gap("another-session-is-live", started, started, ", ".join(others)))
-        for item in stood_aside(world.git.home / "spool"):
-            at = rfc3339(datetime.fromtimestamp(item.at_ns / 1e9, UTC))
-            gaps.append(Gap("recording-was-disabled", at, at, "AGENTPROV_DISABLE=1"))
         if os.environ.get("AGENTPROV_SESSION"):
             gaps.append(Gap("nested-run", started, started, os.environ["AGENTPROV_SESSION"][:64]))
-        facts = Session(
-            id=self.id,
-            started=started,
+        recording = begin(
+            world,
+            self.directory,
+            (started, standing, before),
             builder=names.LOCAL_WRAPPER,
-            repository=named(world.git, standing.origin),
-            base_commit=standing.head,
-            base_tree=standing.head_tree,
-            ref=standing.ref,
-            platform=_platform(),
             agent=_not_yet(self.identity),
-            command_line=tuple(command_line(request.argv)),
-            plan=plan.ref if plan else None,
+            command_line=command_line(request.argv),
+            gaps=gaps,
+            plan=plan,
             labels=request.labels,
-            principal=standing.email,
-            journal_genesis=sha256(genesis or b"").hexdigest(),
-            gaps=tuple(gaps),
-        )
-        state = State(
-            session=facts,
-            baseline_tree=before.tree,
-            phase="open",
-            worktree=os.fsdecode(world.git.top),
-            tips=standing.refs.tips,
-            reflogs=tuple(sorted(standing.refs.reflogs.items())),
             scratch=str(self.scratch),
         )
-        if plan is not None:
-            self.directory.add_record(plan.bundle)
-        journal.append("state", {"state": frozen.to_plain(state)})
-        self.directory.save(state)
-        recording = Recording(world, self.directory, state, journal)
-        for gap in gaps:
-            recording.gap(gap.why, gap.detail, gap.start)
-        return Live(self, recording, adapter, context, launch, fallback, list(gaps))
+        gaps = list(recording.state.session.gaps)
+        return Live(self, recording, adapter, context, launch, fallback, gaps)
 
     def _plan(self) -> CheckedPlan | None:
         if self.request.plan is None:
@@ -205,9 +156,3 @@ def _not_yet(identity: Identity) -> Agent:
         chain=identity.chain,
         why="the recorder ended before it was hashed",
     )
-
-
-def _platform() -> str:
-    import platform
-
-    return f"{platform.system().lower()}/{platform.machine().lower()}"
