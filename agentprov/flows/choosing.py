@@ -458,15 +458,18 @@ def _holding(everything: Iterable[_Line], words: Collection[str]) -> Iterator[_L
 def lines_about(notes: NotesStore, reader: CatFile, commit: str) -> list[bytes]:
     """Give the stored lines about one commit: its own note, its sessions' and their plans.
 
-    Unverified. Of other notes, approvals and the generations of other commits are left out,
-    though these may belong to the same session.
+    Where a link says what it was made of, also the statements that the link names. Unverified. Of
+    other notes, approvals and the generations of other commits are left out, though these may
+    belong to the same session.
     """
+    found = [(record, described(record)) for record in choose(notes, reader, [commit]).records]
+    behind = {
+        edge for _, said in found if said.olds and said.commit == commit for edge in said.points_at
+    }
     return [
         record.data
-        for record in choose(notes, reader, [commit]).records
-        if record.anchor == commit or _concerns(described(record), commit)
+        for record, said in found
+        if record.anchor == commit
+        or said.payload_sha256 in behind
+        or (not said.approves and said.commit in (None, commit))
     ]
-
-
-def _concerns(said: Described, commit: str) -> bool:
-    return not said.approves and said.commit in (None, commit)

@@ -39,10 +39,11 @@ class Export:
 def export(world: World, revision: str, folder: Path) -> Export:
     """Write what is recorded of a commit to `folder`, one file per bundle.
 
-    That is what hangs on the commit, and the plan and the session that its records belong to,
-    wherever these hang. A file is named after the kind and the payload's digest; further
-    signatures of one payload are numbered. Files of the same name are replaced, others stay.
-    Lines that are no bundles are left out. Raises UserError. Checks no signature.
+    That is what hangs on the commit, what links say that it was made of, and the plans and
+    sessions that these belong to, wherever they hang. A file is named after the kind and the
+    payload's digest; further signatures of one payload are numbered. Files of the same name are
+    replaced, others stay. Lines that are no bundles are left out. Raises UserError. Checks no
+    signature.
     """
     commit = world.git.resolve(revision)
     if commit is None:

@@ -54,6 +54,25 @@ def test_a_commits_records_and_those_of_its_session_come_out_byte_for_byte(
         assert {"gitCommit": commit} in [subject["digest"] for subject in subjects]
 
 
+def test_of_a_rewritten_commit_what_it_was_made_of_comes_out_too(
+    repository: Repository, tmp_path: Path
+) -> None:
+    assert agentprov("init", "--commit", cwd=repository.top).status == 0
+    repository.git("reset", "-q", "--hard", "HEAD~1")
+    before = tmp_path / "before"
+    assert agentprov("show", "--bundles", str(before), cwd=repository.top).status == 0
+    (generation,) = before.glob("generation-*")
+    for subject in ("again", "and again"):
+        repository.git("commit", "-q", "--amend", "-m", subject)
+        assert agentprov("drain", cwd=repository.top).status == 0
+    after = tmp_path / "after"
+    assert agentprov("show", "--bundles", str(after), cwd=repository.top).status == 0
+    assert kinds(after) == [
+        *("generation", "plan", "rewrite", "rewrite", "session-close", "session-open")
+    ]
+    assert (after / generation.name).read_text() == generation.read_text()
+
+
 def test_what_is_no_bundle_stays_out_and_a_second_signature_gets_a_number(
     repository: Repository, tmp_path: Path
 ) -> None:
