@@ -10,20 +10,15 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
-from agentprov.errors import MalformedInput
-from agentprov.flows.glancing import glance, place_of
+from agentprov.flows.describing import Described, StoredLine, described, record_of
+from agentprov.flows.glancing import place_of
 from agentprov.formats import packed
 from agentprov.formats.digest import sha256
 from agentprov.formats.names import APPROVAL_TYPE, PLAN_TYPE, REWRITE_TYPE
-from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
-from agentprov.formats.predicates.rewrite import RewriteView
-from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.formats.value import value
-from agentprov.store.lines import unpacked
 from agentprov.store.notes import NotesStore
 from agentprov.system.git_objects import CatFile
-from agentprov.verify.reading import Reading
 from agentprov.verify.record import Record, Unopened
 
 # Ids of sessions and commits, and the type of approvals, wherever a JSON text holds them.
@@ -33,25 +28,6 @@ _REWRITE = REWRITE_TYPE.encode()
 _TEXT = re.compile(rb'"([^"]*)"')
 # Of more words than these, a line's own are looked up among them, and not they in the line.
 _FEW_WORDS = 16
-
-
-@value
-class Described:
-    """What an unverified record says it is about; `olds` is what a link says it was made of.
-
-    `points_at` are the statements that it stands on, `lists` those that it says are there, and
-    `reviewed` those that an approver was shown, all by payload digest.
-    """
-
-    payload_sha256: str | None = None
-    commit: str | None = None
-    session: str | None = None
-    sequence: int | None = None
-    approves: bool = False
-    points_at: tuple[str, ...] = ()
-    lists: tuple[str, ...] = ()
-    reviewed: tuple[str, ...] = ()
-    olds: tuple[str, ...] = ()
 
 
 @value
@@ -96,78 +72,6 @@ class Asked:
 NOTHING_ELSE = Asked()
 
 
-def described(record: Record) -> Described:
-    """Say what a record is about; of one that cannot be read, nothing."""
-    try:
-        return _describe(record.reading)
-    except MalformedInput:
-        return Described()
-
-
-def _describe(reading: Reading) -> Described:
-    view = reading.view()
-    payload_sha256 = reading.bundle().payload_sha256
-    if isinstance(view, GenerationView):
-        edges = (view.open_sha256, view.plan[0] if view.plan else None)
-        points_at = tuple(edge for edge in edges if edge is not None)
-        return Described(
-            payload_sha256, view.commit, view.session, view.sequence, points_at=points_at
-        )
-    if isinstance(view, OpenView):
-        plan = (view.plan[0],) if view.plan else ()
-        return Described(payload_sha256, None, view.id, points_at=plan)
-    if isinstance(view, CloseView):
-        points_at, lists = (view.open_sha256,), view.generations
-        return Described(payload_sha256, None, view.id, points_at=points_at, lists=lists)
-    if isinstance(view, RewriteView):
-        sources = tuple(sha256 for _, sha256 in view.sources)
-        olds = tuple(dict.fromkeys((*view.olds, *(commit for commit, _ in view.sources))))
-        return Described(payload_sha256, view.commit, points_at=sources, olds=olds)
-    if isinstance(view, ApprovalView):
-        reviewed = tuple(sha256 for _, sha256 in view.reviewed)
-        return Described(payload_sha256, approves=True, reviewed=reviewed)
-    return Described(payload_sha256)
-
-
-class _Line:
-    """One line of a note, unpacked and read as far as is asked."""
-
-    __slots__ = ("_record", "anchor", "said", "stored")
-
-    def __init__(self, anchor: str, stored: bytes) -> None:
-        self.anchor = anchor
-        self.stored = stored
-        self.said: Described | None = None
-        self._record: Record | None = None
-
-    def record(self) -> Record:
-        if self._record is None:
-            self._record = _record(self.anchor, unpacked(self.stored))
-        return self._record
-
-    def payload(self) -> bytes | None:
-        """Give the payload where a glance is as good as reading; None where only reading tells.
-
-        With no escape in it, a member's name and a word stand there as they are. What is no bundle
-        may be taken for one here, and is refused when it is read.
-        """
-        try:
-            payload = packed.payload(self.stored)
-        except MalformedInput:
-            return None
-        if payload is None:
-            return glance(self.stored)
-        return None if b"\\" in payload else payload
-
-    def describe(self, known: dict[bytes, Described]) -> Described:
-        """Read what it says, once for all lines that say the same."""
-        if self.said is None:
-            record = self.record()
-            self.said = known.get(record.data) or described(record)
-            known[record.data] = self.said
-        return self.said
-
-
 def choose(
     notes: NotesStore,
     reader: CatFile,
@@ -200,7 +104,9 @@ def choose(
     gone: frozenset[str] = frozenset()
     unopened: dict[str, Unopened] = {}
     if not _complete(known, commits):
-        everything = [_Line(anchor, line) for anchor, some in notes.stored(reader) for line in some]
+        everything = [
+            StoredLine(anchor, line) for anchor, some in notes.stored(reader) for line in some
+        ]
         bare = _bare(known, commits)
         if bare and lost is not None:
             gone = _gone(everything, known, bare, lost)
@@ -220,11 +126,7 @@ def choose(
 def _as_records(notes: Iterable[tuple[str, Iterable[bytes]]]) -> Iterable[Record]:
     for anchor, lines in notes:
         for line in lines:
-            yield _record(anchor, line)
-
-
-def _record(anchor: str, line: bytes) -> Record:
-    return Record(line, f"note of {anchor[:12]}", anchor=anchor)
+            yield record_of(anchor, line)
 
 
 def _behind_links(
@@ -248,7 +150,7 @@ def _behind_links(
 
 
 def _gone(
-    everything: Sequence[_Line],
+    everything: Sequence[StoredLine],
     known: dict[bytes, Described],
     bare: Collection[str],
     lost: Lost,
@@ -291,7 +193,7 @@ def _complete(known: Mapping[bytes, Described], commits: Iterable[str]) -> bool:
 def _related(
     near: Sequence[Record],
     known: dict[bytes, Described],
-    everything: Sequence[_Line],
+    everything: Sequence[StoredLine],
     judged: Collection[str],
     gone: Collection[str],
     asked: Asked,
@@ -329,14 +231,14 @@ def _related(
 
 
 def _follow_links(
-    everything: Iterable[_Line], known: dict[bytes, Described], about: set[str]
+    everything: Iterable[StoredLine], known: dict[bytes, Described], about: set[str]
 ) -> bool:
     """Add to `about` what links say that its commits were made of; says whether that was more.
 
     Anybody can put links there, so their number and the length of their chains must cost no more
     than one look at each.
     """
-    unread: dict[str, list[_Line]] = defaultdict(list)
+    unread: dict[str, list[StoredLine]] = defaultdict(list)
     olds_of: dict[str, set[str]] = defaultdict(set)
     for line in everything:
         if line.said is None:
@@ -361,7 +263,7 @@ def _follow_links(
     return len(about) > before
 
 
-def _words_of_a_link(line: _Line) -> set[str]:
+def _words_of_a_link(line: StoredLine) -> set[str]:
     """Give the object ids in what may be a rewrite link, for a glance."""
     payload = line.payload()
     if payload is None or _REWRITE not in payload:
@@ -370,7 +272,7 @@ def _words_of_a_link(line: _Line) -> set[str]:
 
 
 def _learn(
-    everything: Iterable[_Line], known: dict[bytes, Described], words: Collection[str]
+    everything: Iterable[StoredLine], known: dict[bytes, Described], words: Collection[str]
 ) -> None:
     """Describe the lines that hold one of these words; a glance passes over the others."""
     for line in _holding(everything, words):
@@ -378,7 +280,7 @@ def _learn(
 
 
 def _learn_sessions(
-    everything: Iterable[_Line],
+    everything: Iterable[StoredLine],
     known: dict[bytes, Described],
     sessions: Collection[str],
     about: Collection[str],
@@ -415,7 +317,7 @@ def _learn_sessions(
 
 
 def _learn_wanted(
-    everything: Iterable[_Line],
+    everything: Iterable[StoredLine],
     known: dict[bytes, Described],
     wanted: Collection[str],
     unopened: Collection[str],
@@ -431,13 +333,15 @@ def _learn_wanted(
                 _describe_wanted(line, known, missing)
 
 
-def _describe_wanted(line: _Line, known: dict[bytes, Described], wanted: Collection[str]) -> None:
+def _describe_wanted(
+    line: StoredLine, known: dict[bytes, Described], wanted: Collection[str]
+) -> None:
     payload = line.payload()
     if payload is not None and sha256(payload) in wanted:
         line.describe(known)
 
 
-def _holding(everything: Iterable[_Line], words: Collection[str]) -> Iterator[_Line]:
+def _holding(everything: Iterable[StoredLine], words: Collection[str]) -> Iterator[StoredLine]:
     """Give the lines, of those that nobody has described, that may hold one of these words."""
     wanted = {word.encode() for word in words}
     sought = [packed.sought(word) for word in wanted] if len(wanted) <= _FEW_WORDS else [()]

@@ -85,7 +85,7 @@ class Live:
         self.spool = Spool((recording.directory.spool, fallback))
         self.world = recording.world
         self.commits: list[Commit] = []
-        self._reflogs = self._reflogs_before = self._reflog_state()
+        self._reflogs = self._reflogs_before = commits.reflog_marks(self.world.git)
         self._prompted_at: float | None = None
         self._disk = Disk(
             self.world, recording.directory, setup.wall, attributed=self.processes.followed
@@ -167,7 +167,7 @@ class Live:
         self._note_gaps(self.wire.check() if self.wire else ())
         self.processes.check()
         fresh = self._take_drops()
-        reflogs = self._reflog_state()
+        reflogs = commits.reflog_marks(self.world.git)
         if reflogs != self._reflogs or any(item.drop.channel == "git" for item in fresh):
             self._reflogs = reflogs
             self._prompted_at = self._prompted_at or self.world.clock.monotonic()
@@ -208,15 +208,7 @@ class Live:
     def _take_drops(self) -> list[Dropped]:
         fresh = self.spool.new()
         for item in fresh:
-            self.recording.journal.append(
-                "drop",
-                {
-                    "channel": item.drop.channel,
-                    "event": item.drop.event,
-                    "sha256": sha256(item.drop.payload).hexdigest(),
-                    "size": len(item.drop.payload),
-                },
-            )
+            self.recording.note_drop(item.drop)
             if item.drop.event == "post-rewrite":
                 self._pass_on(item)
             told = self.wire.told(item.drop) if self.wire else None
@@ -340,7 +332,7 @@ class Live:
             if isinstance(taking, snapshot.Taking):
                 taking.close()
             self.recording.journal.close()
-        if self._reflog_state() != self._reflogs_before:
+        if commits.reflog_marks(self.world.git) != self._reflogs_before:
             link_rewrites(self.world)
         return report
 
@@ -470,14 +462,6 @@ class Live:
 
     def _gap(self, why: str, detail: str | None = None) -> None:
         self.gaps.append(self.recording.gap(why, detail))
-
-    def _reflog_state(self) -> tuple[tuple[int, int], ...]:
-        found = []
-        for path in commits.reflog_files(self.recording.world.git):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                found.append((status.st_size, status.st_mtime_ns))
-        return tuple(found)
 
 
 def _is_agents_own(label: str, before: Iterable[tuple[str, str]]) -> bool:

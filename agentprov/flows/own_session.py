@@ -7,12 +7,10 @@ than `reported` (docs/spec/mcp-recorder.md).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import uuid
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 from agentprov.errors import AgentprovError, MalformedInput, UserError
@@ -130,7 +128,7 @@ class OwnSession:
             if self._closed:
                 return []
             self._take_drops()
-            seen = self._reflogs()
+            seen = commits.reflog_marks(self._recording.world.git)
             if seen == self._seen:
                 return []
             found = self._recording.find()
@@ -171,15 +169,7 @@ class OwnSession:
 
     def _take_drops(self) -> None:
         for item in self._spool.new():
-            self._recording.journal.append(
-                "drop",
-                {
-                    "channel": item.drop.channel,
-                    "event": item.drop.event,
-                    "sha256": sha256(item.drop.payload).hexdigest(),
-                    "size": len(item.drop.payload),
-                },
-            )
+            self._recording.note_drop(item.drop)
 
     def _report(self) -> AgentReport:
         drops = [item.drop for item in self._spool.all]
@@ -197,14 +187,6 @@ class OwnSession:
         self._gaps += [recording.gap(gap.why, gap.detail) for gap in last.gaps]
         recording.journal.append("snapshot", {"tree": last.tree})
         return last.tree
-
-    def _reflogs(self) -> tuple[tuple[int, int], ...]:
-        found = []
-        for path in commits.reflog_files(self._recording.world.git):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                found.append((status.st_size, status.st_mtime_ns))
-        return tuple(found)
 
 
 def _refuse_beside_a_run(world: World) -> None:

@@ -10,14 +10,15 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from hashlib import sha256
 from typing import Any
 
 from agentprov import attest
-from agentprov.flows import declared, log_append
+from agentprov.flows import declared, log_append, open_ends
 from agentprov.flows.ending import Ending, stated, without_texts, writes_by_path
 from agentprov.flows.world import World, seal
 from agentprov.formats import bundle, frozen
+from agentprov.formats.dropbox import Drop
 from agentprov.formats.facts import AgentReport, Commit, Gap, McpSeen
 from agentprov.formats.names import TRAILER, label_path, path_label
 from agentprov.formats.quoting import quote, unquote
@@ -25,14 +26,13 @@ from agentprov.formats.redaction import SecretNames, secret_values
 from agentprov.formats.statement import Statement
 from agentprov.record import commits, snapshot, windows
 from agentprov.record.accounts import Circumstances, Moves, Opened
-from agentprov.record.describe import MAX_TEXT_BYTES, Evidence, describe
+from agentprov.record.describe import Evidence, describe
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
 from agentprov.record.versions import Version, instant, kept
 from agentprov.record.witness import said_of
-from agentprov.system.files import read_bounded
 from agentprov.system.git_objects import CatFile, read_commit
-from agentprov.system.trees import blobs_at, diff_pairs, diff_tree
+from agentprov.system.trees import diff_tree
 
 
 class Recording:
@@ -80,6 +80,18 @@ class Recording:
         gap = Gap(why, start or now, now, detail)
         self.journal.append("gap", _present(gap))
         return gap
+
+    def note_drop(self, drop: Drop) -> None:
+        """Journal that a hook or a channel told something: its digest, never its text."""
+        self.journal.append(
+            "drop",
+            {
+                "channel": drop.channel,
+                "event": drop.event,
+                "sha256": sha256(drop.payload).hexdigest(),
+                "size": len(drop.payload),
+            },
+        )
 
     def open(self) -> None:
         """Sign the session-open statement; the agent must have been identified by now."""
@@ -358,7 +370,7 @@ class Recording:
         bound = (
             self.bind(found, self.state.report, during=False, limited_to=pending) if found else []
         )
-        left = self._still_open(pending, bound)
+        left = open_ends.still_open(self._git, self._top, self.state, pending, bound)
         after = commits.ref_state(self.world.git)
         self._step(
             report=without_texts(self.state.report, sorted(left), os.fsencode(self.world.git.top)),
@@ -373,14 +385,7 @@ class Recording:
 
         A name that holds a secret is not written down, and so cannot be found again.
         """
-        if end_tree is None or end_tree == self.state.baseline_tree:
-            return [], 0
-        head = self._git.text("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}", check=False)
-        since, open_ends = diff_pairs(
-            self._git,
-            [(self.state.baseline_tree, end_tree), (head or self._git.empty_tree, end_tree)],
-        )
-        paths = {change.path for change in since} & {change.path for change in open_ends}
+        paths = open_ends.uncommitted(self._git, self.state.baseline_tree, end_tree, commit)
         unnamed = {path for path in paths if self._holds_secret(path)}
         return sorted(paths - unnamed), len(unnamed)
 
@@ -395,43 +400,6 @@ class Recording:
         """
         last = self.state.bound[-1] if self.state.bound else self.state.session.base_commit
         return self._uncommitted(end_tree, last or "")[0]
-
-    def _still_open(self, pending: frozenset[bytes], bound: Sequence[Commit]) -> set[bytes]:
-        """Drop paths whose session content is committed as it was, or is gone from disk."""
-        left = set(pending)
-        if self.state.end_tree is None:
-            return left
-        touched: dict[bytes, str | None] = {
-            change.path: change.blob for commit in bound for change in commit.changes
-        }
-        ends = blobs_at(self._git, self.state.end_tree, pending)
-        starts = blobs_at(self._git, self.state.baseline_tree, pending)
-        with self._git.cat_file() as reader:
-            for path in pending:
-                blob = ends.get(path)
-                done = path in touched and touched[path] == blob
-                versions = (starts.get(path), blob, touched.get(path))
-                if done or not self._lines_left(reader, path, versions):
-                    left.discard(path)
-        return left
-
-    def _lines_left(
-        self, reader: CatFile, path: bytes, versions: tuple[str | None, str | None, str | None]
-    ) -> bool:
-        """Say whether the work tree still holds lines of the session that no commit has.
-
-        `versions` are the blobs at the session's start and end and in the commit, if any.
-        """
-        place = os.path.join(os.fsencode(self.world.git.top), path)
-        start, end, committed = versions
-        if end is None:
-            return not os.path.lexists(place)
-        mine = _lines(reader, end) - _lines(reader, start) - _lines(reader, committed)
-        try:
-            now = set(read_bounded(Path(os.fsdecode(place)), MAX_TEXT_BYTES).split(b"\n"))
-        except OSError:
-            return False
-        return bool(mine & now)
 
     def _carries_trailer(self, reader: CatFile, oid: str) -> bool:
         return f"{TRAILER}: {self.directory.id}/" in read_commit(reader, oid).message
@@ -462,11 +430,6 @@ class Recording:
     def _step(self, *, durable: bool = False, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
         self.directory.save(self.state, durable=durable)
-
-
-def _lines(reader: CatFile, blob: str | None) -> set[bytes]:
-    found = reader.digest(blob, keep=MAX_TEXT_BYTES) if blob else None
-    return set(found.content.split(b"\n")) if found and found.content is not None else set()
 
 
 def _openings(state: State) -> dict[bytes, list[Opened]]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from agentprov.errors import AgentprovError, GitFailed, MalformedInput, UserError
 from agentprov.flows import choosing, rewrite_facts, trust
-from agentprov.flows.choosing import Asked, Chosen, Lost, choose, described
+from agentprov.flows.choosing import Asked, Chosen, Lost, choose
+from agentprov.flows.describing import described
 from agentprov.flows.review import material_for, path_diffs, surroundings
 from agentprov.flows.world import World
 from agentprov.formats.predicates.plan import PlanView

@@ -7,6 +7,7 @@ of a remote-tracking branch, checkout, reset) is not one that was made here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -58,6 +59,16 @@ def reflog_files(git: Git) -> list[Path]:
     if worktrees.is_dir():
         found.update(entry / "logs" / "HEAD" for entry in worktrees.iterdir())
     return sorted(found)
+
+
+def reflog_marks(git: Git) -> tuple[tuple[int, int], ...]:
+    """Give size and time (ns) of each HEAD reflog: where they differ, something was committed."""
+    found = []
+    for path in reflog_files(git):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.append((status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def _reflog_sizes(git: Git) -> dict[str, int]:
