@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
-from agentprov.flows.describing import Described, StoredLine, described, record_of
+from agentprov.flows.describing import Described, StoredLine, described
 from agentprov.flows.glancing import place_of
 from agentprov.formats import packed
 from agentprov.formats.digest import sha256
@@ -18,6 +18,7 @@ from agentprov.formats.names import APPROVAL_TYPE, PLAN_TYPE, REWRITE_TYPE
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.value import value
 from agentprov.store.notes import NotesStore
+from agentprov.store.notes_tree import NotesTree
 from agentprov.system.git_objects import CatFile
 from agentprov.verify.record import Record, Unopened
 
@@ -90,23 +91,23 @@ def choose(
     For commits that no record names, `lost` finds records whose content they may hold.
     """
     around = set(parents) - set(commits)
-    found = notes.get_many([*commits, *sorted(around)], reader) if commits else {}
+    tree = notes.as_it_stands(reader)
+    lines = _Lines(tree)
     near: list[Record] = []
     known: dict[bytes, Described] = {}
-    for record in _as_records(found.items()):
+    for line in lines.under([*commits, *sorted(around)] if commits else ()):
+        record = line.record()
         said = known.get(record.data) or described(record)
-        if record.anchor not in around or said.approves:
+        if line.anchor not in around or said.approves:
             near.append(record)
-            known[record.data] = said
+            known[record.data] = line.said = said
     for record in bundles:
         known[record.data] = described(record)
-    near += _behind_links(notes, reader, known, set(commits))
+    near += _behind_links(lines, known, set(commits))
     gone: frozenset[str] = frozenset()
     unopened: dict[str, Unopened] = {}
     if not _complete(known, commits):
-        everything = [
-            StoredLine(anchor, line) for anchor, some in notes.stored(reader) for line in some
-        ]
+        everything = lines.everything()
         bare = _bare(known, commits)
         if bare and lost is not None:
             gone = _gone(everything, known, bare, lost)
@@ -123,27 +124,48 @@ def choose(
     )
 
 
-def _as_records(notes: Iterable[tuple[str, Iterable[bytes]]]) -> Iterable[Record]:
-    for anchor, lines in notes:
-        for line in lines:
-            yield record_of(anchor, line)
+class _Lines:
+    """The lines of notes, each read once however often it is asked for."""
+
+    def __init__(self, tree: NotesTree) -> None:
+        self._tree = tree
+        self._made: dict[tuple[str, bytes], StoredLine] = {}
+
+    def under(self, anchors: Sequence[str]) -> Iterator[StoredLine]:
+        """Give the lines of these notes, in order, each bundle once however often it is stored."""
+        for anchor, stored in self._tree.stored_of(anchors).items():
+            made = [self._line(anchor, line) for line in stored]
+            each = {line.record().data: line for line in made}
+            yield from (each[data] for data in sorted(each))
+
+    def everything(self) -> list[StoredLine]:
+        """Give all lines, in the order of what they hang on."""
+        return [
+            self._line(anchor, line)
+            for anchor, stored in self._tree.stored()
+            for line in sorted(stored)
+        ]
+
+    def _line(self, anchor: str, stored: bytes) -> StoredLine:
+        made = self._made.get((anchor, stored))
+        if made is None:
+            made = self._made[anchor, stored] = StoredLine(anchor, stored)
+        return made
 
 
-def _behind_links(
-    notes: NotesStore, reader: CatFile, known: dict[bytes, Described], read: set[str]
-) -> list[Record]:
+def _behind_links(lines: _Lines, known: dict[bytes, Described], read: set[str]) -> list[Record]:
     """Bring the notes of the commits that links lead to, and of those that these lead to."""
     found: list[Record] = []
     olds = {old for said in known.values() for old in said.olds} - read
     while olds:
         read |= olds
         more: set[str] = set()
-        for record in _as_records(notes.get_many(sorted(olds), reader).items()):
-            said = known.get(record.data)
-            if said is None:
+        for line in lines.under(sorted(olds)):
+            record = line.record()
+            if record.data not in known:
                 # An approval of an old commit says what was approved before it was rewritten.
-                said = known[record.data] = described(record)
-                more.update(said.olds)
+                line.said = known[record.data] = described(record)
+                more.update(line.said.olds)
                 found.append(record)
         olds = more - read
     return found

@@ -166,6 +166,7 @@ class Live:
         self._disk.start(with_the_agent=False)
         self._note_gaps(self.wire.check() if self.wire else ())
         self.processes.check()
+        self.world.notes.look_again()
         fresh = self._take_drops()
         reflogs = commits.reflog_marks(self.world.git)
         if reflogs != self._reflogs or any(item.drop.channel == "git" for item in fresh):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 import stat
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from agentprov.flows.install import (
     notes_refspec,
 )
 from agentprov.flows.install_record import InstallRecord
+from agentprov.store import unsettled
 from agentprov.system.files import atomic_write, locked
 from agentprov.system.git import Git
 
@@ -173,6 +175,7 @@ class _Removal:
             own.rmdir()
         for name in ("hook.sh", "worker", "install.json", "install.lock", "swept", "repairs.jsonl"):
             (home / name).unlink(missing_ok=True)
+        shutil.rmtree(home / unsettled.FOLDER, ignore_errors=True)
         for name in (*DIRECTORIES, "former"):
             with suppress(OSError):
                 (home / name).rmdir()

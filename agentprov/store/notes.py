@@ -17,6 +17,7 @@ from agentprov.formats.names import NOTES_REF
 from agentprov.store import lines, objects, ref_lock
 from agentprov.store.notes_tree import NotesTree, require_anchor
 from agentprov.store.objects import NewObjects
+from agentprov.store.unsettled import Unsettled
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
 from agentprov.system.git import DURABLY, Git
@@ -45,6 +46,7 @@ class NotesStore:
         self.ref = ref
         self.retries = 0
         self._clock = clock or SystemClock()
+        self._unsettled = Unsettled(git)
 
     def get(self, anchor: str) -> list[bytes]:
         """Give the bundles under one object id, sorted; an empty list when there are none.
@@ -72,11 +74,9 @@ class NotesStore:
                 if found:
                     yield anchor, sorted(found)
 
-    def stored(self, reader: CatFile) -> Iterator[tuple[str, list[bytes]]]:
-        """Give what `everything` does, each line as it is stored: packed, most of them."""
-        for anchor, found in self._tree(reader).stored():
-            if found:
-                yield anchor, sorted(found)
+    def as_it_stands(self, reader: CatFile) -> NotesTree:
+        """Give all notes of this moment, to be asked several times through an open reader."""
+        return self.tree_at(reader, self._tip(reader), keeping=True)
 
     def anchors(self, reader: CatFile) -> set[str]:
         """Give the ids of all objects that have a note; reads trees only, by an open reader."""
@@ -127,6 +127,7 @@ class NotesStore:
         failure: GitFailed | None = None
         with files.locked(self.git.home / "notes.lock", LOCK_SECONDS) as held:
             ref_lock.remove_left(self.git, self.ref, held)
+            self._unsettled.wait_for_gc()
             for _ in range(ATTEMPTS):
                 with self.git.cat_file() as reader:
                     tip = self._tip(reader)
@@ -135,9 +136,9 @@ class NotesStore:
                 if target is None or target == tip:
                     return tip
                 if new:
-                    self.git.run(
-                        *DURABLY, "unpack-objects", "-q", input=new.pack(), holding=(held,)
-                    )
+                    pack = new.pack()
+                    self._unsettled.keep(pack)
+                    self._unsettled.write(new, pack, held)
                 try:
                     with ref_lock.marked(held):
                         self.git.run(
@@ -151,11 +152,19 @@ class NotesStore:
                         raise
                     self.retries += 1
                 else:
+                    self.look_again()
                     return target
         raise Busy(
             f"{self.ref} kept moving while we wrote to it ({failure})",
             hint="another program writes notes all the time; try again when it is done",
         )
+
+    def look_again(self) -> None:
+        """Put back what a `git prune` has taken of the last addition; raises GitFailed.
+
+        For who lives on: a prune may be at work when `add` returns. A few looks at files.
+        """
+        self._unsettled.look_again()
 
     def commit(self, new: NewObjects, tree: str, parents: Sequence[str], message: str) -> str:
         """Put a commit of a notes tree among the new objects; gives its id.
@@ -180,9 +189,11 @@ class NotesStore:
 
     def _tip(self, reader: CatFile) -> str | None:
         found = reader.read(self.ref)
-        if found is None and (self.git.common_dir / self.ref).exists():
+        if found is None and self._stands():
             # It may have come this very moment; a ref whose object is gone is not "no records".
             found = reader.read(self.ref)
+            if found is None and self._unsettled.restore():
+                found = reader.read(self.ref)
             if found is None:
                 raise GitFailed(f"{self.ref} is broken: see `git reflog {self.ref}`, `git fsck`")
         if found is None:
@@ -191,12 +202,24 @@ class NotesStore:
             raise GitFailed(f"{self.ref} does not point to a commit")
         return found[0]
 
-    def tree_at(self, reader: CatFile, commit: str | None) -> NotesTree:
+    def _stands(self) -> bool:
+        """Say whether the ref is there, whatever it points to; knows no reftable."""
+        if (self.git.common_dir / self.ref).exists():
+            return True
+        try:
+            packed = (self.git.common_dir / "packed-refs").read_bytes()
+        except OSError:
+            return False
+        return b" %b\n" % self.ref.encode() in packed
+
+    def tree_at(self, reader: CatFile, commit: str | None, *, keeping: bool = False) -> NotesTree:
         """Give the notes tree of a commit, to be read through `reader`; an empty one for None."""
         root = None
         if commit is not None:
             found = reader.get(commit)
+            if found is None and self._unsettled.restore():
+                found = reader.get(commit)
             if found is None or found[0] != "commit":
                 raise GitFailed(f"the notes commit {commit} is missing from this repository")
             root = parse_commit(commit, found[1]).tree
-        return NotesTree(reader, self.git.object_format, root)
+        return NotesTree(reader, self.git.object_format, root, keeping, self._unsettled.restore)

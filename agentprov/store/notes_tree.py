@@ -8,7 +8,7 @@ do we. We write into the directories that are there, and at least one level deep
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentprov.errors import GitFailed, MalformedInput
@@ -57,13 +57,18 @@ class NotesTree:
 
     Anybody who may push the ref can have written it: what git would not write is passed over
     where that hides nothing, else GitFailed says so. A note that is too large to be read is one
-    line that is no record to readers; writers, who would lose it, get GitFailed.
+    line that is no record to readers; writers, who would lose it, get GitFailed. With `keeping`,
+    notes that were read stay in memory, for who asks twice. `restore` brings back what is missing
+    if it can, and says whether it brought anything.
     """
 
     reader: CatFile
     format: ObjectFormat
     root: str | None
+    keeping: bool = False
+    restore: Callable[[], bool] = bool
     _read: dict[str, Mapping[bytes, Entry]] = field(default_factory=dict, repr=False)
+    _kept: dict[str, set[bytes]] = field(default_factory=dict, repr=False)
     _size: int = field(default=0, repr=False)
 
     def find(self, anchor: str) -> set[bytes]:
@@ -86,6 +91,11 @@ class NotesTree:
 
         With `whole`, a note that is too large to be read is an error, as for writers.
         """
+        found = self.stored_of(anchors, whole=whole)
+        return {anchor: {lines.unpacked(line) for line in body} for anchor, body in found.items()}
+
+    def stored_of(self, anchors: Iterable[str], *, whole: bool = False) -> dict[str, set[bytes]]:
+        """Give what `find_many` does, each line as it is stored."""
         found: dict[str, set[bytes]] = {anchor: set() for anchor in anchors}
         blobs: list[tuple[str, str]] = []
         here = [(anchor, anchor, self.root) for anchor in found]
@@ -103,7 +113,7 @@ class NotesTree:
                     inner.append((anchor, rest[2:], below.oid))
             here = inner
         for anchor, body in self._bodies(blobs, whole=whole):
-            found[anchor] |= {lines.unpacked(line) for line in body}
+            found[anchor] |= body
         return found
 
     def places(self) -> dict[str, list[str]]:
@@ -227,14 +237,12 @@ class NotesTree:
     def _tree(self, oid: str) -> Mapping[bytes, Entry]:
         # Many notes share the few trees above them.
         if oid not in self._read:
-            self._keep(oid, self.reader.get(oid))
+            self._keep(oid, self._get_many([oid], MAX_TREE_BYTES)[0])
         return self._read[oid]
 
     def _read_trees(self, oids: Iterable[str]) -> None:
         wanted = [oid for oid in dict.fromkeys(oids) if oid not in self._read]
-        for oid, found in zip(
-            wanted, self.reader.get_many(wanted, most=MAX_TREE_BYTES), strict=True
-        ):
+        for oid, found in zip(wanted, self._get_many(wanted, MAX_TREE_BYTES), strict=True):
             self._keep(oid, found)
 
     def _keep(self, oid: str, found: tuple[str, bytes] | None) -> None:
@@ -244,15 +252,21 @@ class NotesTree:
             raise GitFailed(f"the notes tree {oid} is missing from this repository")
         self._read[oid] = objects.parse_tree(found[1], self.format)
 
+    def _get_many(self, oids: Sequence[str], most: int) -> list[tuple[str, bytes] | None]:
+        found = self.reader.get_many(oids, most=most)
+        if None in found and self.restore():
+            found = self.reader.get_many(oids, most=most)
+        return found
+
     def _bodies(
         self, blobs: Sequence[tuple[str, str]], *, whole: bool = False
     ) -> Iterator[tuple[str, set[bytes]]]:
         """Give the stored lines of each (object id, blob); each blob is read once."""
-        wanted = list(dict.fromkeys(oid for _, oid in blobs))
-        known: dict[str, set[bytes]] = {}
+        known = self._kept if self.keeping else {}
+        wanted = [oid for oid in dict.fromkeys(oid for _, oid in blobs) if oid not in known]
         for at in range(0, len(wanted), _AT_ONCE):
             some = wanted[at : at + _AT_ONCE]
-            contents = self.reader.get_many(some, most=MAX_NOTE_BYTES)
+            contents = self._get_many(some, MAX_NOTE_BYTES)
             for oid, found in zip(some, contents, strict=True):
                 if found is None:
                     raise GitFailed(f"the note {oid} is missing from this repository")
@@ -266,7 +280,7 @@ class NotesTree:
             yield anchor, known[oid]
 
     def _blob(self, oid: str) -> bytes:
-        (found,) = self.reader.get_many([oid], most=MAX_NOTE_BYTES)
+        (found,) = self._get_many([oid], MAX_NOTE_BYTES)
         if found is None:
             raise GitFailed(f"the note {oid} is missing from this repository")
         if found[0] == OVERSIZED:

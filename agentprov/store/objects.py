@@ -48,6 +48,10 @@ class NewObjects:
         self._bodies[oid] = (kind, content)
         return oid
 
+    def ids(self) -> Iterable[str]:
+        """Give the ids of all objects to write."""
+        return self._bodies.keys()
+
     def pack(self) -> bytes:
         """Give a version 2 pack of all objects, without deltas, for ``git unpack-objects``."""
         out = bytearray(b"PACK\0\0\0\2" + len(self._bodies).to_bytes(4, "big"))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agentprov.flows.uninstall import uninstall
 from agentprov.formats.names import NOTES_REF
-from agentprov.store import seen
+from agentprov.store import seen, unsettled
+from agentprov.store.notes import NotesStore
+from agentprov.system import repairs
+from agentprov.system.git import Git
 from support.command_line import agentprov
 from support.repository import Repository
 from support.team import Team
@@ -144,3 +152,146 @@ def test_a_live_session_outlives_maintenance(repository: Repository, tidy: str) 
         assert answer.status == 0, answer.out
         assert {item["code"] for item in answer.json()["findings"]} <= {"session-gaps"}
     repository.git("fsck", "--strict", "--no-dangling")
+
+
+# --- a prune that began before the records were stored
+
+
+def new_objects(repository: Repository) -> dict[str, list[Path]]:
+    """Give the files of what the last addition to the notes wrote, by their kind."""
+    listed = repository.git("rev-list", "--objects", NOTES_REF, "--not", f"{NOTES_REF}~1")
+    found: dict[str, list[Path]] = {}
+    for line in listed.splitlines():
+        oid = line.split(" ")[0]
+        place = repository.top / ".git/objects" / oid[:2] / oid[2:]
+        found.setdefault(repository.git("cat-file", "-t", oid), []).append(place)
+    return found
+
+
+@pytest.fixture
+def store(repository: Repository) -> NotesStore:
+    made = NotesStore(Git.discover(repository.top))
+    for number in (b"1", b"2"):
+        made.add({repository.git("hash-object", "-w", "--stdin", input=number): [number]})
+    return made
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("taken", [{"commit", "tree", "blob"}, {"commit"}, {"tree"}, {"blob"}])
+def test_what_a_prune_took_from_under_the_ref_is_written_again(
+    repository: Repository, store: NotesStore, taken: set[str], packed: bool
+) -> None:
+    before = list(store.everything())
+    lost = [place for kind, places in new_objects(repository).items() if kind in taken
+            for place in places]  # fmt: skip
+    if packed:
+        repository.git("pack-refs", "--all", "--prune")
+    for place in lost:
+        place.unlink()
+    assert not store.git.succeeds("fsck", "--connectivity-only")
+    repairs.untold()
+    assert list(NotesStore(store.git).everything()) == before
+    assert all(place.exists() for place in lost)
+    assert store.git.succeeds("fsck", "--connectivity-only")
+    (said,) = repairs.untold()
+    assert "git prune" in said
+
+
+def test_a_writer_goes_on_after_a_prune_as_if_nothing_had_been(
+    repository: Repository, store: NotesStore
+) -> None:
+    head = repository.git("rev-parse", "HEAD")
+    before = dict(store.everything())
+    # One writer lives on, as a recorder does; it is met twice.
+    for number in (b"3", b"4"):
+        for places in new_objects(repository).values():
+            for place in places:
+                place.unlink()
+        store.add({head: [number]})
+    assert dict(store.everything()) == before | {head: [b"3", b"4"]}
+    assert store.git.succeeds("fsck", "--connectivity-only")
+
+
+def test_what_is_taken_as_the_ref_moves_is_back_before_the_writer_returns(
+    repository: Repository, store: NotesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Git.run
+
+    def pruned(git: Git, *arguments: Any, **how: Any) -> bytes:
+        out = plain(git, *arguments, **how)
+        if "update-ref" in arguments:
+            for places in new_objects(repository).values():
+                for place in places:
+                    place.unlink()
+        return out
+
+    monkeypatch.setattr(Git, "run", pruned)
+    head = repository.git("rev-parse", "HEAD")
+    store.add({head: [b"3"]})
+    monkeypatch.undo()
+    assert repository.git("cat-file", "-t", f"{NOTES_REF}^{{tree}}") == "tree"
+    assert store.git.succeeds("fsck", "--connectivity-only")
+
+
+def test_a_recorder_puts_back_what_a_prune_took_after_it_had_looked(
+    repository: Repository,
+) -> None:
+    assert not recorded(
+        repository,
+        [
+            "echo one > one.txt; git add one.txt; git commit -qm one",
+            f"until git rev-parse -q --verify {NOTES_REF}; do sleep 0.1; done",
+            # Past the look that the writer itself takes, and before the next record is stored.
+            "sleep 0.5",
+            f"for oid in $(git rev-list --objects {NOTES_REF} | cut -c 1-40); do",
+            "rm -f .git/objects/$(echo $oid | cut -c 1-2)/$(echo $oid | cut -c 3-); done",
+            "sleep 1; git fsck --connectivity-only",
+        ],
+    )
+
+
+def test_a_gc_that_runs_is_waited_for_and_a_dead_one_is_not(
+    repository: Repository, store: NotesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unsettled, "GC_SECONDS", 60.0)
+    head = repository.git("rev-parse", "HEAD")
+    place = repository.top / ".git/gc.pid"
+    place.write_text(f"{os.getpid()} host")
+    ended: list[float] = []
+
+    def end() -> None:
+        time.sleep(0.5)
+        ended.append(time.monotonic())
+        place.unlink()
+
+    other = threading.Thread(target=end)
+    other.start()
+    store.add({head: [b"3"]})
+    assert ended
+    assert time.monotonic() >= ended[0]
+    other.join()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    place.write_text(f"{gone.pid} host")
+    begun = time.monotonic()
+    store.add({head: [b"4"]})
+    assert time.monotonic() - begun < 30
+
+
+def test_what_has_settled_is_forgotten(repository: Repository, store: NotesStore) -> None:
+    folder = store.git.home / unsettled.FOLDER
+    head = repository.git("rev-parse", "HEAD")
+    first, second = sorted(folder.iterdir())
+    old = time.time() - unsettled.SETTLED_SECONDS - 1
+    os.utime(first, (old, old))
+    store.add({head: [b"3"]})
+    assert first not in folder.iterdir()
+    assert second in folder.iterdir()
+    for number in range(200):
+        (folder / f"{number:020d}-1.pack").write_bytes(b"PACK")
+    store.add({head: [b"4"]})
+    left = sorted(folder.iterdir())
+    assert len(left) == 100
+    assert second in left
+    uninstall(store.git)
+    assert not folder.exists()

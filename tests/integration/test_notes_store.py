@@ -106,6 +106,27 @@ def test_one_reader_serves_many_questions(repository: Repository) -> None:
         ]
 
 
+def test_notes_as_they_stand_are_read_once_and_do_not_move(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_of(repository)
+    anchors = many(repository, 300)
+    store.add({anchor: [anchor.encode()] for anchor in anchors[:299]})
+    asked: list[str] = []
+    with store.git.cat_file() as reader:
+        tree = store.as_it_stands(reader)
+        store.add({anchors[299]: [b"later"]})
+        plain = reader.get_many
+        monkeypatch.setattr(
+            reader, "get_many", lambda oids, **how: (asked.extend(oids), plain(oids, **how))[1]
+        )
+        near = tree.stored_of([anchors[7], anchors[299]])
+        assert near == {anchors[7]: {anchors[7].encode()}, anchors[299]: set()}
+        assert dict(tree.stored()) == {a: {a.encode()} for a in anchors[:299]}
+        assert dict(tree.stored()) == {a: {a.encode()} for a in anchors[:299]}
+    assert len(asked) == len(set(asked))
+
+
 def test_asking_ahead_survives_what_a_partial_clone_did_not_fetch(
     repository: Repository, tmp_path: Path
 ) -> None:

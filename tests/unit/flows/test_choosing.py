@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from agentprov.flows.choosing import Chosen, Lost, choose
+from agentprov.formats import packed
 from agentprov.verify.record import Record
 from support.rewrite_defects import NEW, PATH, commit_of, link, tell
 from support.story import JANE, RECORDER, SESSION, Story, made_up, seal
@@ -29,10 +30,13 @@ class Notes:
     def __init__(self, notes: Mapping[str, Sequence[bytes]]) -> None:
         self.notes = notes
 
-    def get_many(self, anchors: Sequence[str], _reader: object) -> dict[str, list[bytes]]:
+    def as_it_stands(self, _reader: object) -> Notes:
+        return self
+
+    def stored_of(self, anchors: Sequence[str]) -> dict[str, list[bytes]]:
         return {anchor: list(self.notes.get(anchor, ())) for anchor in anchors}
 
-    def stored(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
+    def stored(self) -> Iterator[tuple[str, list[bytes]]]:
         for anchor, lines in self.notes.items():
             yield anchor, list(lines)
 
@@ -71,6 +75,14 @@ def test_a_sessions_other_statements_are_found_wherever_they_hang(
 ) -> None:
     others = [spelled(line) for line in OTHERS]
     assert brought({COMMIT: [GENERATION], ELSEWHERE: others}) >= {GENERATION, *others}
+
+
+def test_a_bundle_that_is_stored_in_both_forms_is_brought_once() -> None:
+    stored = [packed.pack(GENERATION), GENERATION]
+    assert stored[0] != GENERATION
+    for near in (stored, stored[::-1]):
+        found = [record.data for record in chosen({COMMIT: near, ELSEWHERE: OTHERS}).records]
+        assert sorted(found) == sorted([GENERATION, *OTHERS])
 
 
 @pytest.mark.parametrize("spelled", SPELLINGS)
@@ -141,7 +153,7 @@ def test_what_a_link_leads_to_is_brought_from_the_notes_of_the_old_commits() -> 
 class NeverAll(Notes):
     """Notes of which nobody may read everything."""
 
-    def stored(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
+    def stored(self) -> Iterator[tuple[str, list[bytes]]]:
         raise AssertionError
 
 

@@ -43,10 +43,15 @@ class Notes:
         self.notes = notes
         self.form = form
 
-    def get_many(self, anchors: Sequence[str], _reader: object) -> dict[str, list[bytes]]:
-        return {anchor: list(self.notes.get(anchor, ())) for anchor in anchors}
+    def as_it_stands(self, _reader: object) -> Notes:
+        return self
 
-    def stored(self, _reader: object) -> Iterator[tuple[str, list[bytes]]]:
+    def stored_of(self, anchors: Sequence[str]) -> dict[str, list[bytes]]:
+        return {
+            anchor: [self.form(line) for line in self.notes.get(anchor, ())] for anchor in anchors
+        }
+
+    def stored(self) -> Iterator[tuple[str, list[bytes]]]:
         for anchor, lines in self.notes.items():
             yield anchor, [self.form(line) for line in lines]
 

@@ -1,0 +1,113 @@
+"""What was written to the notes a while ago, kept until no `git prune` can take it away again.
+
+Objects are written before the ref that makes them reachable moves. A ``git prune --expire=now``
+that looked at the refs before and removes what it found unreachable afterwards takes them from
+under a ref that stands by then, and a ref whose object is gone stops ``git fetch`` and ``git gc``
+too. So a gc that runs is waited for, though not for long; and each pack is kept beside for an
+hour, and unpacked again where something is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from agentprov.errors import GitFailed
+from agentprov.store.objects import NewObjects
+from agentprov.system import files, repairs
+from agentprov.system.git import DURABLY, Git
+from agentprov.system.process_table import alive
+
+FOLDER = "unsettled"
+SETTLED_SECONDS = 3600.0
+GC_SECONDS = 2.0
+_MOST = 100
+_SUFFIX = ".pack"
+
+
+class Unsettled:
+    """The packs of the last hour, in our directory of the repository."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._folder = git.home / FOLDER
+        self._restored = False
+        self._last: NewObjects | None = None
+
+    def wait_for_gc(self) -> None:
+        """Wait while a ``git gc`` runs here, for `GC_SECONDS` at most; it may be about to prune."""
+        deadline = time.monotonic() + GC_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                pid = int((self._git.common_dir / "gc.pid").read_bytes().split()[0])
+            except (OSError, ValueError, IndexError):
+                return
+            if not alive(pid, None):
+                return
+            time.sleep(0.02)
+
+    def keep(self, pack: bytes) -> None:
+        """Keep a pack before it is written, and forget those that have settled.
+
+        Raises nothing: what cannot be kept is written all the same.
+        """
+        self._restored = False
+        with contextlib.suppress(OSError):
+            kept = self._kept()
+            settled = time.time() - SETTLED_SECONDS
+            for number, place in enumerate(kept):
+                with contextlib.suppress(OSError):
+                    if len(kept) - number >= _MOST or place.stat().st_mtime < settled:
+                        place.unlink()
+            name = f"{time.time_ns():020d}-{os.getpid()}{_SUFFIX}"
+            files.atomic_write(self._folder / name, pack, fsync=False, make_parent=True)
+
+    def write(self, new: NewObjects, pack: bytes, held: int) -> None:
+        """Write objects by their pack, under the held lock; raises GitFailed."""
+        self._unpack(pack, holding=(held,))
+        self._last = new
+
+    def look_again(self) -> None:
+        """Write again what was written last if it is not there any more; raises GitFailed.
+
+        As files of their own, that is: a gc that has packed them meanwhile costs one process.
+        """
+        if self._last is None:
+            return
+        loose = self._git.common_dir / "objects"
+        if not all((loose / oid[:2] / oid[2:]).exists() for oid in self._last.ids()):
+            last, self._last = self._last, None
+            self._unpack(last.pack())
+
+    def _unpack(self, pack: bytes, holding: tuple[int, ...] = ()) -> None:
+        self._git.run(*DURABLY, "unpack-objects", "-q", input=pack, holding=holding)
+
+    def restore(self) -> bool:
+        """Write again all that was kept; says whether that was anything.
+
+        Does so once until more is kept: what is missing then was never among it.
+        """
+        if self._restored:
+            return False
+        self._restored = True
+        done = False
+        with contextlib.suppress(OSError):
+            for place in self._kept():
+                with contextlib.suppress(OSError, GitFailed):
+                    self._unpack(place.read_bytes())
+                    done = True
+        if done:
+            repairs.note(
+                self._git.home,
+                "wrote records again that a `git prune` had taken away while they were stored",
+            )
+        return done
+
+    def _kept(self) -> list[Path]:
+        try:
+            names = sorted(os.listdir(self._folder))
+        except OSError:
+            return []
+        return [self._folder / name for name in names if name.endswith(_SUFFIX)]
