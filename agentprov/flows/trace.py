@@ -5,7 +5,7 @@ Each step says how it is known. What no accepted record tells is missing, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from agentprov.flows.verify import Targets
 from agentprov.flows.world import World
 from agentprov.formats.claims import CommitClaim, GenerationClaim, ModelClaim
 from agentprov.formats.predicates.session import CloseView, OpenView
-from agentprov.query.blame import NOT_COMMITTED
+from agentprov.query.blame import NOT_COMMITTED, SEVERAL
 from agentprov.verify.judge import Judgement
 from agentprov.verify.record import Entry
 
@@ -71,7 +71,7 @@ def _steps(
     made = _behind(claim, told) if source is not None and source.verified else None
     if made is not None:
         yield from _before(made, told, judgement)
-    yield _edit(answer, told, made)
+    yield _edit(answer, told, made, _possible(claim, told))
     commit = answer.commits[told.line.commit]
     yield _step(
         "commit",
@@ -109,6 +109,21 @@ def _behind(claim: CommitClaim | None, told: Told) -> GenerationClaim | None:
         if source is not None and made.accepted and made.sha256 == source.digest:
             return made
     return None
+
+
+def _possible(claim: CommitClaim | None, told: Told) -> list[str]:
+    """Give the sessions of which any may have written the line, where that is left open."""
+    if claim is None or told.answer.why != SEVERAL:
+        return []
+    found = {
+        made.session
+        for made in claim.generations
+        for file in made.files
+        if made.accepted and file.path == told.line.path
+        for line in file.lines
+        if line.start <= told.line.source <= line.end
+    }
+    return sorted(found)
 
 
 def _before(made: GenerationClaim, told: Told, judgement: Judgement) -> Iterator[dict[str, Any]]:
@@ -185,17 +200,20 @@ def _exchange(model: ModelClaim, closed: Mapping[str, Any]) -> dict[str, Any]:
     return _step("exchange", by=model.name, basis=model.basis, text="; ".join(parts))
 
 
-def _edit(answer: Answer, told: Told, made: GenerationClaim | None) -> dict[str, Any]:
+def _edit(
+    answer: Answer, told: Told, made: GenerationClaim | None, possible: Sequence[str]
+) -> dict[str, Any]:
     said, line = told.answer, told.line
     why = f" ({said.why})" if said.why else ""
     where = f"line {line.source} of {line.path}"
+    of = f", of {' or '.join(possible)}" if possible else ""
     now = "" if line.path == answer.path else f", now in {answer.path}"
     return _step(
         "edit",
         by=said.model or (made.opening.agent.name if made else None),
         basis=said.basis,
         digest={"sha256": said.source.digest} if said.source else None,
-        text=f"{where}: {said.origin}{why}{now}",
+        text=f"{where}: {said.origin}{why}{of}{now}",
     )
 
 

@@ -13,6 +13,7 @@ from agentprov.formats.claims import UNREPLAYED, CommitClaim, GenerationClaim
 from agentprov.formats.names import path_label
 from agentprov.formats.quoting import unquote
 
+SEVERAL = "several-sessions"
 NOT_COMMITTED = frozenset({"0" * 40, "0" * 64})
 
 
@@ -199,6 +200,8 @@ def attribute(spans: Sequence[Span], line: int) -> Attribution:
         return Attribution("unknown", None, None, "no-record", None)
     telling = [span for span in holding if span.origin != "unknown"] or holding
     first = telling[0]
+    if first.origin == "unknown" and len({span.source.session for span in telling}) > 1:
+        return Attribution("unknown", first.basis, None, SEVERAL, None)
     if any((span.origin, span.model) != (first.origin, first.model) for span in telling[1:]):
         return Attribution("unknown", None, None, "records-disagree", first.source)
     return Attribution(first.origin, first.basis, first.model, first.why, first.source)
@@ -206,6 +209,7 @@ def attribute(spans: Sequence[Span], line: int) -> Attribution:
 
 __all__ = [
     "NOT_COMMITTED",
+    "SEVERAL",
     "Attribution",
     "BlamedCommit",
     "BlamedLine",

@@ -187,10 +187,11 @@ def _together(items: Sequence[ClaimedPath]) -> ClaimedPath:
 
 
 def _one_of(known: ClaimedRange, other: ClaimedRange) -> ClaimedRange:
-    if known.origin == "unknown" or other.origin == "unknown":
+    if known.origin != other.origin and "unknown" in (known.origin, other.origin):
         return other if known.origin == "unknown" and known.why != DISAGREE else known
     if known.via != other.via:
         return known
+    # Of a line that several leave open, each of them may be the one that wrote it.
     both = _each((*known.sources, *other.sources))
     basis = min(known.basis, other.basis, key=BASES.index)
     if (known.origin, known.model) == (other.origin, other.model):

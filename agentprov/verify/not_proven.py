@@ -127,15 +127,18 @@ def _about_models(entries: Iterable[Entry]) -> Iterator[Unproven]:
 
 def _about_lines(entries: Iterable[Entry]) -> Iterator[Unproven]:
     weak = unknown = 0
-    for entry in entries:
-        if not isinstance(entry.view, GenerationView) or entry.statement is None:
-            continue
-        for item in _ranges(entry.statement.value.predicate):
-            lines = item["end"] - item["start"] + 1
-            if item["origin"] == "unknown":
-                unknown += lines
-            elif item["origin"] == "model" and item["basis"] in ("declared", "reported"):
-                weak += lines
+    for told in _told_of_lines(entries).values():
+        for lines in told.values():
+            if len(lines) == 1:
+                ((_, ranges),) = lines.items()
+                unknown += sum(_length(item) for item in ranges if item["origin"] == "unknown")
+                weak += sum(_length(item) for item in ranges if _is_weak(item))
+                continue
+            # A line is open if each session leaves it so, and is one however many speak of it.
+            each = [item for ranges in lines.values() for item in ranges]
+            known = _numbers(item for item in each if item["origin"] != "unknown")
+            unknown += len(_numbers(each) - known)
+            weak += len(_numbers(filter(_is_weak, each)))
     if weak:
         yield Unproven(
             f"that {weak} added lines came from the model",
@@ -148,6 +151,37 @@ def _about_lines(entries: Iterable[Entry]) -> Iterator[Unproven]:
             "no process attribution, or no channel that saw the write",
             "observed",
         )
+
+
+_Ranges = list[Mapping[str, Any]]
+
+
+def _told_of_lines(entries: Iterable[Entry]) -> dict[str, dict[str, dict[str, _Ranges]]]:
+    """Give what is stated of lines, by commit, path and session."""
+    found: dict[str, dict[str, dict[str, _Ranges]]] = {}
+    for entry in entries:
+        view = entry.view
+        if not isinstance(view, GenerationView) or entry.statement is None:
+            continue
+        metadata = entry.statement.value.predicate["runDetails"]["metadata"]
+        paths = found.setdefault(view.commit, {})
+        for change in metadata["agentprov_changes"]:
+            if "ranges" in change:
+                sessions = paths.setdefault(change["path"], {})
+                sessions.setdefault(view.session, []).extend(change["ranges"])
+    return found
+
+
+def _length(item: Mapping[str, Any]) -> int:
+    return int(item["end"] - item["start"] + 1)
+
+
+def _is_weak(item: Mapping[str, Any]) -> bool:
+    return item["origin"] == "model" and item["basis"] in ("declared", "reported")
+
+
+def _numbers(ranges: Iterable[Mapping[str, Any]]) -> set[int]:
+    return {line for item in ranges for line in range(item["start"], item["end"] + 1)}
 
 
 def _about_rewrites(entries: Iterable[Entry]) -> Iterator[Unproven]:
@@ -168,11 +202,6 @@ def _about_rewrites(entries: Iterable[Entry]) -> Iterator[Unproven]:
                 "a rewrite can drop or change lines, and the link carries the others only",
                 "observed",
             )
-
-
-def _ranges(predicate: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for change in predicate["runDetails"]["metadata"]["agentprov_changes"]:
-        yield from change.get("ranges", ())
 
 
 def _about_plans(entries: Iterable[Entry]) -> Iterator[Unproven]:

@@ -72,6 +72,13 @@ def span(origin: str, model: str | None = None, *, who: Source | None = None) ->
         ([span("model", "m"), span("model", "m", who=source("e"))], 3, "model", None),
         ([span("model", "m"), span("model", "n")], 3, "unknown", "records-disagree"),
         ([span("model", "m"), span("human")], 3, "unknown", "records-disagree"),
+        ([span("unknown"), span("unknown")], 3, "unknown", None),
+        (
+            [span("unknown"), span("unknown", who=source()._replace(session="other"))],
+            3,
+            "unknown",
+            "several-sessions",
+        ),
         ([span("model", "m", who=source(verified=False))], 3, "unknown", "not-verified"),
         (
             [span("model", "m", who=source(verified=False)._replace(why="link-not-replayed"))],

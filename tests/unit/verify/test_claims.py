@@ -54,6 +54,27 @@ def test_what_says_where_a_line_is_from_wins_over_unknown() -> None:
         assert (claim.origin, len(claim.sources)) == ("human", 1)
 
 
+def test_a_line_that_two_sessions_leave_open_may_be_of_either() -> None:
+    stories = [told_by("one", "unknown", 1, 2), told_by("two", "unknown", 2, 2)]
+    judgement = judged(*stories)
+    one, both = claims_of(judgement, COMMIT)["README.md"].ranges
+    assert (one.start, one.end, len(one.sources)) == (1, 1, 1)
+    assert (both.start, both.end, both.origin, both.why) == (2, 2, "unknown", "told")
+    assert {entry.view.session for entry in both.sources} == {"one", "two"}  # type: ignore[union-attr]
+    assert open_lines(judgement) == ["who wrote 2 added lines"]
+
+
+def test_a_line_that_one_of_two_sessions_knows_is_not_open() -> None:
+    judgement = judged(told_by("one", "unknown", 1, 3), told_by("two", "human", 2, 2))
+    assert open_lines(judgement) == ["who wrote 2 added lines"]
+
+
+def open_lines(judgement: verify.Judgement) -> list[str]:
+    return [
+        item.claim for item in judgement.verdict.not_proven if item.claim.startswith("who wrote")
+    ]
+
+
 def test_two_records_that_say_different_things_leave_it_open() -> None:
     found = claims_of(judged(told_by("one", "model", 1, 2), told_by("two", "human", 2, 2)), COMMIT)[
         "README.md"
