@@ -17,11 +17,11 @@ from agentprov.errors import AgentprovError, GitFailed, MalformedInput
 from agentprov.flows import left_over, log_append, resume, rewrites
 from agentprov.flows.declared import with_declared
 from agentprov.flows.journaled import first_state
-from agentprov.flows.recording import Recording
+from agentprov.flows.recording import FAILED, Recording
 from agentprov.flows.waiting import waiting
 from agentprov.flows.world import World
 from agentprov.formats import bundle, statement
-from agentprov.formats.facts import Commit
+from agentprov.formats.facts import Commit, Gap
 from agentprov.formats.journal import Reading
 from agentprov.record import snapshot
 from agentprov.record.journal import JournalWriter
@@ -148,7 +148,7 @@ def _take_up(
             return
     if recording.state.phase == "open":
         if progress:
-            progress(f"closing session {directory.id}, whose recorder died")
+            progress(f"closing session {directory.id}, which its recorder did not close")
         if outcome is None:
             _recover(recording, reading)
         else:
@@ -197,8 +197,12 @@ def _say(directory: SessionDirectory, what: str) -> None:
 
 
 def _in_worktree(world: World, top: Path) -> World:
-    if top == world.git.top or not top.is_dir():
+    if top == world.git.top:
         return world
+    if not top.is_dir():
+        # Not of the work tree that we stand in, which is somebody else's.
+        git = replace(world.git, top=top, git_dir=world.git.common_dir)
+        return World(git, world.home, world.clock)
     try:
         git = Git.discover(top)
     except AgentprovError:
@@ -214,8 +218,9 @@ def _recover(recording: Recording, reading: Reading) -> None:
     last = reading.entries[-1].at if reading.entries else recording.state.session.started
     _check_clock(recording, last)
     last = min(last, world.now())
-    gaps = list(recording.state.session.gaps)
-    gaps.append(recording.gap("recorder-died", reading.defect, start=last))
+    gaps = _gaps(recording, reading)
+    if not any(gap.why == FAILED for gap in gaps):
+        gaps.append(recording.gap("recorder-died", reading.defect, start=last))
     damaged = left_over.unread_drops(directory, reading)
     if damaged:
         gaps.append(recording.gap("drops-cut-off", damaged))
@@ -252,6 +257,17 @@ def _recover(recording: Recording, reading: Reading) -> None:
     if why:
         recording.gap("not-in-the-signing-log", why)
     _say(directory, "its recorder had died; closed it as incomplete")
+
+
+def _gaps(recording: Recording, reading: Reading) -> list[Gap]:
+    """Give the session's gaps, those that its recorder came to journal among them, each once."""
+    found = {(gap.why, gap.detail): gap for gap in recording.state.session.gaps}
+    for entry in reading.entries:
+        if entry.kind == "gap":
+            told = entry.data
+            gap = Gap(told["why"], told["start"], told["end"], told.get("detail"))
+            found.setdefault((gap.why, gap.detail), gap)
+    return list(found.values())
 
 
 def _check_clock(recording: Recording, last: str) -> None:

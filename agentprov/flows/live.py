@@ -16,7 +16,7 @@ from agentprov.errors import AgentprovError
 from agentprov.flows.declared import with_declared
 from agentprov.flows.disk import Disk
 from agentprov.flows.drain import link_rewrites
-from agentprov.flows.recording import Recording
+from agentprov.flows.recording import FAILED, Recording
 from agentprov.flows.request import Outcome, Request
 from agentprov.flows.vantages import Processes, Wire
 from agentprov.formats.dropbox import Drop, encode
@@ -327,7 +327,7 @@ class Live:
             self.recording.directory.clear_live()
         except Exception as error:  # noqa: BLE001  the agent's own status must come through
             # The next command finds the session open without a recorder and closes it.
-            self._gap("recording-failed", f"{type(error).__name__}: {error}")
+            self._gap(FAILED, f"{type(error).__name__}: {error}")
             warn(f"the session could not be closed: {error}; `agentprov doctor` says more")
         finally:
             if isinstance(taking, snapshot.Taking):
@@ -385,6 +385,8 @@ class Live:
         )
 
     def _begin_last_snapshot(self) -> snapshot.Taking | OSError:
+        if self.world.git.is_gone:
+            return FileNotFoundError("the work tree was removed")
         try:
             return snapshot.Taking(self.world.git, self.world.now(), self.recording.directory.id)
         except OSError as error:
@@ -414,6 +416,8 @@ class Live:
 
     def _note_changed_materials(self) -> None:
         """Say which instructions, settings and hooks differ from the session's beginning."""
+        if self.world.git.is_gone:
+            return
         before = {(m.role, m.label): m.sha256 for m in self._materials}
         after = {(m.role, m.label): m.sha256 for m in self._digested_materials()}
         for name in sorted({*before, *after}):

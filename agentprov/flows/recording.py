@@ -34,6 +34,9 @@ from agentprov.record.witness import said_of
 from agentprov.system.git_objects import CatFile, read_commit
 from agentprov.system.trees import diff_tree
 
+FAILED = "recording-failed"
+"""The gap of a session that its recorder, alive, could not close."""
+
 
 class Recording:
     """One session's statements: opened once, one per commit, closed once.
@@ -405,6 +408,8 @@ class Recording:
         return f"{TRAILER}: {self.directory.id}/" in read_commit(reader, oid).message
 
     def _ref(self) -> str | None:
+        if self.world.git.is_gone:
+            return None
         name = self.world.git.text("symbolic-ref", "--quiet", "HEAD", check=False)
         return name or None
 

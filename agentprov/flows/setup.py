@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -23,6 +24,7 @@ from agentprov.ports import Clock, LaunchContext
 from agentprov.record.agents.registry import UNKNOWN, adapter_for
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.session import SessionDirectory
+from agentprov.sign.registry import require_usable
 from agentprov.system import places, scratch
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Setup:
     def start(self, asked: Before) -> Live:
         """Set the session up and give the recorder that serves it; raises what refuses it."""
         world, request = self.world, self.request
+        # Before anything runs that could not be signed for.
+        require_usable("recorder", world.home)
         plan = self._plan()
         started = asked.started
         standing, before = asked.finish()
@@ -141,7 +145,9 @@ class Setup:
             self.processes.stop("")
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
-        self.directory.clear_live()
+        # What refused the start may refuse this, too.
+        with contextlib.suppress(OSError):
+            self.directory.clear_live()
         shutil.rmtree(self.directory.path, ignore_errors=True)
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement
 
-VERSION = "1"
+VERSION = "2"
 
 metadata = MetaData()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_to_bytes
 
 from agentprov.errors import KeyDamaged, KeyUnusable, UsageError
-from agentprov.sign import file_key
+from agentprov.sign import file_key, private_key
 from agentprov.sign.key_use import KeyUse
 from agentprov.system import files
 
@@ -123,6 +123,23 @@ def signer_for(
     if isinstance(signer, file_key.FileKey) and not pointed:
         file_key.publish(signer)
     return signer
+
+
+def require_usable(purpose: Purpose, home: Path) -> None:
+    """Refuse a local key file that could not sign, or not be made, as far as a look at it tells.
+
+    Opens no key and makes none. Raises KeyUnusable. Does not see whether the key is intact.
+    """
+    path = key_path(purpose, home)
+    if os.path.lexists(path):
+        private_key.look(file_key.read_private(path), str(path))
+        return
+    above = next((place for place in path.parents if os.path.lexists(place)), path.anchor)
+    if not (os.path.isdir(above) and os.access(above, os.W_OK | os.X_OK)):
+        raise KeyUnusable(
+            f"no {purpose} key can be made at {path}: {above} is no directory that can be written",
+            hint="set AGENTPROV_HOME to a directory that you can write to",
+        )
 
 
 def local_public(purpose: Purpose, home: Path) -> bytes | None:
@@ -239,6 +256,7 @@ __all__ = [
     "local_custody",
     "local_public",
     "pointer_path",
+    "require_usable",
     "resolve",
     "signer_for",
 ]

@@ -157,6 +157,16 @@ class Git:
         return self.common_dir / "agentprov"
 
     @property
+    def is_gone(self) -> bool:
+        """Say whether the work tree was removed meanwhile: then git answers what it can without."""
+        return not os.path.isdir(self.top)
+
+    @property
+    def place(self) -> Path:
+        """Give the folder that git runs in: the top, or the common directory where that is gone."""
+        return self.common_dir if self.is_gone else self.top
+
+    @property
     def zero(self) -> str:
         """Give the all-zero object id."""
         return "0" * (40 if self.object_format == "sha1" else 64)
@@ -177,8 +187,12 @@ class Git:
     def environment(self) -> dict[str, str]:
         """Give the environment that our git calls run with."""
         env = scrubbed(os.environ)
-        env["GIT_DIR"] = str(self.git_dir)
-        env["GIT_WORK_TREE"] = str(self.top)
+        env["GIT_DIR"] = str(self.git_dir if os.path.isdir(self.git_dir) else self.common_dir)
+        if self.is_gone:
+            # Without a work tree git would take the folder that it runs in for one.
+            env["GIT_IMPLICIT_WORK_TREE"] = "0"
+        else:
+            env["GIT_WORK_TREE"] = str(self.top)
         if self.objects is not None:
             env["GIT_OBJECT_DIRECTORY"] = str(self.objects)
             env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = _quote_alternate(self.common_dir / "objects")
@@ -196,13 +210,15 @@ class Git:
     ) -> bytes:
         """Run one git command at the top of the work tree and give its stdout.
 
+        In the common git directory, where the work tree is gone.
+
         `holding` are descriptors that git inherits, and with them the locks on their files.
         Raises GitFailed with git's own words unless `check` is false.
         """
         environment = self.environment()
         environment.update(env or {})
         done = _spawn(
-            self.program, arguments, cwd=self.top, env=environment, input=input, holding=holding
+            self.program, arguments, cwd=self.place, env=environment, input=input, holding=holding
         )
         if check:
             _require_success(arguments, done.returncode, done.stderr)
@@ -222,7 +238,7 @@ class Git:
             asked.seek(0)
             process = subprocess.Popen(
                 [self.program, *ALWAYS, *arguments],
-                cwd=self.top,
+                cwd=self.place,
                 env=self.environment(),
                 stdin=asked,
                 stdout=subprocess.PIPE,
@@ -240,11 +256,13 @@ class Git:
 
     def ask(self, *arguments: str | bytes) -> Asked:
         """Start one git command and give it while it runs, so that others can run beside it."""
-        return Asked(_start(self.program, arguments, self.top, self.environment()), arguments)
+        return Asked(_start(self.program, arguments, self.place, self.environment()), arguments)
 
     def succeeds(self, *arguments: str) -> bool:
         """Say whether a git command ends with status 0."""
-        return _spawn(self.program, arguments, cwd=self.top, env=self.environment()).returncode == 0
+        return (
+            _spawn(self.program, arguments, cwd=self.place, env=self.environment()).returncode == 0
+        )
 
     def text(self, *arguments: str, check: bool = True) -> str:
         """Run a command whose answer is one line of text, without its newline."""

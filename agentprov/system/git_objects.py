@@ -47,7 +47,7 @@ class CatFile:
         git = self._git
         return subprocess.Popen(
             [git.program, *ALWAYS, "cat-file", "--batch"],
-            cwd=git.top,
+            cwd=git.place,
             env=git.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,6 +158,36 @@ def test_best_effort_runs_unrecorded_where_nothing_can_be_recorded(tmp_path: Pat
     assert "not recording" in answer.err
 
 
+def _others_can_read_the_key(repository: Repository, home: Path) -> None:
+    run(repository, "true")
+    (home / "keys/recorder.pem").chmod(0o644)
+
+
+def _no_place_for_a_key(_: Repository, home: Path) -> None:
+    home.write_text("in the way")
+
+
+def _a_file_in_place_of_a_directory(repository: Repository, _: Path) -> None:
+    run(repository, "true")
+    (repository.top / ".git/agentprov/live").rmdir()
+    (repository.top / ".git/agentprov/live").write_text("in the way")
+
+
+@pytest.mark.parametrize(
+    "hinder", [_others_can_read_the_key, _no_place_for_a_key, _a_file_in_place_of_a_directory]
+)
+def test_what_could_not_be_recorded_or_signed_is_not_started(
+    repository: Repository, hinder: Callable[[Repository, Path], None]
+) -> None:
+    hinder(repository, Path(os.environ["AGENTPROV_HOME"]))
+    answer = agentprov("run", "--", "sh", "-c", "echo ran", cwd=repository.top)
+    assert (answer.status, answer.out) == (125, "")
+    assert "cannot record here" in answer.err
+    answer = agentprov("run", "--best-effort", "--", "sh", "-c", "echo ran", cwd=repository.top)
+    assert (answer.status, answer.out) == (0, "ran\n")
+    assert "not recording" in answer.err
+
+
 def test_an_agent_that_does_not_exist_is_127(repository: Repository) -> None:
     answer = agentprov("run", "--", "no-such-agent", cwd=repository.top)
     assert answer.status == 127
@@ -179,6 +211,78 @@ def test_a_linked_worktree_and_a_subdirectory_record(repository: Repository) -> 
     script = "echo x > x; git add x; git commit -qm x"
     assert agentprov("run", "--", "sh", "-c", script, cwd=linked / "deep").status == 0
     assert set(changes(generations(repository, "side")[0])) == {"deep/x"}
+
+
+def close_of(repository: Repository, revision: str) -> dict[str, Any]:
+    (closed,) = [s for s in bundles(repository, revision) if s["predicate"].get("phase") == "close"]
+    return dict(closed["predicate"])
+
+
+def test_an_agent_that_merges_and_removes_its_own_work_tree_is_recorded_whole(
+    repository: Repository,
+) -> None:
+    tree = repository.top.parent / "tree"
+    repository.git("worktree", "add", "-q", str(tree))
+    script = (
+        "echo w > w; git add w; git commit -qm w;"
+        f"cd '{repository.top}'; git merge -q tree; git worktree remove '{tree}'"
+    )
+    answer = agentprov("run", "--", "sh", "-c", script, cwd=tree)
+    assert answer.status == 0
+    assert "1 commit" in answer.err
+    assert set(changes(generations(repository)[0])) == {"w"}
+    closed = close_of(repository, "HEAD")
+    assert closed["session"]["outcome"] == "completed"
+    assert [gap["why"] for gap in closed["gaps"]] == ["last-snapshot-failed"]
+
+
+def test_what_a_dead_session_left_is_not_looked_for_in_another_work_tree(
+    repository: Repository,
+) -> None:
+    tree = repository.top.parent / "tree"
+    repository.git("worktree", "add", "-q", str(tree))
+    script = "echo w > w; git add w; git commit -qm w; echo ready; sleep 60"
+    recorder = subprocess.Popen(
+        [sys.executable, "-m", "agentprov", "run", "--", "sh", "-c", script],
+        cwd=tree,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert recorder.stdout is not None
+    assert recorder.stdout.readline() == b"ready\n"
+    os.killpg(recorder.pid, signal.SIGKILL)
+    recorder.wait()
+    recorder.stdout.close()
+    repository.git("worktree", "remove", "--force", str(tree))
+    repository.write("mine.txt", "mine\n")
+    assert "1 sessions recovered" in agentprov("drain", cwd=repository.top).out
+    closed = close_of(repository, "tree")
+    assert {gap["why"] for gap in closed["gaps"]} == {"recorder-died", "last-snapshot-failed"}
+    repository.commit("by hand")
+    agentprov("drain", cwd=repository.top)
+    assert generations(repository) == []
+
+
+def test_a_recorder_that_lives_and_cannot_close_is_not_said_to_have_died(
+    repository: Repository,
+) -> None:
+    # The disk gives up as the session ends.
+    broken = repository.top.parent / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import agentprov.flows.recording as recording\n"
+        "def close(*_, **__): raise OSError(5, 'Input/output error')\n"
+        "recording.Recording.close = close\n"
+    )
+    script = "echo w > w; git add w; git commit -qm w"
+    answer = agentprov(
+        "run", "--", "sh", "-c", script, cwd=repository.top, env={"PYTHONPATH": str(broken)}
+    )
+    assert "the session could not be closed" in answer.err
+    assert "1 sessions recovered" in agentprov("drain", cwd=repository.top).out
+    closed = close_of(repository, "HEAD")
+    assert closed["session"]["outcome"] == "incomplete"
+    assert [gap["why"] for gap in closed["gaps"]] == ["recording-failed"]
 
 
 def test_sha256_repositories_record(tmp_path: Path) -> None:
