@@ -99,6 +99,29 @@ def read_hook(path: Path) -> bytes | None:
         return None
 
 
+def standing(git: Git, setting: str | None) -> dict[str, bytes]:
+    """Give the texts of our own hooks that git would run, by name; asks no git.
+
+    `setting` is ``core.hooksPath`` as written, or None. One that a hook manager calls is not seen.
+    """
+    directory = git.common_dir / "hooks"
+    if setting is not None:
+        directory = directory_of(git, os.path.expanduser(setting))
+    places = {name: directory / name for name in OURS}
+    # What the others source; without it they do nothing.
+    program = program_path(git)
+    found = {}
+    for name, place in {**places, program.name: program}.items():
+        try:
+            text = read_hook(place)
+        except OSError:
+            continue
+        runs = text is not None and (place == program or os.access(place, os.X_OK))
+        if text is not None and runs and hook_texts.ownership(text) != "foreign":
+            found[name] = text
+    return found
+
+
 def states(git: Git) -> list[HookState]:
     """Say for each of our hooks whether git would run it, also through a hook manager."""
     directory = effective_directory(git)

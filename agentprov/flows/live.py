@@ -6,13 +6,14 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agentprov.errors import AgentprovError
+from agentprov.flows import hook_site
 from agentprov.flows.declared import with_declared
 from agentprov.flows.disk import Disk
 from agentprov.flows.drain import link_rewrites
@@ -28,6 +29,7 @@ from agentprov.record.agents.registry import UNKNOWN
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.materials import NOT_ALL, NOT_FOLLOWED, digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
+from agentprov.record.standing import ask_settings, settings_in
 from agentprov.record.watcher import Summary
 from agentprov.system.clock import SteadyClock
 from agentprov.system.files import atomic_write, private_directory
@@ -71,6 +73,7 @@ class Live:
         launch: Launch,
         fallback: Path,
         gaps: list[Gap],
+        hooks: Mapping[str, bytes],
     ) -> None:
         self.setup = setup
         self.identity = setup.identity
@@ -82,6 +85,7 @@ class Live:
         self.context = context
         self.launch = launch
         self.gaps = gaps
+        self._hooks = hooks
         self.spool = Spool((recording.directory.spool, fallback))
         self.world = recording.world
         self.commits: list[Commit] = []
@@ -304,6 +308,7 @@ class Live:
                 self.recording.journal.append("contradiction", {"text": sentence})
             self._note_bad_drops()
             self._note_changed_materials()
+            self._note_changed_hooks()
             self._plan_was_read(report)
             self._note_survivors()
             found = self.recording.find()
@@ -423,6 +428,16 @@ class Live:
         for name in sorted({*before, *after}):
             if before.get(name) != after.get(name) and not _is_agents_own(name[1], before):
                 self._gap("material-changed", f"{name[0]}: {name[1]}")
+
+    def _note_changed_hooks(self) -> None:
+        """Say which of our git hooks are gone or changed: commits since may lack a trailer."""
+        if not self._hooks or self.world.git.is_gone:
+            return
+        setting = settings_in(ask_settings(self.world.git)).get("core.hookspath")
+        now = hook_site.standing(self.world.git, setting)
+        lost = sorted(name for name, text in self._hooks.items() if now.get(name) != text)
+        if lost:
+            self._gap("git-hooks-changed", ", ".join(lost))
 
     def _note_survivors(self) -> None:
         """Say which processes of the session still run: what they write later is not its own."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentprov.attest.descriptors import command_line
+from agentprov.flows import hook_site
 from agentprov.flows.before import Before
 from agentprov.flows.live import Live
 from agentprov.flows.opening import begin, directory_for
@@ -118,7 +119,8 @@ class Setup:
             scratch=str(self.scratch),
         )
         gaps = list(recording.state.session.gaps)
-        return Live(self, recording, adapter, context, launch, fallback, gaps)
+        hooks = hook_site.standing(world.git, standing.hooks_path)
+        return Live(self, recording, adapter, context, launch, fallback, gaps, hooks)
 
     def _plan(self) -> CheckedPlan | None:
         if self.request.plan is None:

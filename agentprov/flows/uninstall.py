@@ -38,9 +38,14 @@ def uninstall(git: Git) -> InstallReport:
     """Take the set-up of a repository back.
 
     Works without an install record too, from what can be recognised as ours. Raises UserError
-    when the git directory cannot be written, Busy while another process sets up. Never removes
-    a session's records, and no file that git tracks.
+    inside a recorded run and when the git directory cannot be written, Busy while another process
+    sets up. Never removes a session's records, and no file that git tracks.
     """
+    if os.environ.get("AGENTPROV_SESSION"):
+        raise UserError(
+            "whether commits are recorded is for a person to decide; this is inside a recorded run",
+            hint="run `agentprov hooks uninstall` when the agent is done",
+        )
     there = git.home.is_dir()
     try:
         with locked(git.home / "install.lock", _LOCK_SECONDS) if there else nullcontext():

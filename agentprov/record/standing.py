@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from agentprov.record.commits import RefsAsked, RefState
 from agentprov.system.git import Asked, Git
 
-_SETTINGS = r"^(user\.email|remote\.origin\.url)$"
+_SETTINGS = r"^(user\.email|remote\.origin\.url|core\.hookspath)$"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """HEAD's commit, tree and branch, the refs, and who works here; None for what is not."""
+    """HEAD's commit, tree and branch, the refs, and who works here; None for what is not.
+
+    `hooks_path` is ``core.hooksPath`` as it is written.
+    """
 
     head: str | None
     head_tree: str | None
@@ -25,6 +28,7 @@ class Standing:
     refs: RefState
     origin: str | None
     email: str | None
+    hooks_path: str | None = None
 
 
 class StandingAsked:
@@ -36,11 +40,11 @@ class StandingAsked:
         self._head: Asked = git.ask(
             "rev-parse", "HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD"
         )
-        self._settings: Asked = git.ask("config", "-z", "--get-regexp", _SETTINGS)
+        self._settings: Asked = ask_settings(git)
 
     def finish(self) -> Standing:
         """Wait for git; raises GitFailed when refs cannot be listed."""
-        settings = _settings(self._settings.answer(check=False))
+        settings = settings_in(self._settings)
         lines = os.fsdecode(self._head.answer(check=False)).split("\n")
         head: str | None
         tree: str | None
@@ -57,10 +61,21 @@ class StandingAsked:
             refs=self._refs.finish(head),
             origin=settings.get("remote.origin.url"),
             email=settings.get("user.email"),
+            hooks_path=settings.get("core.hookspath"),
         )
 
 
-def _settings(listing: bytes) -> dict[str, str]:
-    # Later ones win, as in `git config --get`.
-    pairs = (os.fsdecode(entry).partition("\n") for entry in listing.split(b"\0") if entry)
-    return {key: value for key, _, value in pairs if value}
+def ask_settings(git: Git) -> Asked:
+    """Ask for the settings that a session's record needs; `settings_in` reads the answer."""
+    return git.ask("config", "-z", "--show-scope", "--get-regexp", _SETTINGS)
+
+
+def settings_in(asked: Asked) -> dict[str, str]:
+    """Give settings by name; of several, git's choice. Those of our own git calls do not count."""
+    fields = [os.fsdecode(field) for field in asked.answer(check=False).split(b"\0")]
+    found = {}
+    for scope, entry in zip(fields[::2], fields[1::2], strict=False):
+        key, _, value = entry.partition("\n")
+        if value and scope != "command":
+            found[key] = value
+    return found

@@ -76,6 +76,42 @@ def test_a_commit_past_the_hooks_is_recorded_in_a_run(repository: Repository, wa
     assert (answer.status, coverage(answer)) == (0, ["covered"])
 
 
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ("rm .git/hooks/post-commit", ["post-commit"]),
+        ("chmod -x .git/hooks/pre-push", ["pre-push"]),
+        ("echo true > .git/hooks/post-rewrite", ["post-rewrite"]),
+        ("rm .git/agentprov/hook.sh", ["hook.sh"]),
+        (
+            "git config core.hooksPath /nowhere",
+            ["post-commit", "post-rewrite", "pre-push", "prepare-commit-msg"],
+        ),
+        ("git -c core.hooksPath=/nowhere status", []),
+        ("! agentprov hooks uninstall", []),
+    ],
+)
+def test_hooks_that_are_taken_away_in_a_run_are_a_gap(
+    repository: Repository, way: str, said: list[str]
+) -> None:
+    way = way.replace("agentprov", f"{sys.executable} -m agentprov") if "uninstall" in way else way
+    run(repository, f"{way} || exit 1; echo new > new.txt; git add -A; git commit -qm x")
+    shown = agentprov("show", "--json", cwd=repository.top).json()
+    gaps = [gap for session in shown["sessions"] for gap in session["gaps"]]
+    lost = [gap["detail"] for gap in gaps if gap["why"] == "git-hooks-changed"]
+    assert lost == ([", ".join(said)] if said else [])
+    assert len(gaps) == len(lost)
+
+
+def test_hooks_that_were_never_there_are_no_gap(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "without")
+    made.write("old.txt", "old\n")
+    made.commit("first")
+    run(made, "echo new > new.txt; git add -A; git commit -qm x; rm -rf .git/hooks")
+    shown = agentprov("show", "--json", cwd=made.top).json()
+    assert [session["gaps"] for session in shown["sessions"]] == [[]]
+
+
 @pytest.mark.parametrize("way", ["--no-verify", "another hooks path", "plumbing", "another client"])
 def test_a_commit_past_the_hooks_outside_a_run_is_uncovered(
     repository: Repository, way: str
