@@ -1,14 +1,15 @@
 """Frozen values whose classes are quick to make, for modules that start-up waits for.
 
 `dataclasses` compiles six methods for each frozen class, a third of a millisecond; the forty of
-the verifying path were a fifth of what a small verification takes. Here one is compiled, the rest
-is shared. To `dataclasses.fields`, `replace` and `is_dataclass` these are dataclasses.
+the verifying path were a fifth of what a small verification takes. Here one is compiled, with the
+first instance; the rest is shared, and what `dataclasses` knows of a class is made when somebody
+asks for it. To `fields`, `replace` and `is_dataclass` these are dataclasses.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
-from typing import Any, TypeVar, dataclass_transform
+from dataclasses import MISSING, Field, FrozenInstanceError, field, fields, make_dataclass
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -29,9 +30,71 @@ def named_value(cls: type[T]) -> type[T]:
     return _made(cls, kw_only=True)
 
 
+class _Member(NamedTuple):
+    name: str
+    type: str
+    default: Any
+    factory: Any
+    init: bool
+    shown: bool
+    by_name: bool
+
+
+class _Fields:
+    """Stands for what `dataclasses` keeps of a class until it is asked for."""
+
+    def __init__(self, cls: type, members: tuple[_Member, ...]) -> None:
+        self._cls = cls
+        self._members = members
+
+    def __get__(self, _: object, __: type) -> dict[str, Field[Any]]:
+        described = [(one.name, one.type, _field(one)) for one in self._members]
+        plain: Any = make_dataclass(self._cls.__name__, described, init=False, repr=False, eq=False)
+        found: dict[str, Field[Any]] = {item.name: item for item in fields(plain)}
+        setattr(self._cls, "__dataclass_fields__", found)  # noqa: B010
+        return found
+
+
+def _field(member: _Member) -> Any:
+    settings: dict[str, Any] = {
+        "init": member.init,
+        "repr": member.shown,
+        # Only an order of arguments that nobody uses hangs on it.
+        "kw_only": True,
+    }
+    if member.factory is not MISSING:
+        settings["default_factory"] = member.factory
+    elif member.default is not MISSING:
+        settings["default"] = member.default
+    return field(**settings)
+
+
+def _members(cls: type, *, by_name: bool) -> tuple[_Member, ...]:
+    found: dict[str, _Member] = {}
+    for base in reversed(cls.__mro__[1:]):
+        found.update({one.name: one for one in vars(base).get("__members__", ())})
+    for name, type_ in vars(cls).get("__annotations__", {}).items():
+        if str(type_).startswith("ClassVar"):
+            continue
+        given = vars(cls).get(name, MISSING)
+        if not isinstance(given, Field):
+            found[name] = _Member(name, type_, given, MISSING, True, True, by_name)
+            continue
+        found[name] = _Member(
+            name, type_, given.default, given.default_factory, given.init, given.repr, by_name
+        )
+        if given.default is MISSING:
+            delattr(cls, name)
+        else:
+            setattr(cls, name, given.default)
+    return tuple(found.values())
+
+
 def _made(cls: type[T], *, kw_only: bool) -> type[T]:
-    made: Any = dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
-    names = tuple(item.name for item in fields(made))
+    made: Any = cls
+    members = _members(cls, by_name=kw_only)
+    names = tuple(one.name for one in members)
+    shown_names = tuple(one.name for one in members if one.shown)
 
     def equals(self: Any, other: object) -> Any:
         if self.__class__ is not other.__class__:
@@ -43,11 +106,19 @@ def _made(cls: type[T], *, kw_only: bool) -> type[T]:
         return hash(tuple([self.__dict__[name] for name in names]))
 
     def shown(self: Any) -> str:
-        told = ", ".join(f"{item.name}={self.__dict__[item.name]!r}" for item in kept)
+        told = ", ".join(f"{name}={self.__dict__[name]!r}" for name in shown_names)
         return f"{self.__class__.__qualname__}({told})"
 
-    kept = tuple(item for item in fields(made) if item.repr)
-    made.__init__ = _initialiser(made, fields(made))
+    def begin(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        # Most classes that are loaded are never used in one command.
+        made.__init__ = _initialiser(made, members)
+        made.__init__(self, *args, **kwargs)
+
+    made.__members__ = members
+    made.__dataclass_fields__ = _Fields(cls, members)
+    names_in_order = tuple(one.name for one in members if one.init and not one.by_name)
+    setattr(made, "__match_args__", names_in_order)  # noqa: B010
+    made.__init__ = begin
     shared = {
         "__eq__": equals,
         "__hash__": hashed,
@@ -65,17 +136,17 @@ def _refuse(_self: object, name: str, *_: object) -> None:
     raise FrozenInstanceError(f"cannot change field {name!r}")
 
 
-def _initialiser(cls: type, members: tuple[Field[Any], ...]) -> Any:
+def _initialiser(cls: type, members: tuple[_Member, ...]) -> Any:
     given: dict[str, Any] = {"_MISSING": MISSING}
     parameters = ["self"]
     body = ["kept = self.__dict__"]
-    for item in sorted(members, key=lambda item: bool(item.kw_only)):
+    for item in sorted(members, key=lambda item: item.by_name):
         name = item.name
-        if item.kw_only and "*" not in parameters:
+        if item.by_name and "*" not in parameters:
             parameters.append("*")
         source = name
-        if item.default_factory is not MISSING:
-            given[f"_make_{name}"] = item.default_factory
+        if item.factory is not MISSING:
+            given[f"_make_{name}"] = item.factory
             source = f"_make_{name}()"
             if item.init:
                 parameters.append(f"{name}=_MISSING")

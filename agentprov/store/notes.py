@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from agentprov.errors import Busy, GitFailed
@@ -17,7 +18,6 @@ from agentprov.formats.names import NOTES_REF
 from agentprov.store import lines, objects, ref_lock
 from agentprov.store.notes_tree import NotesTree, require_anchor
 from agentprov.store.objects import NewObjects
-from agentprov.store.unsettled import Unsettled
 from agentprov.system import files
 from agentprov.system.clock import SystemClock
 from agentprov.system.git import DURABLY, Git
@@ -25,6 +25,7 @@ from agentprov.system.git_objects import CatFile, parse_commit
 
 if TYPE_CHECKING:
     from agentprov.ports import Clock
+    from agentprov.store.unsettled import Unsettled
 
 IDENTITY = "agentprov <agentprov@localhost>"
 LOCK_SECONDS = 60.0
@@ -46,7 +47,16 @@ class NotesStore:
         self.ref = ref
         self.retries = 0
         self._clock = clock or SystemClock()
-        self._unsettled = Unsettled(git)
+
+    @cached_property
+    def _unsettled(self) -> Unsettled:
+        # Here, because readers hardly ever need it.
+        from agentprov.store.unsettled import Unsettled
+
+        return Unsettled(self.git)
+
+    def _restore(self) -> bool:
+        return self._unsettled.restore()
 
     def get(self, anchor: str) -> list[bytes]:
         """Give the bundles under one object id, sorted; an empty list when there are none.
@@ -222,4 +232,4 @@ class NotesStore:
             if found is None or found[0] != "commit":
                 raise GitFailed(f"the notes commit {commit} is missing from this repository")
             root = parse_commit(commit, found[1]).tree
-        return NotesTree(reader, self.git.object_format, root, keeping, self._unsettled.restore)
+        return NotesTree(reader, self.git.object_format, root, keeping, self._restore)

@@ -86,6 +86,25 @@ def test_the_standard_library_takes_it_for_a_dataclass() -> None:
     assert copy.copy(Other(3)) == pickle.loads(pickle.dumps(Other(3))) == Other(3)
 
 
+def test_it_can_be_asked_before_the_first_instance_and_matched_by_position() -> None:
+    @value
+    class Fresh:
+        x: int
+        y: tuple[int, ...] = field(default_factory=tuple, repr=False)
+
+    assert [(item.name, item.init, item.repr) for item in fields(Fresh)] == [
+        ("x", True, True),
+        ("y", True, False),
+    ]
+    assert not hasattr(Fresh, "y")
+    match Fresh(3):
+        case Fresh(x, y):
+            assert (x, y) == (3, ())
+    assert repr(replace(Fresh(1), y=(2,))).endswith("Fresh(x=1)")
+    with pytest.raises(TypeError):
+        Fresh()  # type: ignore[call-arg]
+
+
 def test_what_a_class_says_itself_stands() -> None:
     @value
     class Odd:
