@@ -75,8 +75,14 @@ def using(place: Path | None, action: Callable[[Engine], T]) -> T:
     """Do something with the index in a file (None: in memory); one that is damaged is made anew.
 
     Raises UserError for a file that cannot be an index of this user's, Busy for one that cannot
-    be written now: a full disk, or somebody who holds it for long.
+    be written now: a full disk, or somebody who holds it for long. What begins as no index is
+    made anew in the user's cache only; a file that was named may be of another program.
     """
+    if place is not None and place == places.index() and database.is_none(place):
+        with database.writing(place):
+            # Another may have made it anew while we waited.
+            if database.is_none(place):
+                database.remove(place)
     for last in (False, True):
         # Asked before it is opened, so that who opens a new file makes it alone.
         there = place is None or (place.exists() and place.stat().st_size > 0)

@@ -26,6 +26,7 @@ _BESIDE = ("", "-wal", "-shm", "-journal")
 _HEADER = b"SQLite format 3\x00"
 _APPLICATION = 0x61707276
 _APPLICATION_AT = 68
+_HEAD_BYTES = 100
 
 
 def open_file(path: Path) -> Engine:
@@ -111,12 +112,31 @@ def _make_private(path: Path) -> None:
                 f"others can write the index {path}, so what it says of records is worth nothing",
                 hint=f"remove it, or `chmod 600 {path}`; it is made again",
             )
-        head = os.read(descriptor, 100)
-        ours = head[_APPLICATION_AT : _APPLICATION_AT + 4] == _APPLICATION.to_bytes(4, "big")
-        if head and not (head.startswith(_HEADER) and ours):
+        if not _begins_well(descriptor):
             raise UserError(
                 f"{path} is no index", hint="name another file; an index is made where none is"
             )
+    finally:
+        os.close(descriptor)
+
+
+def _begins_well(descriptor: int) -> bool:
+    head = os.read(descriptor, _HEAD_BYTES)
+    ours = head[_APPLICATION_AT : _APPLICATION_AT + 4] == _APPLICATION.to_bytes(4, "big")
+    return not head or (head.startswith(_HEADER) and ours)
+
+
+def is_none(path: Path) -> bool:
+    """Say whether a regular file, by its first bytes, is no index and not empty either.
+
+    False where there is no such file, or it cannot be read. Does not look at what comes behind.
+    """
+    try:
+        descriptor = files.open_regular(path, follow=False)
+    except OSError:
+        return False
+    try:
+        return not _begins_well(descriptor)
     finally:
         os.close(descriptor)
 
@@ -167,4 +187,4 @@ def _original(error: BaseException) -> BaseException | None:
     return original if isinstance(original, sqlite3.DatabaseError) else None
 
 
-__all__ = ["damage", "in_memory", "open_file", "refused", "remove", "words", "writing"]
+__all__ = ["damage", "in_memory", "is_none", "open_file", "refused", "remove", "words", "writing"]

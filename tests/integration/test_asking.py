@@ -367,7 +367,9 @@ def test_a_key_that_is_no_longer_trusted_leaves_only_what_is_possible(tmp_path: 
     assert [(item["origin"], item["why"]) for item in blamed] == [("unknown", "not-verified")]
 
 
-@pytest.mark.parametrize("how", ["cut", "overwritten", "another version", "empty", "pages"])
+@pytest.mark.parametrize(
+    "how", ["cut", "overwritten", "another version", "empty", "pages", "first page", "no page"]
+)
 def test_a_damaged_index_is_made_again_and_not_believed(tmp_path: Path, how: str) -> None:
     shop = workshop(tmp_path)
     shop.work({"a.py": TOWER})
@@ -387,8 +389,14 @@ def test_a_damaged_index_is_made_again_and_not_believed(tmp_path: Path, how: str
         place.write_bytes(data[:100] + b"\xff" * (len(data) - 100))
     elif how == "pages":
         place.write_bytes(data[:4096] + b"\x00" * (len(data) - 4096))
+    elif how == "first page":
+        place.write_bytes(b"\x00" * 4096 + data[4096:])
+    elif how == "no page":
+        place.write_bytes(b"\xff" * 10)
     elif how == "empty":
         place.write_bytes(b"")
+    if how == "first page":
+        assert {item["origin"] for item in told(shop, "blame", "a.py")["ranges"]} == {"model"}
     after = told(shop, *asked)
     assert after["certain"] == before["certain"]
 
@@ -408,6 +416,12 @@ def test_an_index_that_others_can_write_or_that_is_none_is_refused(tmp_path: Pat
     kept = other.read_bytes()
     assert shop.say("query", "--model", "x", "--index", str(other)).status == 1
     assert other.read_bytes() == kept
+    named = tmp_path / "named.sqlite"
+    named.write_bytes(b"\x00" * 4096)
+    os.chmod(named, 0o600)
+    answer = shop.say("query", "--rebuild", "--model", "x", "--index", str(named))
+    assert (answer.status, "is no index" in answer.err) == (1, True)
+    assert named.read_bytes() == b"\x00" * 4096
 
 
 def test_a_copy_of_a_record_on_another_commit_speaks_for_no_line_there(tmp_path: Path) -> None:
