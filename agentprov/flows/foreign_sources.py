@@ -25,6 +25,7 @@ from agentprov.record.declared import BareCommit
 from agentprov.store.notes import NotesStore
 from agentprov.store.notes_tree import is_anchor
 from agentprov.system.files import read_bounded
+from agentprov.system.git import ALL_HISTORY
 from agentprov.system.git_objects import CatFile
 
 MAX_TRACE_FILE = 256 * 1024 * 1024
@@ -193,7 +194,7 @@ class _Family:
     def children(self, oid: str) -> Sequence[str]:
         if self._children is None:
             self._children = {}
-            walk = ("rev-list", "--parents", "--branches", "--remotes", "HEAD", "--")
+            walk = ("rev-list", "--parents", *ALL_HISTORY, "--")
             for line in self._world.git.run(*walk, check=False).decode().splitlines():
                 child, *parents = line.split()
                 for parent in parents:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agentprov.flows import query
 from agentprov.flows.query import Part, Scope
 from agentprov.formats.vocabulary import ORIGINS
+from agentprov.system.git import ALL_HISTORY
 
 if TYPE_CHECKING:
     from agentprov.query.asking import Hit
@@ -61,8 +62,8 @@ def _repository(part: Part) -> dict[str, Any]:
 
 
 def _coverage(part: Part) -> dict[str, int]:
-    """Count the commits that lead to the revision: by a record, by a person, by neither."""
-    words = (part.revision,) if part.revision else ("--branches", "--remotes", "--tags")
+    """Count the commits that lead to the revision, or to any ref of people's or HEAD."""
+    words = (part.revision,) if part.revision else ALL_HISTORY
     out = part.world.git.run("rev-list", *words)
     reachable = out.decode("ascii").split()
     known = Counter(part.coverage.get(oid, "unrecorded") for oid in reachable)

@@ -16,6 +16,7 @@ from agentprov.formats import names
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.value import value
 from agentprov.record.session import SessionDirectory
+from agentprov.system.git import ALL_HISTORY
 from agentprov.verify.record import Record
 from agentprov.verify.subjects import session_trailers
 
@@ -34,11 +35,11 @@ class Unrecorded:
 def find(world: World) -> list[Unrecorded]:
     """Give the commits of all branches whose trailers name records that are not here, oldest first.
 
-    Looks at branches, remote-tracking branches, tags and HEAD, as far as this clone holds them.
-    A session that is being recorded here has nothing to show yet and is left out. Verifies
-    nothing: a record that is here may still not hold.
+    Looks at branches, remote-tracking branches, tags and each work tree's HEAD, as far as this
+    clone holds them. A session that is being recorded here has nothing to show yet and is left
+    out. Verifies nothing: a record that is here may still not hold.
     """
-    named = _named(world, ("--branches", "--remotes", "--tags", "HEAD"))
+    named = _named(world, ALL_HISTORY)
     if not named:
         return []
     here = _recorded(world, named)

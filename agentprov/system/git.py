@@ -63,6 +63,10 @@ ALWAYS = (
 # The second one is for git before 2.36.
 DURABLY = ("-c", "core.fsync=committed", "-c", "core.fsyncObjectFiles=true")
 
+# All that people committed and still have, for a walk: also where a HEAD of any work tree is
+# detached or unborn. Without our own refs and those of other tools.
+ALL_HISTORY = ("--branches", "--remotes", "--tags", "--exclude=refs/*", "--all")
+
 
 def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     """Give an environment for our own git calls: no inherited ``GIT_*`` but transport settings."""

@@ -290,6 +290,22 @@ def test_stats_count_lines_and_say_what_is_unknown(story: Workshop) -> None:
     assert "unknown" in story.does("stats").out
 
 
+def test_all_history_has_the_commits_of_every_detached_head(tmp_path: Path) -> None:
+    shop = workshop(tmp_path)
+    git = shop.repository
+    git.git("worktree", "add", "-q", "--detach", str(tmp_path / "beside"))
+    git.git("checkout", "-q", "--detach")
+    shop.work({"a.py": TOWER})
+    beside = Workshop(Repository(tmp_path / "beside"), shop.home, shop.agent)
+    beside.work({"b.py": LAMP})
+    for one in (shop, beside):
+        (found,) = told(one, "stats", "--history")["repositories"]
+        assert found["lines"] == 8
+        assert found["coverage"] == {
+            "commits": 3, "covered": 2, "human": 0, "uncovered": 0, "unrecorded": 1
+        }  # fmt: skip
+
+
 def test_blame_and_query_say_the_same_of_every_line(story: Workshop) -> None:
     by_query = {
         (item["path"], line)

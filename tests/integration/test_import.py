@@ -277,6 +277,19 @@ def test_a_hashed_range_is_found_where_its_lines_stand_and_nowhere_else(
     assert [r[:3] for r in ranges(repository) if r[2] == "model"] == [(2, 3, "model")]
 
 
+def test_the_commit_that_a_trace_works_towards_is_found_though_head_is_unborn(
+    repository: Repository,
+) -> None:
+    (base, commit) = repository.git("rev-parse", "HEAD~1", "HEAD").split()
+    repository.git("checkout", "-q", "--orphan", "fresh")
+    digest = content_hash.of([LINES[0].encode()])
+    good = {"start_line": 1, "end_line": 1, "content_hash": digest}
+    place = repository.top.parent / "one.json"
+    place.write_text(json.dumps(trace(base, [file_of("src/app.py", good)])))
+    found = take(repository, "agent-trace", str(place))
+    assert [one["commit"] for one in found["sessions"]] == [commit]
+
+
 def test_a_transcript_of_claude_is_matched_with_the_commit_that_holds_its_lines(
     repository: Repository, tmp_path: Path
 ) -> None:
