@@ -22,6 +22,7 @@
     │   │   ├── AgentEmpty         it holds no key, or is locked
     │   │   ├── KeyNotInAgent      it holds others
     │   │   └── AgentRefused       it holds the key and did not sign
+    │   ├── OutputFailed       what was to be printed could not be
     │   └── Busy               somebody else holds the lock
     ├── UsageError             the words of the command are off               exit 2
     ├── MalformedInput         bytes that are not what they claim to be       exit 14
@@ -129,6 +130,10 @@ class KeyNotInAgent(KeyUnusable):
 
 class AgentRefused(KeyUnusable):
     """ssh-agent holds the key and would not sign: denied, or locked meanwhile."""
+
+
+class OutputFailed(UserError):
+    """Standard output or standard error cannot be written: a full disk, a closed descriptor."""
 
 
 class Busy(UserError):

@@ -14,7 +14,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from agentprov.cli import exit_codes, output
+from agentprov.cli import exit_codes, output, streams
 from agentprov.errors import AgentprovError
 
 # name -> (module, one line of help); hidden commands have no help line.
@@ -127,8 +127,20 @@ def execute(arguments: Sequence[str]) -> int:
     gc.set_threshold(_GARBAGE_THRESHOLD)
     for stream in (sys.stdout, sys.stderr):
         _tolerate_odd_text(stream)
+    with streams.watched():
+        try:
+            return _status(arguments)
+        finally:
+            _tell_repairs(arguments)
+
+
+def _status(arguments: Sequence[str]) -> int:
+    status = exit_codes.HOLDS
     try:
         result = app(args=list(arguments), prog_name="agentprov", standalone_mode=False)
+        if isinstance(result, int):
+            status = result
+        sys.stdout.flush()
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -149,13 +161,10 @@ def execute(arguments: Sequence[str]) -> int:
         output.failure(error.message, error.hint)
         return exit_codes.exit_code(error)
     except BrokenPipeError:
-        _close_quietly()
-        return exit_codes.HOLDS
+        return status
     except Exception as error:  # noqa: BLE001  the last line of defence: a bug becomes a report
         return _bug(error, arguments)
-    finally:
-        _tell_repairs(arguments)
-    return result if isinstance(result, int) else exit_codes.HOLDS
+    return status
 
 
 def _tell_repairs(arguments: Sequence[str]) -> None:
@@ -170,11 +179,6 @@ def _tolerate_odd_text(stream: Any) -> None:
     """Let names that are not UTF-8 be printed with escapes instead of failing."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")
-
-
-def _close_quietly() -> None:
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
 
 
 def _bug(error: Exception, arguments: Sequence[str]) -> int:

@@ -6,10 +6,13 @@ Whatever comes from outside (paths, messages, names) is printed through `safe`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from typing import Any, TextIO
+
+from agentprov.errors import OutputFailed
 
 
 def safe(text: str) -> str:
@@ -47,7 +50,7 @@ def document(value: Any, *, compact: bool = False) -> None:
 
 def note(text: str) -> None:
     """Print one line of progress to stderr."""
-    print(f"agentprov: {text}", file=sys.stderr)
+    _beside(f"agentprov: {text}")
 
 
 def say(text: str) -> None:
@@ -57,11 +60,17 @@ def say(text: str) -> None:
 
 def help_text(text: str) -> None:
     """Print a command's help to stderr: it was called without saying what to do."""
-    print(text, file=sys.stderr)
+    _beside(text)
 
 
 def failure(message: str, hint: str | None = None) -> None:
     """Print an error, and the way out where there is one, to stderr."""
-    print(f"{paint('error:', '31;1', sys.stderr)} {safe(message)}", file=sys.stderr)
+    _beside(f"{paint('error:', '31;1', sys.stderr)} {safe(message)}")
     if hint:
-        print(f"{paint('hint:', '33', sys.stderr)}  {safe(hint)}", file=sys.stderr)
+        _beside(f"{paint('hint:', '33', sys.stderr)}  {safe(hint)}")
+
+
+def _beside(text: str) -> None:
+    # The work goes on where nobody can be told of it, and the exit code tells how it ended.
+    with contextlib.suppress(OutputFailed, BrokenPipeError):
+        print(text, file=sys.stderr)
