@@ -21,7 +21,7 @@ from agentprov.formats.foreign.claims import Author, Claim, Complaint, ForeignRe
 from agentprov.formats.vocabulary import Basis
 from agentprov.record import declared, past_session
 from agentprov.record.agents.reading import moment, stamp
-from agentprov.record.declared import BareCommit
+from agentprov.record.declared import BareCommit, Looker
 from agentprov.store.notes import NotesStore
 from agentprov.store.notes_tree import is_anchor
 from agentprov.system.files import read_bounded
@@ -104,14 +104,15 @@ def _git_ai(world: World, reader: CatFile, wanted: Wanted) -> Iterator[Found]:
             hint=f"fetch it: git fetch origin {wanted.ref}:{wanted.ref}",
         )
     limits = _limits(world, wanted)
+    looker = Looker(world.git, reader)
     for commit, blobs in sorted(NotesStore(world.git, ref=wanted.ref).blobs(wanted.ref).items()):
         if limits is not None and commit not in limits:
             continue
         for blob in blobs:
-            yield from _note(world, reader, commit, blob)
+            yield from _note(looker, reader, commit, blob)
 
 
-def _note(world: World, reader: CatFile, commit: str, blob: str) -> Iterator[Found]:
+def _note(looker: Looker, reader: CatFile, commit: str, blob: str) -> Iterator[Found]:
     subject = f"note of {commit[:12]}"
     note = reader.digest(blob, keep=canonical.MAX_BYTES)
     if note is None or note.content is None:
@@ -119,7 +120,7 @@ def _note(world: World, reader: CatFile, commit: str, blob: str) -> Iterator[Fou
         return
     try:
         record = git_ai.parse(note.content)
-        bare = _look(world, reader, commit, record.claims)
+        bare = _look(looker, reader, commit, record.claims)
         if bare is None:
             yield _complain(subject, "commit-missing", f"{commit} is no commit here")
             return
@@ -165,7 +166,7 @@ def _agent_trace(world: World, reader: CatFile, wanted: Wanted) -> Iterator[Foun
             "there is no .agent-trace/*.jsonl here", hint="name the files that hold the records"
         )
     limits = _limits(world, wanted)
-    family = _Family(world)
+    family, looker = _Family(world), Looker(world.git, reader)
     for path in paths:
         try:
             # A file that the repository brings along must not lead out of it.
@@ -181,7 +182,7 @@ def _agent_trace(world: World, reader: CatFile, wanted: Wanted) -> Iterator[Foun
             lines = [data]
         for number, line in enumerate(lines, 1):
             subject = f"{path.name}:{number}" if len(lines) > 1 else path.name
-            yield from _trace(world, reader, line, subject, limits, family)
+            yield from _trace(looker, reader, line, subject, limits, family)
 
 
 class _Family:
@@ -203,7 +204,7 @@ class _Family:
 
 
 def _trace(
-    world: World,
+    looker: Looker,
     reader: CatFile,
     line: bytes,
     subject: str,
@@ -222,13 +223,13 @@ def _trace(
     if not claims:
         yield Found(subject, record.complaints)
         return
-    if revision is None or at is None or not is_anchor(revision, world.git.object_format):
+    if revision is None or at is None or not is_anchor(revision, looker.object_format):
         yield _complain(subject, "no-revision", "it names no commit of git by its full id")
         return
     source = Source("agent-trace", digest.sha256(line.strip()))
     complaints = list(record.complaints)
     try:
-        placed, left = _place(world, reader, claims, revision, family)
+        placed, left = _place(looker, reader, claims, revision, family)
         if placed is None:
             yield _complain(subject, "commit-missing", f"{revision} is no commit here")
             return
@@ -248,12 +249,12 @@ def _trace(
 
 
 def _place(
-    world: World, reader: CatFile, claims: Sequence[Claim], revision: str, family: _Family
+    looker: Looker, reader: CatFile, claims: Sequence[Claim], revision: str, family: _Family
 ) -> tuple[list[tuple[BareCommit, list[Claim]]] | None, int]:
     """Find the commit of each claim: the revision itself, or for hashed lines one on top of it."""
     placed: list[tuple[BareCommit, list[Claim]]] = []
     left = list(claims)
-    bare = _look(world, reader, revision, left)
+    bare = _look(looker, reader, revision, left)
     if bare is None:
         return None, 0
     budget = declared.Budget()
@@ -262,7 +263,7 @@ def _place(
             left = [
                 one for one in left if one.content_hash and content_hash.known(one.content_hash)
             ]
-            bare = _look(world, reader, child, left) if left else None
+            bare = _look(looker, reader, child, left) if left else None
         if bare is not None:
             here = bare
             tried = [(one, declared.fits(here, one, budget)) for one in left]
@@ -300,6 +301,7 @@ def _traced(
 
 def _trailers(world: World, reader: CatFile, wanted: Wanted) -> Iterator[Found]:
     oids = in_range(world.git, wanted.range_ or "HEAD")
+    looker = Looker(world.git, reader)
     for at in range(0, len(oids), _TOGETHER):
         together = oids[at : at + _TOGETHER]
         for oid, found in zip(together, reader.get_many(together), strict=True):
@@ -307,15 +309,13 @@ def _trailers(world: World, reader: CatFile, wanted: Wanted) -> Iterator[Found]:
                 continue
             message = found[1].partition(b"\n\n")[2]
             for item in trailers.parse(message[: trailers.MAX_MESSAGE].decode("utf-8", "replace")):
-                yield _declared(world, reader, oid, item, digest.sha256(message))
+                yield _declared(looker, oid, item, digest.sha256(message))
 
 
-def _declared(
-    world: World, reader: CatFile, oid: str, item: trailers.Declared, sha256: str
-) -> Found:
+def _declared(looker: Looker, oid: str, item: trailers.Declared, sha256: str) -> Found:
     subject = f"message of {oid[:12]}"
     try:
-        bare = declared.look(world.git, reader, oid, ())
+        bare = looker.look(oid, ())
     except GitFailed as error:
         return _complain(subject, "commit-unreadable", error.message)
     made = _made(bare)
@@ -384,12 +384,12 @@ def _touching(world: World, range_: str | None, paths: Iterable[bytes]) -> list[
     return [oid for oid in oids if oid in touching]
 
 
-def _look(world: World, reader: CatFile, oid: str, claims: Iterable[Claim]) -> BareCommit | None:
+def _look(looker: Looker, reader: CatFile, oid: str, claims: Iterable[Claim]) -> BareCommit | None:
     """Read a commit where these claims are, or None for what is no commit here."""
     known = reader.digest(oid, keep=0)
     if known is None or known.kind != "commit":
         return None
-    return declared.look(world.git, reader, oid, {claim.path for claim in claims})
+    return looker.look(oid, {claim.path for claim in claims})
 
 
 def _made(bare: BareCommit) -> str | None:

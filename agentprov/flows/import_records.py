@@ -89,6 +89,7 @@ def take(
     repository, now = identity(world.git), instant(world.now())
     with world.git.cat_file() as reader:
         waiting: list[tuple[Taken, list[Statement]]] = []
+        own: dict[str, set[str]] = {}
         for found in foreign_sources.read(world, reader, wanted):
             for complaint in found.complaints:
                 result.complaints.setdefault((found.subject, complaint))
@@ -105,9 +106,9 @@ def take(
                 refused = Complaint("refused", error.message)
                 result.complaints.setdefault((found.subject, refused))
             if len(waiting) >= TOGETHER:
-                _keep(world, reader, waiting, result)
+                own = _keep(world, reader, waiting, own, result)
                 progress(f"{len(result.taken)} sessions")
-        _keep(world, reader, waiting, result)
+        _keep(world, reader, waiting, own, result)
     return result
 
 
@@ -181,12 +182,22 @@ def _statements(found: Found, session: Session) -> list[Statement]:
 
 
 def _keep(
-    world: World, reader: CatFile, waiting: list[tuple[Taken, list[Statement]]], result: Result
-) -> None:
-    """Sign and store what is not here yet, all of it in one go; empties `waiting`."""
-    commits = sorted({taken.commit for taken, _ in waiting})
-    here = world.notes.get_many(commits, reader) if commits else {}
-    own = {commit: _own(world, lines) for commit, lines in here.items()}
+    world: World,
+    reader: CatFile,
+    waiting: list[tuple[Taken, list[Statement]]],
+    before: Mapping[str, set[str]],
+    result: Result,
+) -> dict[str, set[str]]:
+    """Sign and store what is not here yet, all of it in one go; empties `waiting`.
+
+    Gives what of ours these commits have then; `before` is that of the last ones, so that
+    it is not read and verified again with every batch.
+    """
+    commits = {taken.commit for taken, _ in waiting}
+    unread = sorted(commits - before.keys())
+    here = world.notes.get_many(unread, reader) if unread else {}
+    own = {commit: before[commit] for commit in commits & before.keys()}
+    own |= {commit: _own(world, lines) for commit, lines in here.items()}
     additions: dict[str, list[bytes]] = {}
     for taken, statements in waiting:
         missing = [one for one in statements if one.sha256 not in own[taken.commit]]
@@ -202,6 +213,7 @@ def _keep(
         if why:
             complaint = Complaint("not-in-the-signing-log", why)
             result.complaints.setdefault(("signing log", complaint))
+    return own
 
 
 def _own(world: World, lines: Iterable[bytes]) -> set[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from agentprov.errors import MalformedInput
 from agentprov.formats.facts import Change, Commit, LineRange
@@ -24,12 +25,14 @@ from agentprov.record.describe import (
 )
 from agentprov.system.git import Git
 from agentprov.system.git_objects import CatFile, CommitObject, read_commit
-from agentprov.system.patches import added_lines, patch_id
+from agentprov.system.patches import Spans, added_lines, patch_id
 from agentprov.system.trees import RawChange
 
 MAX_LINES = 10_000_000
 MAX_HASHED = 16 * 1024 * 1024
 _EACH = 64
+# A commit and as many children as are looked at for one record.
+_COMMITS = 32
 _WHYS: Mapping[Kind, str] = {
     "human": "declared-human",
     "mixed": "declared-mixed",
@@ -87,18 +90,41 @@ class Attribution:
         )
 
 
-def look(git: Git, reader: CatFile, oid: str, only: Collection[bytes]) -> BareCommit:
-    """Read a commit and what it added at these paths; raises GitFailed.
+class Looker:
+    """Reads commits and what they added; git is asked once about each of the last that it read."""
 
-    For a merge these are paths that differ from every parent, as in a session's own records.
-    """
-    commit = read_commit(reader, oid)
-    parents = commit.parents or (git.empty_tree,)
-    changed = changed_paths(git, oid, parents) if only else []
-    raw = [change for change in changed if change.path in only]
-    spans = added_lines(git, parents[0], oid) if raw else {}
-    files = {change.path: _file(reader, change, spans.get(change.path, ())) for change in raw}
-    return BareCommit(commit, patch_id(git, commit), files)
+    def __init__(self, git: Git, reader: CatFile) -> None:
+        self._git = git
+        self._reader = reader
+        self.object_format = git.object_format
+        self._commit = lru_cache(_COMMITS)(self._read_commit)
+        self._changed = lru_cache(_COMMITS)(self._read_changed)
+        self._spans = lru_cache(_COMMITS)(self._read_spans)
+
+    def look(self, oid: str, only: Collection[bytes]) -> BareCommit:
+        """Read a commit and what it added at these paths; raises GitFailed.
+
+        For a merge these are paths that differ from every parent, as in a session's own records.
+        """
+        commit, patch = self._commit(oid)
+        raw = [change for change in self._changed(oid) if change.path in only] if only else []
+        spans = self._spans(oid) if raw else {}
+        reader = self._reader
+        files = {change.path: _file(reader, change, spans.get(change.path, ())) for change in raw}
+        return BareCommit(commit, patch, files)
+
+    def _read_commit(self, oid: str) -> tuple[CommitObject, str | None]:
+        commit = read_commit(self._reader, oid)
+        return commit, patch_id(self._git, commit)
+
+    def _read_changed(self, oid: str) -> Sequence[RawChange]:
+        return changed_paths(self._git, oid, self._parents(oid))
+
+    def _read_spans(self, oid: str) -> Mapping[bytes, Spans]:
+        return added_lines(self._git, self._parents(oid)[0], oid)
+
+    def _parents(self, oid: str) -> tuple[str, ...]:
+        return self._commit(oid)[0].parents or (self._git.empty_tree,)
 
 
 def _file(reader: CatFile, raw: RawChange, spans: Iterable[tuple[int, int]]) -> AddedFile:

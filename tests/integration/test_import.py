@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agentprov.flows import import_records
+from agentprov.flows.foreign_sources import Wanted
+from agentprov.flows.world import World
 from agentprov.formats.foreign import content_hash
 from support.command_line import Answer, agentprov, bundles, changes, generations
 from support.foreign import (
@@ -530,3 +534,47 @@ def test_notes_and_records_that_are_all_work_are_refused_in_no_time(
     answer = agentprov("import", *words, cwd=repository.top, timeout=60)
     assert codes(answer.json()) == {"record-refused"}
     assert bundles(repository) == []
+
+
+def test_git_is_asked_once_about_a_commit_that_many_records_speak_of(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "many.jsonl"
+    place.write_text(many_traces(repository, 30))
+    events = tmp_path / "events"
+    monkeypatch.setenv("GIT_TRACE2_EVENT", str(events))
+    assert len(take(repository, "agent-trace", str(place), "--dry-run")["sessions"]) == 30
+    started = [json.loads(line) for line in events.read_text().splitlines()]
+    argv = [event["argv"] for event in started if event["event"] == "start"]
+    assert sum("patch-id" in words for words in argv) == 1
+    assert len(argv) < 30
+
+
+def test_what_an_import_has_stored_is_not_verified_again_with_every_batch(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "many.jsonl"
+    place.write_text(many_traces(repository, 6))
+    wanted = Wanted("agent-trace", (place,))
+    looked: list[list[bytes]] = []
+    own = import_records._own
+
+    def counted(world: World, lines: Iterable[bytes]) -> set[str]:
+        looked.append(list(lines))
+        return own(world, looked[-1])
+
+    monkeypatch.setattr(import_records, "_own", counted)
+    monkeypatch.setattr(import_records, "TOGETHER", 2)
+    world = World.here(repository.top)
+    assert import_records.take(world, wanted).added == 6
+    assert looked == [[]]
+    assert import_records.take(world, wanted).added == 0
+    assert len(looked) == 2
+
+
+def many_traces(repository: Repository, count: int) -> str:
+    """Give records of one line each, all about HEAD and no two alike."""
+    head = repository.git("rev-parse", "HEAD")
+    one = {"start_line": 1, "end_line": 1}
+    records = [trace(head, [file_of("src/app.py", one, model=f"m/{n}")]) for n in range(count)]
+    return "".join(json.dumps(record) + "\n" for record in records)
