@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -17,6 +18,14 @@ from typer.core import TyperGroup
 from agentprov.cli import exit_codes, output, streams
 from agentprov.errors import AgentprovError
 
+# What the disk or its owner refuses is no bug of ours, wherever it is met.
+_SURROUNDINGS = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EIO, errno.ENOTDIR),
+        *(errno.EISDIR, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG),
+        getattr(errno, "EDQUOT", errno.ENOSPC),
+    }
+)
 # name -> (module, one line of help); hidden commands have no help line.
 COMMANDS: dict[str, tuple[str, str | None]] = {
     "demo": ("demo", "Show the whole story in a temporary repository"),
@@ -162,6 +171,12 @@ def _status(arguments: Sequence[str]) -> int:
         return exit_codes.exit_code(error)
     except BrokenPipeError:
         return status
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS or error.filename is None:
+            return _bug(error, arguments)
+        place = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
+        output.failure(f"{place}: {error.strerror}", "make room or permissions, then try again")
+        return exit_codes.USER
     except Exception as error:  # noqa: BLE001  the last line of defence: a bug becomes a report
         return _bug(error, arguments)
     return status
