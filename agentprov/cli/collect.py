@@ -97,7 +97,7 @@ def _print(found: Survey, dropped: Records | None, pruned: bool) -> None:
         for place in item.places:
             output.line(f"    {safe(place)}")
     for one in found.kept:
-        output.line(f"kept: {one.what}: {one.count}: {one.why}")
+        output.line(f"kept: {one.what}: {one.count}: {safe(one.why)}")
     if dropped is not None:
         output.line(
             f"{verb}: records in the notes: {dropped.records}, {dropped.bytes:,} bytes unpacked"

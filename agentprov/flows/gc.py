@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentprov.errors import AgentprovError, MalformedInput, UserError
-from agentprov.flows.log_append import entry_of, log_of
+from agentprov.errors import MalformedInput, UserError
+from agentprov.flows.gc_published import Published
 from agentprov.flows.world import World
-from agentprov.formats import bundle, dropbox
+from agentprov.formats import dropbox
 from agentprov.record import private_objects
 from agentprov.record.session import SessionDirectory, State
-from agentprov.sign.registry import local_public
 from agentprov.system import files
 from agentprov.system.process_table import carrying
 
@@ -114,7 +113,7 @@ class _Survey:
         gone: list[SessionDirectory] = []
         wanted: set[str] = set()
         unread = 0
-        published = _Published(self.world)
+        published = Published(self.world)
         for item in directories:
             if not _names(item.path):
                 continue
@@ -142,7 +141,7 @@ class _Survey:
         item: SessionDirectory,
         state: State | None,
         live_since: float,
-        published: _Published,
+        published: Published,
     ) -> str | None:
         """Say what needs a session's files; empty for its youth alone, None where nothing does."""
         if item.owner() is not None:
@@ -254,60 +253,6 @@ class _Survey:
     ) -> None:
         size = sum(map(_size, paths)) + more
         self.unneeded.append(Unneeded(what, count, size, why, tuple(places)))
-
-
-class _Published:
-    """Whether what a session signed lies where it must before the session's own copy may go."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._here: set[bytes] | None = None
-        self._there: set[bytes] | None = None
-        self._log: Callable[[bytes], bool] | None = None
-        self._hint: str | None = None
-
-    def lacks(self, bundles: Sequence[bytes]) -> str | None:
-        """Say where one of these bundles is missing; None where nothing is."""
-        if self._here is None:
-            self._read()
-        assert self._here is not None
-        if not self._here.issuperset(bundles):
-            return "not all that it signed is in the notes"
-        if self._there is not None and not self._there.issuperset(bundles):
-            return "not all that it signed is known to be on a remote"
-        if self._log is not None:
-            own = [line for line in bundles if _hint(line) == self._hint]
-            if not all(self._log(entry_of(line)) for line in own):
-                return "not all that it signed is in the signing log"
-        return None
-
-    def _read(self) -> None:
-        git = self._world.git
-        self._here = _lines_of(self._world, None)
-        if git.text("remote", check=False):
-            words = ("for-each-ref", "--format=%(refname)", "refs/notes/remotes/")
-            self._there = set()
-            for ref in git.text(*words, check=False).split():
-                self._there |= _lines_of(self._world, ref)
-        with contextlib.suppress(AgentprovError):
-            view = log_of(self._world).view()
-            spki = local_public("recorder", self._world.home)
-            if view is not None and spki is not None:
-                self._log, self._hint = view.includes, bundle.key_hint(spki)
-
-
-def _lines_of(world: World, ref: str | None) -> set[bytes]:
-    from agentprov.store.notes import NotesStore
-
-    store = world.notes if ref is None else NotesStore(world.git, ref=ref)
-    return {line for _, lines in store.everything() for line in lines}
-
-
-def _hint(line: bytes) -> str | None:
-    try:
-        return bundle.parse(line).hint
-    except MalformedInput:
-        return None
 
 
 def _is_our_scratch(path: Path) -> bool:

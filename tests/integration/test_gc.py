@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,71 @@ def test_what_the_signing_log_lacks_keeps_its_session(repository: Repository) ->
     answer = gc(repository, "--prune")
     assert "signing log" in kept(answer)
     assert files(place)
+
+
+def damaged(repository: Repository) -> None:
+    (checkpoint,) = (home(repository) / "log").glob("*/checkpoint")
+    checkpoint.write_text("garbage\n")
+
+
+def without_checkpoints(repository: Repository) -> None:
+    for place in (*(home(repository) / "log").glob("*/checkpoint"), *log_seen()):
+        place.unlink()
+
+
+def without_the_log_key(repository: Repository) -> None:
+    for name in ("log.pem", "log.pub"):
+        (keys() / name).unlink()
+    for place in log_seen():
+        place.unlink()
+
+
+def without_the_recorders_key(repository: Repository) -> None:
+    for name in ("recorder.pem", "recorder.pub"):
+        (keys() / name).unlink()
+
+
+def without_a_directory_of_keys(repository: Repository) -> None:
+    keys().rename(keys().with_name("away"))
+    keys().write_text("")
+
+
+def keys() -> Path:
+    return Path(os.environ["AGENTPROV_HOME"]) / "keys"
+
+
+def log_seen() -> list[Path]:
+    return list((keys().parent / "log-seen").iterdir())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        damaged,
+        without_checkpoints,
+        without_the_log_key,
+        without_the_recorders_key,
+        without_a_directory_of_keys,
+    ],
+)
+def test_a_signing_log_that_cannot_be_read_keeps_every_session(
+    repository: Repository, spoil: Callable[[Repository], None]
+) -> None:
+    # What a command does anyway is done with a log that can be read.
+    assert unneeded(gc(repository))["sessions"] == 2
+    spoil(repository)
+    answer = gc(repository, "--prune")
+    assert "sessions" not in unneeded(answer)
+    assert "signing log" in kept(answer)
+    assert all(files(place) for place in sessions(repository))
+
+
+def test_where_no_signing_log_was_ever_kept_none_is_missed(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(home(repository) / "log")
+    monkeypatch.setenv("AGENTPROV_HOME", str(tmp_path / "new"))
+    assert unneeded(gc(repository))["sessions"] == 2
 
 
 def test_kept_transcripts_go_only_when_named(tmp_path: Path) -> None:
