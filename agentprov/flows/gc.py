@@ -155,8 +155,8 @@ class _Survey:
             return "a live session has to know who else worked at its time"
         if state is not None and state.phase == "open":
             return "it was never closed; the next command that reads records closes it"
-        bundles = item.bundles()
-        missing = published.lacks(bundles)
+        committed = state is None or bool(state.bound)
+        missing = published.lacks(item.bundles(), committed=committed)
         if missing:
             return missing
         if not self.transcripts and any(
@@ -173,7 +173,7 @@ class _Survey:
             "sessions",
             len(gone),
             paths,
-            "closed, published and old; `replay` and `transcript` have nothing to show then",
+            "closed, old, published or without a commit; `replay` and `transcript` lose them",
             [item.id for item in gone],
         )
         # The state goes last: cut off in between, the session is found again and finished.

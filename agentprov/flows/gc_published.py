@@ -6,15 +6,17 @@ docs/spec/gc.md is the page.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from agentprov.errors import AgentprovError, KeyMissing, MalformedInput
 from agentprov.flows.log_append import entry_of, log_of
 from agentprov.flows.world import World
-from agentprov.formats import bundle
+from agentprov.formats import bundle, statement
 from agentprov.sign.registry import local_public
 from agentprov.store.notes import NotesStore
 from agentprov.store.signing_log import SigningLog, View
+
+_OF_SESSIONS = ("session-open", "session-close")
 
 
 class Published:
@@ -26,19 +28,26 @@ class Published:
         self._there: set[bytes] | None = None
         self._log: _Log | None = None
 
-    def lacks(self, bundles: Sequence[bytes]) -> str | None:
+    def lacks(self, bundles: Sequence[bytes], *, committed: bool) -> str | None:
         """Say where one of these bundles is missing, or may be; None where nothing is.
 
+        The opening and the close of a session that has not `committed` anything have no commit to
+        hang on: they must be in the signing log alone, where no other trace of them is left.
         Raises GitFailed.
         """
         if self._here is None or self._log is None:
             self._here, self._there = self._notes()
             self._log = _Log(self._world)
-        if not self._here.issuperset(bundles):
+        kinds = {line: _kind(line) for line in bundles}
+        logged: set[bytes] = set()
+        if not committed and "generation" not in kinds.values():
+            logged = {line for line, kind in kinds.items() if kind in _OF_SESSIONS}
+        hung = kinds.keys() - logged
+        if not self._here >= hung:
             return "not all that it signed is in the notes"
-        if self._there is not None and not self._there.issuperset(bundles):
+        if self._there is not None and not self._there >= hung:
             return "not all that it signed is known to be on a remote"
-        return self._log.lacks(bundles)
+        return self._log.lacks(hung, logged)
 
     def _notes(self) -> tuple[set[bytes], set[bytes] | None]:
         git = self._world.git
@@ -80,13 +89,19 @@ class _Log:
         else:
             self._hint = bundle.key_hint(spki)
 
-    def lacks(self, bundles: Sequence[bytes]) -> str | None:
-        if self._trouble is not None or self._view is None:
+    def lacks(self, bundles: Set[bytes], required: Set[bytes]) -> str | None:
+        """Say why one of these may be missing; `required` also where this user keeps no log."""
+        if self._trouble is not None:
             return self._trouble
-        own = [line for line in bundles if _hint(line) == self._hint]
-        if not all(self._view.includes(entry_of(line)) for line in own):
+        wanted = required
+        if self._view is not None:
+            wanted = required | {line for line in bundles if _hint(line) == self._hint}
+        if not all(self._includes(line) for line in wanted):
             return "not all that it signed is in the signing log"
         return None
+
+    def _includes(self, line: bytes) -> bool:
+        return self._view is not None and self._view.includes(entry_of(line))
 
 
 def _kept_here(world: World, log: SigningLog) -> bool:
@@ -96,6 +111,13 @@ def _kept_here(world: World, log: SigningLog) -> bool:
 
 def _lines_of(store: NotesStore) -> set[bytes]:
     return {line for _, lines in store.everything() for line in lines}
+
+
+def _kind(line: bytes) -> statement.Kind | None:
+    try:
+        return statement.parse(bundle.parse(line).payload).kind
+    except MalformedInput:
+        return None
 
 
 def _hint(line: bytes) -> str | None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,75 @@ def test_where_no_signing_log_was_ever_kept_none_is_missed(
     shutil.rmtree(home(repository) / "log")
     monkeypatch.setenv("AGENTPROV_HOME", str(tmp_path / "new"))
     assert unneeded(gc(repository))["sessions"] == 2
+
+
+def idle(place: Path) -> Repository:
+    """Record a session that looks at a person's uncommitted file and commits nothing."""
+    made = recorded(place)
+    made.write("scratch.txt", "mine\n" * 9)
+    assert agentprov("run", "--", "git", "log", cwd=made.top).status == 0
+    age(home(made))
+    return made
+
+
+def test_a_session_without_a_commit_goes_with_its_snapshots_and_leaves_its_directory(
+    tmp_path: Path,
+) -> None:
+    made = idle(tmp_path / "r")
+    made.git("init", "-q", "--bare", str(tmp_path / "far"))
+    made.git("remote", "add", "origin", str(tmp_path / "far"))
+    said = unneeded(gc(made, "--prune"))
+    assert said["sessions"] == 1
+    assert said["private objects"] > 0
+    (place,) = sessions(made)
+    assert files(place) == set()
+    assert not [path for path in (home(made) / "objects").glob("??/*") if path.is_file()]
+    assert agentprov("checkpoint", "check", cwd=made.top).status == 0
+
+
+def test_a_session_without_a_commit_stays_where_no_log_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = idle(tmp_path / "r")
+    shutil.rmtree(home(made) / "log")
+    monkeypatch.setenv("AGENTPROV_HOME", str(tmp_path / "new"))
+    assert "in the signing log" in kept(gc(made, "--prune"))
+    assert files(sessions(made)[0])
+
+
+def test_the_plan_of_a_session_without_a_commit_must_be_in_the_notes(tmp_path: Path) -> None:
+    made = recorded(tmp_path / "r")
+    made.write("PLAN.md", "# Look\n\nLook at the history.\n")
+    assert agentprov("plan", "sign", "PLAN.md", cwd=made.top).status == 0
+    words = ("run", "--plan", "PLAN.md", "--", "git", "log")
+    assert agentprov(*words, cwd=made.top).status == 0
+    age(home(made))
+    assert unneeded(gc(made))["sessions"] == 1
+    made.git("update-ref", "-d", "refs/notes/agentprov")
+    assert "in the notes" in kept(gc(made, "--prune"))
+
+
+def test_a_session_is_without_a_commit_only_where_state_and_records_say_so(
+    tmp_path: Path,
+) -> None:
+    from agentprov.store.notes import NotesStore
+    from agentprov.system.git import Git
+
+    made = recorded(tmp_path / "r", "one")
+    (place,) = sessions(made)
+    directory = SessionDirectory(home(made), place.name)
+    opening, generation, close = directory.bundles()
+    state = directory.load()
+    made.git("update-ref", "-d", "refs/notes/agentprov")
+    NotesStore(Git.discover(made.top)).add({made.git("rev-parse", "HEAD"): [generation]})
+    directory.save(replace(state, bound=(), generations=(), anchor=None))
+    age(home(made))
+    assert "in the notes" in kept(gc(made, "--prune"))
+    directory.save(state)
+    directory.records.write_bytes(opening + b"\n" + close + b"\n")
+    age(home(made))
+    assert "in the notes" in kept(gc(made, "--prune"))
+    assert files(place)
 
 
 def test_kept_transcripts_go_only_when_named(tmp_path: Path) -> None:
