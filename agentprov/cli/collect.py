@@ -52,7 +52,13 @@ def gc(
 
         # First, so that what cannot be told stops the command before anything is gone.
         dropped = gc_records.collect(world, prune=prune)
-    found = local.collect(world, keep_days=keep_days, transcripts=transcripts, prune=prune)
+    found = local.collect(
+        world,
+        keep_days=keep_days,
+        transcripts=transcripts,
+        prune=prune,
+        dropped=dropped.lines if dropped is not None else frozenset(),
+    )
     if as_json:
         output.document(_document(found, dropped, prune, keep_days))
     else:

@@ -13,7 +13,7 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,13 @@ from agentprov.flows.gc_published import Published
 from agentprov.flows.world import World
 from agentprov.formats import dropbox
 from agentprov.record import private_objects
-from agentprov.record.session import SessionDirectory, State
+from agentprov.record.session import DROPPED, SessionDirectory, State
 from agentprov.system import files
 from agentprov.system.process_table import carrying
 
 KEEP_DAYS = 30
 _DAY = 86_400.0
-_LOCK_SECONDS = 30.0
+LOCK_SECONDS = 30.0
 _ASIDE = re.compile(r"\..*\.part|index-.*")
 _SCRATCH = "agentprov-"
 
@@ -62,18 +62,25 @@ class Survey:
 
 
 def collect(
-    world: World, *, keep_days: int = KEEP_DAYS, transcripts: bool = False, prune: bool = False
+    world: World,
+    *,
+    keep_days: int = KEEP_DAYS,
+    transcripts: bool = False,
+    prune: bool = False,
+    dropped: Set[bytes] = frozenset(),
 ) -> Survey:
     """Look at what lies in this clone and beside it; with `prune` take away what can go.
 
     `keep_days` is how long everything is kept after it was last written; `transcripts` lets
-    sessions go whose channels the user had kept. Holds the lock of `drain` meanwhile, so that
-    nothing is taken in. Raises UserError inside a recorded run, GitFailed, Busy, OSError.
+    sessions go whose channels the user had kept. `dropped` are bundles that go from the notes by
+    the same command: they keep no session, like those that went before. Holds the lock
+    of `drain` meanwhile, so that nothing is taken in. Raises UserError inside a recorded run,
+    GitFailed, Busy, OSError.
     """
     require_outside(prune)
     files.private_directory(world.git.home)
-    with files.locked(world.git.home / "lock", _LOCK_SECONDS):
-        found = _Survey(world, keep_days, transcripts)
+    with files.locked(world.git.home / "lock", LOCK_SECONDS):
+        found = _Survey(world, keep_days, transcripts, dropped)
         found.make()
         if prune:
             for step in found.steps:
@@ -92,10 +99,13 @@ def require_outside(prune: bool) -> None:
 
 
 class _Survey:
-    def __init__(self, world: World, keep_days: int, transcripts: bool) -> None:
+    def __init__(
+        self, world: World, keep_days: int, transcripts: bool, dropped: Set[bytes]
+    ) -> None:
         self.world = world
         self.home = world.git.home
         self.transcripts = transcripts
+        self.dropped = dropped
         self.cut = time.time() - keep_days * _DAY
         # A file aside belongs to a write of this moment, however few days are to be kept.
         self.aside_cut = min(self.cut, time.time() - _DAY)
@@ -148,7 +158,9 @@ class _Survey:
             return "a recorder serves it, or died and has not been cleared up after"
         if item.pending():
             return "some of its output is not committed yet"
-        newest = max(map(_changed, _files(item.path)), default=0.0)
+        # That its records were dropped since makes a session no younger.
+        own = (path for path in _files(item.path) if path.name != DROPPED)
+        newest = max(map(_changed, own), default=0.0)
         if newest >= self.cut:
             return ""
         if newest >= live_since:
@@ -156,7 +168,8 @@ class _Survey:
         if state is not None and state.phase == "open":
             return "it was never closed; the next command that reads records closes it"
         committed = state is None or bool(state.bound)
-        missing = published.lacks(item.bundles(), committed=committed)
+        dropped = self.dropped | {*item.dropped_bundles()}
+        missing = published.lacks(item.bundles(), committed=committed, dropped=dropped)
         if missing:
             return missing
         if not self.transcripts and any(
@@ -172,12 +185,14 @@ class _Survey:
         self._add(
             "sessions",
             len(gone),
-            paths,
+            # The list of what was dropped is new where a real run follows a dry one.
+            [path for path in paths if path.name != DROPPED],
             "closed, old, published or without a commit; `replay` and `transcript` lose them",
             [item.id for item in gone],
         )
-        # The state goes last: cut off in between, the session is found again and finished.
-        ordered = sorted(paths, key=lambda path: (path.name == "state.json", str(path)))
+        # These go last: cut off in between, the session is found again and finished.
+        last = (DROPPED, "state.json")
+        ordered = sorted(paths, key=lambda path: (path.name in last, str(path)))
         self.steps.append(lambda: _unlink(ordered))
         self.steps.append(lambda: _empty(item.path for item in gone))
 
@@ -322,4 +337,4 @@ def _remove_trees(paths: Iterable[Path]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-__all__ = ["KEEP_DAYS", "Kept", "Survey", "Unneeded", "collect", "require_outside"]
+__all__ = ["KEEP_DAYS", "LOCK_SECONDS", "Kept", "Survey", "Unneeded", "collect", "require_outside"]

@@ -28,12 +28,14 @@ class Published:
         self._there: set[bytes] | None = None
         self._log: _Log | None = None
 
-    def lacks(self, bundles: Sequence[bytes], *, committed: bool) -> str | None:
+    def lacks(
+        self, bundles: Sequence[bytes], *, committed: bool, dropped: Set[bytes]
+    ) -> str | None:
         """Say where one of these bundles is missing, or may be; None where nothing is.
 
         The opening and the close of a session that has not `committed` anything have no commit to
-        hang on: they must be in the signing log alone, where no other trace of them is left.
-        Raises GitFailed.
+        hang on: they must be in the signing log alone, where no other trace of them is left. What
+        was `dropped` from the notes on purpose is missed in the log alone. Raises GitFailed.
         """
         if self._here is None or self._log is None:
             self._here, self._there = self._notes()
@@ -42,12 +44,12 @@ class Published:
         logged: set[bytes] = set()
         if not committed and "generation" not in kinds.values():
             logged = {line for line, kind in kinds.items() if kind in _OF_SESSIONS}
-        hung = kinds.keys() - logged
-        if not self._here >= hung:
+        noted = kinds.keys() - logged - dropped
+        if not self._here >= noted:
             return "not all that it signed is in the notes"
-        if self._there is not None and not self._there >= hung:
+        if self._there is not None and not self._there >= noted:
             return "not all that it signed is known to be on a remote"
-        return self._log.lacks(hung, logged)
+        return self._log.lacks(kinds.keys(), logged)
 
     def _notes(self) -> tuple[set[bytes], set[bytes] | None]:
         git = self._world.git

@@ -9,41 +9,49 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from agentprov.errors import MalformedInput, UserError
-from agentprov.flows.gc import require_outside
+from agentprov.flows.gc import LOCK_SECONDS, require_outside
 from agentprov.flows.world import World
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
+from agentprov.record.session import SessionDirectory
 from agentprov.store.notes import NotesStore
 from agentprov.store.objects import NewObjects
+from agentprov.system import files
 from agentprov.system.git_objects import CatFile
 from agentprov.verify.reading import Reading
 
 _ID = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])")
 
-Notes = Mapping[str, frozenset[bytes]]
+Lines = frozenset[bytes]
+Notes = Mapping[str, Lines]
 
 
 @dataclass(frozen=True)
 class Records:
-    """Records by what becomes of them; `anchors` are the objects whose notes would go."""
+    """Records by what becomes of them; `anchors` are the objects whose notes would go.
+
+    `lines` are those that no note has then.
+    """
 
     anchors: tuple[str, ...]
     records: int
     bytes: int
     on_a_remote: int
     pruned: bool = False
+    lines: Lines = frozenset()
 
 
 def collect(world: World, *, prune: bool = False) -> Records:
     """Find the notes that nothing reachable needs; with `prune` drop them here.
 
     Dropping starts the local history of the ref anew, on top of what remotes have, so that git's
-    own garbage collector can free the space once the reflog has expired. Raises UserError where
-    not all history is here to be asked or inside a recorded run, GitFailed, Busy.
+    own garbage collector can free the space once the reflog has expired. A session whose records
+    go keeps a list of them, so that it is not kept for what was dropped. Raises UserError where
+    not all history is here to be asked or inside a recorded run, GitFailed, Busy, OSError.
     """
     require_outside(prune)
     git = world.git
@@ -77,6 +85,7 @@ def collect(world: World, *, prune: bool = False) -> Records:
             sum(len(line) for one in going for line in notes[one]),
             sum(len(notes[one]) for one in free - going),
             pruned=prune and bool(going),
+            lines=_lines(notes, going) - _lines(notes, notes.keys() - going),
         )
         if not prune or not going:
             return None
@@ -84,11 +93,27 @@ def collect(world: World, *, prune: bool = False) -> Records:
         tree = store.tree_at(reader, tip).write({anchor: set() for anchor in going}, new)
         return store.commit(new, tree, parents, "Drop records that no reachable commit needs")
 
-    store.swap(change)
+    files.private_directory(git.home)
+    with files.locked(git.home / "lock", LOCK_SECONDS):
+        store.swap(change)
+        if result.pruned:
+            _tell_sessions(world, result.lines)
     return result
 
 
 _ANCESTOR = ("merge-base", "--is-ancestor")
+
+
+def _lines(notes: Notes, anchors: Set[str]) -> Lines:
+    return frozenset(line for anchor in anchors for line in notes[anchor])
+
+
+def _tell_sessions(world: World, dropped: Lines) -> None:
+    """Write down beside each session's own records which of them the notes have lost on purpose."""
+    for place in sorted((world.git.home / "sessions").glob("*")):
+        if not place.is_symlink():
+            directory = SessionDirectory(world.git.home, place.name)
+            directory.note_dropped(line for line in directory.bundles() if line in dropped)
 
 
 def _remote_tips(world: World) -> list[str]:

@@ -1,10 +1,11 @@
 """A session's own directory: what must survive between the recorder and later commands.
 
 ``<common git dir>/agentprov/sessions/<id>/`` holds ``journal.jsonl``, ``state.json``, ``spool/``,
-``records.jsonl`` (the signed bundles of this session) and ``next`` (the next sequence number,
-for the message hook). ``live/<id>`` stands from before the first of them until all is done that
-a close has to do; ``pending/<id>`` lists the paths (as git quotes them) whose session content is
-not committed yet. docs/spec/layout.md; what is on the disk when: docs/spec/crash-safety.md.
+``records.jsonl`` (the signed bundles of this session), ``dropped`` (which of them were taken out
+of the notes) and ``next`` (the next sequence number, for the message hook). ``live/<id>`` stands
+from before the first of them until all is done that a close has to do; ``pending/<id>`` lists the
+paths (as git quotes them) whose session content is not committed yet. docs/spec/layout.md; what
+is on the disk when: docs/spec/crash-safety.md.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +38,8 @@ from agentprov.system.files import (
 from agentprov.system.process_table import alive, start_time
 
 STATE_VERSION = 1
+DROPPED = "dropped"
+"""The file that lists which of a session's records were taken out of the notes on purpose."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class SessionDirectory:
         self.records = self.path / "records.jsonl"
         self.versions = self.path / "versions.jsonl"
         self._state = self.path / "state.json"
+        self._dropped = self.path / DROPPED
         self._next = self.path / "next"
         self._token = self.path / "token"
         self._live = home / "live" / session_id
@@ -254,6 +259,25 @@ class SessionDirectory:
         except OSError:
             return []
         return [line for line in lines if line and _is_bundle(line)]
+
+    def note_dropped(self, lines: Iterable[bytes]) -> None:
+        """Write down which of the session's bundles the notes lose on purpose; raises OSError."""
+        known = self._dropped_digests()
+        for line in lines:
+            digest = sha256(line).hexdigest().encode()
+            if digest not in known:
+                append_durably(self._dropped, digest)
+
+    def dropped_bundles(self) -> list[bytes]:
+        """Give those of the session's bundles that the notes have lost on purpose."""
+        known = self._dropped_digests()
+        return [line for line in self.bundles() if sha256(line).hexdigest().encode() in known]
+
+    def _dropped_digests(self) -> set[bytes]:
+        try:
+            return {*_content(self._dropped).splitlines()}
+        except OSError:
+            return set()
 
 
 def _is_bundle(line: bytes) -> bool:

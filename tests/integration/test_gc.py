@@ -520,3 +520,59 @@ def test_a_shallow_clone_drops_no_records(tmp_path: Path) -> None:
     assert answer.status == 1
     assert "unshallow" in answer.err
     assert json.loads(agentprov("gc", "--json", cwd=clone.top).out)["records"] is None
+
+
+def gone_for_good(place: Path) -> Repository:
+    """Make a repository with one session, whose only commit nothing leads to any more."""
+    made = recorded(place)
+    good = made.git("rev-parse", "HEAD")
+    session(made, "lost")
+    forget(made, good)
+    age(home(made))
+    return made
+
+
+def test_pruning_sessions_and_their_records_together_does_what_was_said(tmp_path: Path) -> None:
+    made = gone_for_good(tmp_path / "r")
+    said = gc(made, "--records")
+    done = gc(made, "--records", "--prune")
+    assert said.json() == {**done.json(), "pruned": False}
+    assert unneeded(said)["sessions"] == 1
+    assert files(sessions(made)[0]) == set()
+
+
+def test_records_that_go_before_a_remote_had_them_keep_no_session(tmp_path: Path) -> None:
+    made = recorded(tmp_path / "r", "one")
+    good = made.git("rev-parse", "HEAD")
+    made.git("init", "-q", "--bare", str(tmp_path / "far"))
+    made.git("remote", "add", "origin", str(tmp_path / "far"))
+    assert agentprov("sync", cwd=made.top).status == 0
+    session(made, "lost")
+    forget(made, good)
+    age(home(made))
+    assert unneeded(gc(made))["sessions"] == 1
+    said = gc(made, "--records")
+    assert unneeded(said)["sessions"] == 2
+    assert said.json() == {**gc(made, "--records", "--prune").json(), "pruned": False}
+    assert [files(place) for place in sessions(made)] == [set(), set()]
+
+
+def test_records_that_were_dropped_do_not_keep_their_session_later(tmp_path: Path) -> None:
+    made = gone_for_good(tmp_path / "r")
+    (place,) = sessions(made)
+    answer = gc(made, "--records", "--prune", "--keep-days", "1000")
+    assert answer.json()["records"]["count"] == 3
+    assert files(place)
+    # Neither does it grow younger by it.
+    assert unneeded(gc(made))["sessions"] == 1
+    # What the notes lose in another way keeps its session still.
+    (place / "dropped").unlink()
+    assert "in the notes" in kept(gc(made))
+
+
+def test_dropped_records_that_the_signing_log_lacks_keep_their_session(tmp_path: Path) -> None:
+    made = gone_for_good(tmp_path / "r")
+    damaged(made)
+    gc(made, "--records", "--prune")
+    assert "signing log" in kept(gc(made, "--prune"))
+    assert files(sessions(made)[0])
