@@ -18,6 +18,7 @@ from agentprov.flows.world import World
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.record.session import SessionDirectory
+from agentprov.store import seen
 from agentprov.store.notes import NotesStore
 from agentprov.store.objects import NewObjects
 from agentprov.system import files
@@ -64,10 +65,11 @@ def collect(world: World, *, prune: bool = False) -> Records:
         )
     store = world.notes
     remotes = _remote_tips(world)
-    if git.text("remote", check=False) and not remotes:
+    unknown = _never_seen(world)
+    if unknown:
         raise UserError(
-            "nothing is known of the records that remotes hold, so none here can go",
-            hint="run `agentprov sync --no-push` first",
+            f"what records {', '.join(unknown)} holds was never looked at, so none here can go",
+            hint="run `agentprov sync --no-push` first, or `git remote remove` what is no more",
         )
     result = Records((), 0, 0, 0)
 
@@ -119,6 +121,17 @@ def _tell_sessions(world: World, dropped: Lines) -> None:
 def _remote_tips(world: World) -> list[str]:
     words = ("for-each-ref", "--format=%(objectname)", "refs/notes/remotes/")
     return sorted(set(world.git.text(*words, check=False).split()))
+
+
+def _never_seen(world: World) -> list[str]:
+    """Give the remotes that nobody ever asked for their records; to hold none is an answer."""
+    git = world.git
+    known = seen.load(git)
+    return [
+        remote
+        for remote in git.text("remote", check=False).split()
+        if seen.label(remote) not in known and git.resolve(seen.tracking_ref(remote)) is None
+    ]
 
 
 def _held(store: NotesStore, reader: CatFile, tips: Iterable[str]) -> Notes:

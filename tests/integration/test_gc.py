@@ -511,6 +511,46 @@ def test_what_a_remote_holds_stays_and_is_counted(tmp_path: Path) -> None:
     assert len(anchors(made)) == 2
 
 
+def with_remote(made: Repository, name: str) -> None:
+    made.git("remote", "add", name, str(Repository(made.top.parent / name).top))
+
+
+def test_one_remote_of_two_that_was_never_looked_at_keeps_all_records(tmp_path: Path) -> None:
+    made = recorded(tmp_path / "r", "one")
+    with_remote(made, "origin")
+    assert agentprov("sync", cwd=made.top).status == 0
+    session(made, "two")
+    with_remote(made, "backup")
+    made.git("push", "-q", "backup", "refs/notes/agentprov")
+    forget(made, "HEAD~1")
+    refused = agentprov("gc", "--records", "--prune", cwd=made.top)
+    assert refused.status == 1
+    assert "backup" in refused.err
+    assert "origin" not in refused.err
+    # A plain fetch of the records is a look, too.
+    made.git("fetch", "-q", "backup", "refs/notes/*:refs/notes/remotes/backup/*")
+    assert gc(made, "--records").json()["records"]["keptOnARemote"] == 3
+
+
+def test_a_remote_that_was_looked_at_and_holds_no_records_keeps_none(tmp_path: Path) -> None:
+    made = gone_for_good(tmp_path / "r")
+    with_remote(made, "origin")
+    refused = agentprov("gc", "--records", cwd=made.top)
+    assert refused.status == 1
+    assert "sync --no-push" in refused.err
+    assert agentprov("sync", "--no-push", cwd=made.top).status == 0
+    assert gc(made, "--records", "--prune").json()["records"]["count"] == 3
+
+
+def test_a_remote_that_could_not_be_reached_was_not_looked_at(tmp_path: Path) -> None:
+    made = gone_for_good(tmp_path / "r")
+    made.git("remote", "add", "origin", str(tmp_path / "nowhere"))
+    assert agentprov("sync", "--no-push", cwd=made.top).status != 0
+    assert agentprov("gc", "--records", cwd=made.top).status == 1
+    made.git("remote", "remove", "origin")
+    assert gc(made, "--records", "--prune").json()["records"]["count"] == 3
+
+
 def test_a_shallow_clone_drops_no_records(tmp_path: Path) -> None:
     made = recorded(tmp_path / "r", "one", "two")
     clone = Repository(tmp_path / "c")
