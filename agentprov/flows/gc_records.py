@@ -7,6 +7,8 @@ docs/spec/gc.md has the rules.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
@@ -79,7 +81,7 @@ def collect(world: World, *, prune: bool = False) -> Records:
             anchor: frozenset(lines) for anchor, lines in store.tree_at(reader, tip).everything()
         }
         held = _held(store, reader, remotes)
-        free = _unneeded(notes, _reachable(world))
+        free = _unneeded(notes, _reachable(world), _unfinished(world))
         going = {one for one in free if not notes[one] & held.get(one, frozenset())}
         result = Records(
             tuple(sorted(going)),
@@ -153,13 +155,25 @@ def _reachable(world: World) -> frozenset[str]:
     return frozenset(listing.decode().split())
 
 
-def _unneeded(notes: Notes, reachable: frozenset[str]) -> set[str]:
+def _unfinished(world: World) -> frozenset[str]:
+    """Give the sessions of which a commit may still be bound: live, or with something pending."""
+    found: set[str] = set()
+    for name in ("live", "pending"):
+        with contextlib.suppress(FileNotFoundError):
+            found.update(os.listdir(world.git.home / name))
+    return frozenset(found)
+
+
+def _unneeded(
+    notes: Notes, reachable: frozenset[str], unfinished: Set[str] = frozenset()
+) -> set[str]:
     """Give the objects whose notes nothing needs.
 
     A note is needed if its object is reachable, if a generation in it is of a commit or of content
     that is (so that it is found again by content, however history was rewritten), if it holds
-    anything but statements of sessions and generations, or if a record that is needed names it
-    or a record in it. That may keep too much, and is meant to.
+    anything but statements of sessions and generations, if it is of a session that is
+    `unfinished` (what is bound later stands on its opening), or if a record that is needed names
+    it or a record in it. That may keep too much, and is meant to.
     """
     named: dict[str, frozenset[str]] = {}
     holders: dict[str, set[str]] = defaultdict(set)
@@ -180,8 +194,11 @@ def _unneeded(notes: Notes, reachable: frozenset[str]) -> set[str]:
             if isinstance(view, GenerationView):
                 blobs = {change.blob for change in view.changes if change.blob}
                 needed |= not reachable.isdisjoint({view.commit, *blobs})
+                needed |= view.session in unfinished
+            elif isinstance(view, OpenView | CloseView):
+                needed |= view.id in unfinished
             else:
-                needed |= not isinstance(view, OpenView | CloseView)
+                needed = True
         named[anchor] = frozenset(words)
         if needed:
             waiting.append(anchor)

@@ -489,6 +489,29 @@ def test_records_that_a_kept_record_names_stay(tmp_path: Path) -> None:
     assert first in anchors(made)
 
 
+def test_records_that_a_later_commit_stands_on_stay(tmp_path: Path) -> None:
+    made = recorded(tmp_path / "r")
+    script = "echo x > x; git add x; git commit -qm x; seq 40 > late"
+    assert agentprov("run", "--", "sh", "-c", script, cwd=made.top).status == 0
+    forget(made, "HEAD~1")
+    assert (made.top / "late").exists()
+    assert gc(made, "--records", "--prune").json()["records"]["count"] == 0
+    made.commit("late")
+    judged = agentprov("verify", "HEAD", "--json", cwd=made.top).json()
+    assert judged["commits"][0]["coverage"] == "covered"
+
+
+def test_records_of_a_session_that_is_live_stay(tmp_path: Path) -> None:
+    from agentprov.system.process_table import start_time
+
+    made = gone_for_good(tmp_path / "r")
+    directory = SessionDirectory(home(made), sessions(made)[0].name)
+    directory.mark_live(os.getpid(), start_time(os.getpid()) or "", made.top)
+    assert gc(made, "--records", "--prune").json()["records"]["count"] == 0
+    directory.clear_live()
+    assert gc(made, "--records", "--prune").json()["records"]["count"] == 3
+
+
 def test_what_a_remote_holds_stays_and_is_counted(tmp_path: Path) -> None:
     made = recorded(tmp_path / "r", "one")
     good = made.git("rev-parse", "HEAD")
