@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import agentprov
-from agentprov.errors import UsageError, UserError
+from agentprov.errors import UsageError
 from agentprov.flows import verify as verifying
 from agentprov.flows.show import shown
 from agentprov.flows.world import World
@@ -24,7 +24,7 @@ from agentprov.formats.foreign.claims import Complaint
 from agentprov.formats.names import NOTES_REF, label_path
 from agentprov.formats.vocabulary import BASES
 from agentprov.store.notes import IDENTITY, NotesStore
-from agentprov.system.files import atomic_write
+from agentprov.system.files import write_for_user
 from agentprov.system.git_objects import CatFile
 from agentprov.verify.authority import is_import
 from agentprov.verify.finding import CommitVerdict
@@ -252,10 +252,7 @@ def _to_records(
                 made.written.append(session.commit)
     if output is not None:
         body = b"".join(line_of(record) + b"\n" for record in made.records)
-        try:
-            atomic_write(output, body, mode=0o644, fsync=False)
-        except OSError as error:
-            raise UserError(f"cannot write {output}: {error.strerror}") from error
+        write_for_user(output, body, fsync=False)
 
 
 def line_of(record: Mapping[str, Any]) -> bytes:

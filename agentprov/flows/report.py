@@ -18,7 +18,7 @@ from agentprov.flows.world import World
 from agentprov.formats.names import label_path, path_label
 from agentprov.formats.predicates.generation import GenerationView
 from agentprov.formats.predicates.rewrite import RewriteView
-from agentprov.system.files import atomic_write
+from agentprov.system.files import write_for_user
 from agentprov.system.git_objects import CatFile, read_commit
 from agentprov.verify.judge import Judgement
 from agentprov.verify.output import verdict_json
@@ -78,10 +78,7 @@ def collect(
 
 def write(page: str, place: Path) -> None:
     """Write a page to a file, whole or not at all; raises UserError."""
-    try:
-        atomic_write(place, page.encode("utf-8"), mode=0o644, make_parent=True)
-    except OSError as error:
-        raise UserError(f"cannot write {place}: {error.strerror}") from error
+    write_for_user(place, page.encode("utf-8"))
 
 
 def _bundles(judgement: Judgement) -> tuple[list[str], bool]:

@@ -86,10 +86,7 @@ def write(world: World, judged: Judged, path: Path, signer: Signer) -> None:
         levels=levels(verdict.commits) if verdict.holds else (FAILED,),
     )
     line = seal(statement, signer)
-    try:
-        files.atomic_write(path, line + b"\n", mode=0o644)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    files.write_for_user(path, line + b"\n")
 
 
 def levels(commits: Sequence[CommitVerdict]) -> tuple[str, ...]:

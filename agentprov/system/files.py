@@ -81,6 +81,27 @@ def atomic_write(
         sync_directory(path.parent)
 
 
+def write_for_user(path: Path, data: bytes, *, fsync: bool = True) -> None:
+    """Put bytes in place as a whole where the user said, for all to read; raises UserError.
+
+    What is there and is no regular file is left as it is: a device or a FIFO must not be replaced,
+    and a link, which a repository may bring along, must not be followed. Makes no directory.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            _require_regular(os.lstat(path), path)
+        atomic_write(path, data, mode=0o644, fsync=fsync)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"cannot write {path}: there is no directory {path.parent}",
+            hint="make it first, or name another file",
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}", hint="name another file"
+        ) from error
+
+
 def append_durably(path: Path, line: bytes, *, mode: int = 0o600) -> None:
     """Add one line and its newline at the end of a file, and wait until the disk has it.
 

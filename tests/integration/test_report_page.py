@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -123,6 +124,19 @@ def test_a_recorded_commit_is_shown_and_checked(chromium: Browser, tmp_path: Pat
     assert "signed the plan" in text_of(chromium, "#timeline")
     assert chromium.does("return performance.getEntriesByType('resource').length") == 0
     assert chromium.picture().startswith(b"\x89PNG")
+
+
+def test_a_page_replaces_no_fifo_and_makes_no_directory(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "r")
+    repository.write("a.txt", "one\n")
+    repository.commit("first")
+    assert agentprov("init", cwd=repository.top).status == 0
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for place, why in ((fifo, "a FIFO"), (tmp_path / "none" / "p.html", "no directory")):
+        answer = agentprov("report", "-o", str(place), cwd=repository.top)
+        assert (answer.status, why in answer.err) == (1, True), answer.err
+    assert fifo.is_fifo() and not (tmp_path / "none").exists()
 
 
 def test_a_page_without_content_holds_no_line_of_a_file(tmp_path: Path) -> None:

@@ -65,6 +65,34 @@ def test_a_missing_parent_is_made_private_only_when_asked(tmp_path: Path) -> Non
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+@posix
+def test_a_file_that_the_user_named_takes_the_place_of_a_regular_file_only(tmp_path: Path) -> None:
+    place = tmp_path / "page.html"
+    place.write_bytes(b"old")
+    files.write_for_user(place, b"new")
+    assert (place.read_bytes(), stat.S_IMODE(place.stat().st_mode)) == (b"new", 0o644)
+    fifo, folder, link, loose = (tmp_path / name for name in ("fifo", "folder", "link", "loose"))
+    os.mkfifo(fifo)
+    folder.mkdir()
+    link.symlink_to(place)
+    loose.symlink_to(tmp_path / "nowhere")
+    for other, kind in (
+        (fifo, "a FIFO"), (folder, "a directory"),
+        (link, "a symbolic link"), (loose, "a symbolic link"),
+    ):  # fmt: skip
+        before = os.lstat(other)
+        with pytest.raises(UserError, match=f"{kind}, not a regular file"):
+            files.write_for_user(other, b"x")
+        assert os.path.samestat(os.lstat(other), before)
+    assert place.read_bytes() == b"new"
+    with pytest.raises(UserError, match="there is no directory") as caught:
+        files.write_for_user(tmp_path / "none" / "page.html", b"x")
+    assert caught.value.hint
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fifo", "folder", "link", "loose", "page.html"
+    ]  # fmt: skip
+
+
 def test_lines_are_appended_whole(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     files.append_durably(path, b"one")
