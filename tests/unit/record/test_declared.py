@@ -36,7 +36,8 @@ def bare(tmp_path: Path) -> BareCommit:
     oid = made.commit("second")
     git = Git.discover(made.top)
     with git.cat_file() as reader:
-        return declared.look(git, reader, oid, {b"a.py", b"bytes", b"link", b"gone.py", b"none"})
+        asked = {b"a.py", b"bytes", b"link", b"gone.py", b"none"}
+        return declared.Looker(git, reader).look(oid, asked)
 
 
 def said(bare: BareCommit, *claims: Claim) -> Attribution:
