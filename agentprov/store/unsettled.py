@@ -70,16 +70,21 @@ class Unsettled:
         self._last = new
 
     def look_again(self) -> None:
-        """Write again what was written last if it is not there any more; raises GitFailed.
+        """Write again all that was kept if what was written last is gone; raises GitFailed.
 
-        As files of their own, that is: a gc that has packed them meanwhile costs one process.
+        A few looks at files; git is asked, once, where one of them is not there as such.
         """
         if self._last is None:
             return
         loose = self._git.common_dir / "objects"
-        if not all((loose / oid[:2] / oid[2:]).exists() for oid in self._last.ids()):
-            last, self._last = self._last, None
-            self._unpack(last.pack())
+        ids = list(self._last.ids())
+        if all((loose / oid[:2] / oid[2:]).exists() for oid in ids):
+            return
+        self._last = None
+        asked = "".join(f"{oid}\n" for oid in ids).encode()
+        if b" missing\n" in self._git.run("cat-file", "--batch-check", input=asked):
+            self._restored = False
+            self.restore()
 
     def _unpack(self, pack: bytes, holding: tuple[int, ...] = ()) -> None:
         self._git.run(*DURABLY, "unpack-objects", "-q", input=pack, holding=holding)

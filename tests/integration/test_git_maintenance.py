@@ -245,9 +245,16 @@ def test_a_recorder_puts_back_what_a_prune_took_after_it_had_looked(
             "sleep 0.5",
             f"for oid in $(git rev-list --objects {NOTES_REF} | cut -c 1-40); do",
             "rm -f .git/objects/$(echo $oid | cut -c 1-2)/$(echo $oid | cut -c 3-); done",
-            "sleep 1; git fsck --connectivity-only",
+            "for _ in $(seq 40); do git fsck --connectivity-only && exit; sleep 0.2; done; exit 1",
         ],
     )
+
+
+def test_a_gc_that_packs_what_was_stored_is_no_prune(store: NotesStore) -> None:
+    store.git.run("gc", "--quiet")
+    repairs.untold()
+    store.look_again()
+    assert repairs.untold() == []
 
 
 def test_a_gc_that_runs_is_waited_for_and_a_dead_one_is_not(
