@@ -106,7 +106,7 @@ def choose(
     near += _behind_links(lines, known, set(commits))
     gone: frozenset[str] = frozenset()
     unopened: dict[str, Unopened] = {}
-    if not _complete(known, commits):
+    if not _complete(known, commits, asked):
         everything = lines.everything()
         bare = _bare(known, commits)
         if bare and lost is not None:
@@ -203,13 +203,24 @@ def _bare(known: Mapping[bytes, Described], commits: Iterable[str]) -> frozenset
     return frozenset(commits) - {said.commit for said in known.values()}
 
 
-def _complete(known: Mapping[bytes, Described], commits: Iterable[str]) -> bool:
+def _complete(known: Mapping[bytes, Described], commits: Iterable[str], asked: Asked) -> bool:
     """Say whether the notes at hand answer for themselves, so that the rest need not be read."""
+    if _unmet(known, asked):
+        return False
     here = {said.payload_sha256 for said in known.values()}
     covered = {said.commit for said in known.values()}
     return covered.issuperset(commits) and all(
         here.issuperset(said.points_at) and here.issuperset(said.lists) for said in known.values()
     )
+
+
+def _unmet(known: Mapping[bytes, Described], asked: Asked) -> set[tuple[str, int]]:
+    """Give the places that were asked for and that nothing at hand has."""
+    return set(asked.places) - {
+        (said.session, said.sequence)
+        for said in known.values()
+        if said.session is not None and said.sequence is not None
+    }
 
 
 def _related(
@@ -231,6 +242,8 @@ def _related(
         _learn(everything, known, about)
     about.update(gone)
     sessions |= {said.session for said in known.values() if said.session and said.commit in about}
+    # A trailer may name a session that nothing else here speaks of.
+    sessions |= {session for session, _ in _unmet(known, asked)}
     _learn(everything, known, {APPROVAL_TYPE})
     unopened = _learn_sessions(everything, known, sessions, about, asked)
     wanted = {

@@ -8,6 +8,7 @@ into: our shims then stand in a directory of our own and pass on to it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -99,8 +100,17 @@ def read_hook(path: Path) -> bytes | None:
         return None
 
 
-def standing(git: Git, setting: str | None) -> dict[str, bytes]:
-    """Give the texts of our own hooks that git would run, by name; asks no git.
+@dataclass(frozen=True)
+class Standing:
+    """Our own hooks that git would run, as texts by name, and what says where they are."""
+
+    setting: str | None
+    configured: tuple[tuple[int, int] | None, ...]
+    texts: Mapping[str, bytes]
+
+
+def standing(git: Git, setting: str | None) -> Standing:
+    """Say which of our own hooks git would run; asks no git.
 
     `setting` is ``core.hooksPath`` as written, or None. One that a hook manager calls is not seen.
     """
@@ -119,7 +129,42 @@ def standing(git: Git, setting: str | None) -> dict[str, bytes]:
         runs = text is not None and (place == program or os.access(place, os.X_OK))
         if text is not None and runs and hook_texts.ownership(text) != "foreign":
             found[name] = text
-    return found
+    return Standing(setting, _configured(git), found)
+
+
+def changed(git: Git, before: Standing) -> list[str]:
+    """Name the hooks of ours that stood then and do not stand so now.
+
+    Asks git only where a file of its configuration was touched; what such a file includes, and
+    the system's own, are not looked at.
+    """
+    setting = before.setting
+    if _configured(git) != before.configured:
+        paths = hooks_paths(git)
+        setting = paths[-1].raw if paths else None
+    now = standing(git, setting).texts
+    return sorted(name for name, text in before.texts.items() if now.get(name) != text)
+
+
+def _configured(git: Git) -> tuple[tuple[int, int] | None, ...]:
+    home = os.path.expanduser("~")
+    places = (
+        git.common_dir / "config",
+        git.git_dir / "config.worktree",
+        os.environ.get("GIT_CONFIG_GLOBAL", os.path.join(home, ".gitconfig")),
+        os.path.join(
+            os.environ.get("XDG_CONFIG_HOME", os.path.join(home, ".config")), "git", "config"
+        ),
+    )
+    found: list[tuple[int, int] | None] = []
+    for place in places:
+        try:
+            status = os.stat(place)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def states(git: Git) -> list[HookState]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +29,6 @@ from agentprov.record.agents.registry import UNKNOWN
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.materials import NOT_ALL, NOT_FOLLOWED, digest_materials, resolve_mcp
 from agentprov.record.spool import Dropped, Spool
-from agentprov.record.standing import ask_settings, settings_in
 from agentprov.record.watcher import Summary
 from agentprov.system.clock import SteadyClock
 from agentprov.system.files import atomic_write, private_directory
@@ -73,7 +72,7 @@ class Live:
         launch: Launch,
         fallback: Path,
         gaps: list[Gap],
-        hooks: Mapping[str, bytes],
+        hooks: hook_site.Standing,
     ) -> None:
         self.setup = setup
         self.identity = setup.identity
@@ -431,11 +430,9 @@ class Live:
 
     def _note_changed_hooks(self) -> None:
         """Say which of our git hooks are gone or changed: commits since may lack a trailer."""
-        if not self._hooks or self.world.git.is_gone:
+        if self.world.git.is_gone:
             return
-        setting = settings_in(ask_settings(self.world.git)).get("core.hookspath")
-        now = hook_site.standing(self.world.git, setting)
-        lost = sorted(name for name, text in self._hooks.items() if now.get(name) != text)
+        lost = hook_site.changed(self.world.git, self._hooks)
         if lost:
             self._gap("git-hooks-changed", ", ".join(lost))
 

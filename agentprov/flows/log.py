@@ -19,7 +19,7 @@ def log(world: World, revision: str, root: TrustRoot, count: int) -> dict[str, A
     """Judge the newest `count` commits of a revision or range and give what holds of each."""
     if revision.startswith("-") or (".." not in revision and world.git.resolve(revision) is None):
         raise UserError(f"{revision!r} is no revision or range here", hint="name a commit or A..B")
-    out = world.git.run("rev-list", f"--max-count={count}", "--end-of-options", revision)
+    out = world.git.run("rev-list", f"--max-count={count}", "--end-of-options", revision, "--")
     oids = tuple(out.decode().split())
     judgement = verifying.judge_targets(world, Targets(revision, oids, frozenset()), root)
     rows = []

@@ -40,11 +40,11 @@ class StandingAsked:
         self._head: Asked = git.ask(
             "rev-parse", "HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD"
         )
-        self._settings: Asked = ask_settings(git)
+        self._settings: Asked = git.ask("config", "-z", "--show-scope", "--get-regexp", _SETTINGS)
 
     def finish(self) -> Standing:
         """Wait for git; raises GitFailed when refs cannot be listed."""
-        settings = settings_in(self._settings)
+        settings = _settings(self._settings.answer(check=False))
         lines = os.fsdecode(self._head.answer(check=False)).split("\n")
         head: str | None
         tree: str | None
@@ -65,17 +65,12 @@ class StandingAsked:
         )
 
 
-def ask_settings(git: Git) -> Asked:
-    """Ask for the settings that a session's record needs; `settings_in` reads the answer."""
-    return git.ask("config", "-z", "--show-scope", "--get-regexp", _SETTINGS)
-
-
-def settings_in(asked: Asked) -> dict[str, str]:
-    """Give settings by name; of several, git's choice. Those of our own git calls do not count."""
-    fields = [os.fsdecode(field) for field in asked.answer(check=False).split(b"\0")]
+def _settings(listing: bytes) -> dict[str, str]:
+    fields = [os.fsdecode(field) for field in listing.split(b"\0")]
     found = {}
     for scope, entry in zip(fields[::2], fields[1::2], strict=False):
         key, _, value = entry.partition("\n")
+        # Of several the last wins, as for git; those of our own calls are none of the user's.
         if value and scope != "command":
             found[key] = value
     return found

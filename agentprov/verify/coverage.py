@@ -132,7 +132,7 @@ def judge(
         coverage = verdict.coverage
         report.decided.extend(decided.standing)
         missing = shortfalls.missing(coverage, facts, facts.oid in required)
-        missing += shortfalls.trailers(behind, elsewhere, facts)
+        missing += shortfalls.trailers(behind, elsewhere, facts, around.is_ancestor)
         report.findings += shortfalls.about_content(facts, binding, liked=liked)
         counts = any(item.severity == "error" for item in missing)
         for candidate in candidates:

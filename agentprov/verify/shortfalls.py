@@ -5,7 +5,7 @@ docs/spec/verification.md, step 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agentprov.formats.names import label_path
 from agentprov.formats.predicates.generation import ChangeView, GenerationView
@@ -93,8 +93,14 @@ def trailers(
     holding: Sequence[Entry],
     places: Mapping[tuple[str, int], Sequence[Entry]],
     facts: CommitFacts,
+    is_ancestor: Callable[[str, str], bool | None],
 ) -> list[Finding]:
-    """Find trailers whose record is not here: the trace that a deleted record leaves."""
+    """Find trailers whose record is not here: the trace that a deleted record leaves.
+
+    Commits that follow each other at once may carry one number. So a record of an ancestor is not
+    that of the commit before it was rewritten: what was rewritten is in no history of the new one.
+    A commit that changes nothing needs no record.
+    """
     problems: list[Problem] = []
     sessions = {
         entry.view.session
@@ -117,11 +123,21 @@ def trailers(
                 and entry.view.commit != facts.oid
                 and entry.holds()
             ]
-            problems.append(
-                Problem("commit-rewritten", f"the record of {trailer} describes {others[0]}")
-                if others
-                else Problem("record-missing", f"its trailer names {trailer}; no such record holds")
-            )
+            before = [
+                one for one in others if not facts.diffs or is_ancestor(one, facts.oid) is not True
+            ]
+            if before:
+                told = Problem("commit-rewritten", f"the record of {trailer} describes {before[0]}")
+            elif others:
+                told = Problem(
+                    "record-missing",
+                    f"its trailer names {trailer}; that record describes its ancestor {others[0]}",
+                )
+            else:
+                told = Problem(
+                    "record-missing", f"its trailer names {trailer}; no such record holds"
+                )
+            problems.append(told)
     return [finding(problem, subject=facts.oid, commit=facts.oid) for problem in problems]
 
 

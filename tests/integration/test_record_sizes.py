@@ -23,4 +23,4 @@ def test_records_of_made_up_corpora_keep_to_their_targets(tmp_path: Path) -> Non
         ("records, sparse", "zlib bytes of an attributed line"),
         ("records, sparse", "zlib bytes of a commit, median"),
     }
-    assert len(facts) == 16
+    assert len(facts) == 18

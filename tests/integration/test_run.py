@@ -341,6 +341,31 @@ def test_two_sessions_in_one_tree_say_so(repository: Repository) -> None:
     assert len(generations(repository)) == 2
 
 
+def test_a_session_that_amends_another_ones_commit_leaves_no_record_missing(
+    repository: Repository,
+) -> None:
+    assert agentprov("init", cwd=repository.top).status == 0
+    run(repository, "echo one > a; git add a; git commit -qm a")
+    run(repository, "echo other > a; git commit -qa --amend --no-edit")
+    # The trailer names the first session, of which nothing is left here.
+    answer = agentprov("verify", "HEAD", "--json", cwd=repository.top)
+    found = {item["code"]: item["severity"] for item in answer.json()["findings"]}
+    assert answer.status == 0, found
+    assert found["commit-rewritten"] == "warning"
+    assert "record-missing" not in found
+
+
+def test_log_takes_a_revision_for_one_beside_a_file_of_its_name(repository: Repository) -> None:
+    repository.write("HEAD", "a file\n")
+    repository.write("docs/page.md", "a page\n")
+    commit = repository.commit("odd names")
+    repository.git("branch", "docs")
+    for revision in ("HEAD", "docs", "HEAD~1..docs"):
+        answer = agentprov("log", revision, "-n", "1", "--json", cwd=repository.top)
+        assert answer.status == 0, answer.err
+        assert [row["commit"] for row in answer.json()["commits"]] == [commit]
+
+
 def test_a_killed_recorder_is_closed_by_the_next_command(repository: Repository) -> None:
     script = "echo x > x; git add x; git commit -qm x; echo y > y; echo ready; sleep 60"
     recorder = subprocess.Popen(

@@ -257,7 +257,7 @@ def test_what_is_left_unopened_changes_no_verdict() -> None:
     for _ in range(150):
         notes = _mutated(chance)
         least = chosen(notes, asked=Asked(NAMED_BY_TRAILER))
-        all_of_it = chosen(notes, bytes, Asked(entire=True))
+        all_of_it = chosen(notes, bytes, Asked(NAMED_BY_TRAILER, entire=True))
         one, other = judged(least).verdict, judged(all_of_it).verdict
         unopened += len(least.unopened)
         assert one.commits == other.commits

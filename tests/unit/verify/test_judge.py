@@ -10,6 +10,7 @@ from agentprov.formats import presentation
 from agentprov.formats.digest import sha256
 from agentprov.formats.facts import Change, Gap, LineRange
 from agentprov.sign.verifier import KeyVerifier
+from agentprov.verify.approvals import Surroundings
 from agentprov.verify.subjects import PathDiff
 from support.defects import edited
 from support.story import (
@@ -139,6 +140,17 @@ def test_a_rewritten_commit_is_told_from_a_deleted_record() -> None:
     judgement = judge(TOLD.lines(), [amended], required=False)
     assert judgement.verdict.exit_code == 0
     assert codes(judgement, "warning") == {"commit-rewritten", "provenance-missing"}
+
+
+def test_the_record_of_an_ancestor_is_not_that_of_a_commit_before_it_was_rewritten() -> None:
+    later = replace(COMMIT, oid=made_up("later", 40))
+    around = Surroundings(is_ancestor=lambda old, new: (old, new) == (COMMIT.oid, later.oid))
+    judgement = judge(TOLD.lines(), [later], required=False, around=around)
+    assert codes(judgement) == {"record-missing"}
+    # A commit that changes nothing needs no record.
+    empty = replace(later, diffs={})
+    judgement = judge(TOLD.lines(), [empty], required=False, around=around)
+    assert codes(judgement) == set()
 
 
 def test_a_forged_record_cannot_turn_a_deletion_into_a_rewrite() -> None:
