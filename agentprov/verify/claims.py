@@ -137,7 +137,7 @@ def _linked(entry: Entry, view: RewriteView) -> Iterator[ClaimedPath]:
                     generations(claim.source),
                     "rewrite",
                     entry,
-                    entry.replayed,
+                    change.path in entry.again,
                 )
                 for claim in change.claims
             ),
@@ -190,7 +190,8 @@ def _one_of(known: ClaimedRange, other: ClaimedRange) -> ClaimedRange:
     if known.origin != other.origin and "unknown" in (known.origin, other.origin):
         return other if known.origin == "unknown" and known.why != DISAGREE else known
     if known.via != other.via:
-        return known
+        # What was found here says more than a link that could not be made again here.
+        return other if known.replayed is False and other.via == "content" else known
     # Of a line that several leave open, each of them may be the one that wrote it.
     both = _each((*known.sources, *other.sources))
     basis = min(known.basis, other.basis, key=BASES.index)

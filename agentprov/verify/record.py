@@ -62,8 +62,8 @@ class Entry:
     `signatures` are all good ones, by digest; `statement` is the one that speaks for the entry.
     `problems` stop it from holding; `remarks` do not. `uses` are the entries that it stands on:
     it holds only if they do. `rendered` says that what a plan's signer was shown was made again,
-    `replayed` that a rewrite link was. `only_behind` says that it counts for what links make of its
-    commit, and not for that commit itself.
+    `replayed` that all of a rewrite link was, `again` are its paths that were. `only_behind` says
+    that it counts for what links make of its commit, and not for that commit itself.
     """
 
     sources: list[str]
@@ -78,6 +78,7 @@ class Entry:
     uses: list[Entry] = field(default_factory=list)
     rendered: bool = False
     replayed: bool = False
+    again: frozenset[str] = frozenset()
     only_behind: bool = False
 
     @property

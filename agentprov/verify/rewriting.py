@@ -38,7 +38,7 @@ class _Link(NamedTuple):
 
 
 def judge(entries: Sequence[Entry], commits: Mapping[str, CommitFacts], history: History) -> None:
-    """Compare links with git and with their sources; sets `replayed` on what was made again.
+    """Compare links with git and with their sources; sets `replayed` and `again` of entries.
 
     Looks at links whose signer may say it, sources before what stands on them.
     """
@@ -71,7 +71,10 @@ def _judge_one(
                 change.path,
             )
     below = [use for use in entry.uses if isinstance(use.view, RewriteView)]
-    entry.replayed = all(again) and all(use.replayed for use in below)
+    if all(use.replayed for use in below):
+        made = zip(view.changes, again, strict=True)
+        entry.again = frozenset(change.path for change, answer in made if answer)
+        entry.replayed = all(again)
     if not entry.replayed and not entry.problems:
         open_ = sum(answer is None for answer in again)
         what = f"{open_} of {len(again)} paths" if open_ else "links before it"

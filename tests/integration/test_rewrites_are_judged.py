@@ -170,6 +170,23 @@ def test_what_cannot_be_made_again_is_said_and_counts_as_the_recorders_word(
     assert [one.replayed for one in claims_of(judgement, new)["a.txt"].ranges] == [False, False]
 
 
+def test_a_path_that_can_be_made_again_stands_beside_one_that_cannot(
+    team: Team, tmp_path: Path
+) -> None:
+    team.repository.write("a.txt", lines(1, 6))
+    team.repository.write("b.txt", lines(1, 6, "b"))
+    old = team.repository.commit("agent")
+    team.record(old)
+    team.repository.write("b.txt", lines(1, 2, "b") + "by hand\n" + lines(5, 6, "b"))
+    new = team.repository.commit("amended", "--amend")
+    team.link(new, [old], "amend")
+    judgement = team.judge(repository=team.clone(tmp_path / "there"))
+    assert not only(judgement).rewrites[0].replayed
+    found = claims_of(judgement, new)
+    assert [one.replayed for one in found["a.txt"].ranges] == [True]
+    assert {one.replayed for one in found["b.txt"].ranges} == {False}
+
+
 def forged(team: Team, **changes: object) -> tuple[str, str, verify.Judgement]:
     team.repository.write("a.txt", lines(1, 6))
     old = team.repository.commit("agent")
