@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from agentprov.errors import AgentprovError, UserError
+from agentprov.errors import AgentprovError, GitFailed, UserError
 from agentprov.flows.index import Keeper
 from agentprov.formats.names import label_path, path_label
 from agentprov.query.blame import Stretch, read_incremental
@@ -135,12 +135,17 @@ class _Look:
         standing.put_walk(self._connection, self._state.key, self._oid, found, anew=not onward)
 
     def _known(self) -> dict[str, tuple[str, int]]:
-        """Give the files of earlier looks whose blame can hold here too: those that led here."""
+        """Give the files of an earlier look whose blame holds here too.
+
+        The same blob is not enough: it may have been taken away and written again in between.
+        """
         from agentprov.query import standing
 
         for tip in standing.newest_tips(self._connection, self._state.key):
-            if tip.oid == self._oid or self._leads_to(tip.oid):
-                return standing.heads(self._connection, tip.key)
+            changed = _changed(self._git, tip.oid, self._oid)
+            if changed is not None:
+                there = standing.heads(self._connection, tip.key)
+                return {label: found for label, found in there.items() if label not in changed}
         return {}
 
     def _leads_to(self, oid: str) -> bool:
@@ -196,6 +201,45 @@ def lost(git: Git, revision: str, recorded: set[str]) -> bool:
         return False
     reached = git.run("rev-list", "--end-of-options", revision, "--", check=False)
     return bool(recorded.difference(reached.decode("ascii", "replace").split()))
+
+
+def _changed(git: Git, old: str, new: str) -> set[str] | None:
+    """Give the paths whose blame may differ between two revisions; None where any may.
+
+    Blame hands a file on whole to the first parent that has the same. So what no step along first
+    parents changed, from each revision back to where both lines meet, is the same in both.
+    """
+    ahead, fork = _along_first_parents(git, old, new)
+    if fork is None:
+        return None
+    behind, met = _along_first_parents(git, fork, old)
+    return ahead | behind if met == fork else None
+
+
+def _along_first_parents(git: Git, since: str, oid: str) -> tuple[set[str], str | None]:
+    """Give what a revision's first parents changed, and the first of them that `since` has too.
+
+    It is None where none is, or where one of the two is not here.
+    """
+    try:
+        out = git.run(
+            "log", "--first-parent", "--diff-merges=first-parent", "--topo-order",
+            "--format=%x00%H %P", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff",
+            "--no-textconv", "--no-color", "--root", "--end-of-options", f"{since}..{oid}", "--",
+        )  # fmt: skip
+    except GitFailed:
+        return set(), None
+    changed: set[str] = set()
+    met: str | None = oid
+    fields = iter(out.split(b"\0"))
+    for field in fields:
+        meta = field.strip(b"\n")
+        if meta.startswith(b":"):
+            changed.add(path_label(next(fields)))
+        elif meta:
+            _, *parents = meta.decode("ascii").split()
+            met = parents[0] if parents else None
+    return changed, met
 
 
 def _with_later_names(claimed: dict[str, bool], renames: dict[str, set[str]]) -> dict[str, bool]:

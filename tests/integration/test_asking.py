@@ -484,6 +484,50 @@ def test_lines_keep_their_model_through_an_amend_and_a_squash_that_nobody_saw(
     assert traced[0]["kind"] == "plan"
 
 
+def models_at(shop: Workshop, path: str) -> dict[str, str]:
+    """Give, by line, what query says of a file, once it says the same as blame."""
+    asked = {
+        str(line): item["model"]
+        for item in told(shop, "query", "--origin", "model")["certain"]
+        if item["path"] == path
+        for line in range(item["start"], item["end"] + 1)
+    }
+    blamed = {
+        str(line): item["model"]
+        for item in told(shop, "blame", path)["ranges"]
+        if item["origin"] == "model"
+        for line in range(item["start"], item["end"] + 1)
+    }
+    assert asked == blamed
+    return asked
+
+
+def test_bytes_that_come_back_are_of_who_brought_them_back(tmp_path: Path) -> None:
+    shop = workshop(tmp_path)
+    git = shop.repository
+    shop.work({"a.py": LAMP, "b.py": TOWER})
+    assert set(models_at(shop, "a.py").values()) == {f"anthropic/{SONNET}"}
+    main = git.git("rev-parse", "--abbrev-ref", "HEAD")
+    git.git("checkout", "-q", "-b", "before")
+    git.write("own.py", "mine = 1\n")
+    git.commit("By hand")
+    git.git("checkout", "-q", main)
+    git.git("rm", "-q", "a.py")
+    git.git("commit", "-qm", "Drop it")
+    shop.work({"a.py": LAMP}, model=OPUS)
+    assert set(models_at(shop, "a.py").values()) == {f"anthropic/{OPUS}"}
+    assert set(models_at(shop, "b.py").values()) == {f"anthropic/{SONNET}"}
+    # Blame follows the first parent that has the same bytes: the branch, which has the old ones.
+    git.git("checkout", "-q", "before")
+    git.git("merge", "-q", "--no-edit", main)
+    assert set(models_at(shop, "a.py").values()) == {f"anthropic/{SONNET}"}
+    git.git("checkout", "-q", main)
+    git.write("a.py", "".join(LAMP.splitlines(keepends=True)[:4]))
+    git.commit("Shorter")
+    git.git("revert", "--no-edit", "HEAD")
+    assert set(models_at(shop, "a.py")) == {"1", "2", "3", "4"}
+
+
 def test_many_may_ask_at_once_before_there_is_an_index(tmp_path: Path) -> None:
     shop = workshop(tmp_path)
     shop.work({"a.py": TOWER})
