@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -154,13 +155,26 @@ class Keeper:
     def fresh(self, tip: str | None) -> State | None:
         """Give the state if it may be believed as it is."""
         found = self.state()
-        now = self.world.now()
-        return found if found is not None and found.fresh(tip, self.root.sha256, now) else None
+        return found if found is not None and self._holds(found, tip, self.world.now()) else None
 
     def is_near(self) -> bool:
         """Say whether the repository is known under this trust root, so that little is missing."""
         found = self.state()
-        return found is not None and found.fresh(found.tip, self.root.sha256, self.world.now())
+        return found is not None and self._holds(found, found.tip, self.world.now())
+
+    def _holds(self, known: State, tip: str | None, now: str) -> bool:
+        return known.fresh(tip, self.root.sha256, self._boundary(), now)
+
+    def _boundary(self) -> str:
+        """Tell where the history of a shallow clone is cut; empty for a whole one.
+
+        What lies behind it changes verdicts, walks and blames, and a fetch can move it.
+        """
+        try:
+            cut = (self.world.git.common_dir / "shallow").read_bytes()
+        except FileNotFoundError:
+            return ""
+        return sha256(b"\n".join(sorted(cut.split()))).hexdigest()
 
     def up_to_date(self, say: Callable[[str], None] = lambda _: None) -> State:
         """Take in what is missing and give the state; raises Busy."""
@@ -213,6 +227,7 @@ class Keeper:
             trust_source=known.trust_source,
             as_of=now,
             good_until=known.good_until,
+            boundary=known.boundary,
         )
 
     def tip(self, reader: CatFile) -> str | None:
@@ -226,6 +241,7 @@ class Keeper:
         from agentprov.query import state
 
         now = self.world.now()
+        boundary = self._boundary()
         before = state.of(connection, self.name)
         key = state.repository(connection, self.name, identity(self.world.git).uri)
         changed = self._changed(reader, before, tip, now)
@@ -255,6 +271,7 @@ class Keeper:
             trust_source=self.root.source,
             as_of=now,
             good_until=good_until,
+            boundary=boundary,
         )
 
     def judge(
@@ -288,11 +305,11 @@ class Keeper:
     ) -> list[bytes] | None:
         """Give the lines that were added to the notes or taken away; None where all must be read.
 
-        A verdict hangs on time as well, and on the trust root.
+        A verdict hangs on time as well, on the trust root, and on what a shallow clone lacks.
         """
         if before is None or before.tip is None or tip is None:
             return None
-        if not before.fresh(before.tip, self.root.sha256, now):
+        if not self._holds(before, before.tip, now):
             return None
         try:
             changes = diff_tree(self.world.git, before.tip, tip, renames=False)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement
 
-VERSION = "2"
+VERSION = "3"
 
 metadata = MetaData()
 
@@ -54,6 +54,7 @@ repository = Table(
     Column("trust_source", Text),
     Column("as_of", Text),
     Column("good_until", Text),
+    Column("boundary", Text),
     Column("walked", Text),
 )
 model = Table(

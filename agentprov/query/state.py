@@ -13,7 +13,8 @@ class State:
     """How far one repository was taken in.
 
     `tip` is the commit of the notes ref that was read, None for a repository without notes.
-    `good_until` (RFC 3339, Z) is when time alone may change a verdict, None for never.
+    `good_until` (RFC 3339, Z) is when time alone may change a verdict, None for never. `boundary`
+    tells where the history of a shallow clone was cut.
     """
 
     key: int
@@ -24,10 +25,12 @@ class State:
     trust_source: str
     as_of: str
     good_until: str | None
+    boundary: str
 
-    def fresh(self, tip: str | None, trust_sha256: str, now: str) -> bool:
+    def fresh(self, tip: str | None, trust_sha256: str, boundary: str, now: str) -> bool:
         """Say whether nothing has changed that a verdict hangs on."""
-        same = self.tip == tip and self.trust_sha256 == trust_sha256 and self.as_of <= now
+        known = (self.tip, self.trust_sha256, self.boundary)
+        same = known == (tip, trust_sha256, boundary) and self.as_of <= now
         return same and (self.good_until is None or now < self.good_until)
 
 
@@ -76,6 +79,7 @@ def _state(row: dict[str, object]) -> State:
         trust_source=str(row["trust_source"]),
         as_of=str(row["as_of"]),
         good_until=None if row["good_until"] is None else str(row["good_until"]),
+        boundary=str(row["boundary"]),
     )
 
 
@@ -101,6 +105,7 @@ def settle(
     trust_source: str,
     as_of: str,
     good_until: str | None,
+    boundary: str,
 ) -> None:
     """Write down how far a repository was taken in; the last thing that taking in does."""
     connection.execute(
@@ -112,6 +117,7 @@ def settle(
             trust_source=trust_source,
             as_of=as_of,
             good_until=good_until,
+            boundary=boundary,
         )
     )
 

@@ -566,6 +566,23 @@ def test_what_a_clone_lacks_is_counted_and_found_once_it_is_there(tmp_path: Path
     assert found["repositories"][0]["commitsNotHere"] == 0
 
 
+def test_a_clone_that_is_made_whole_is_looked_at_anew(tmp_path: Path) -> None:
+    shop = workshop(tmp_path)
+    git = shop.repository
+    shop.work({"a.py": TOWER})
+    git.write("own.py", "mine = 1\n")
+    git.commit("By hand")
+    git.git("clone", "-q", "--depth", "1", f"file://{git.top}", str(tmp_path / "shallow"))
+    clone = Workshop(Repository(tmp_path / "shallow"), shop.home, shop.agent)
+    clone.repository.git("fetch", "-q", "origin", "refs/notes/agentprov:refs/notes/agentprov")
+    asked = ("query", "--model", "claude-sonnet", "--trust", str(git.top / ".agentprov/trust.yaml"))
+    for depth in ("--depth=1", "--deepen=1", "--unshallow"):
+        clone.repository.git("fetch", "-q", depth, "origin")
+        found = told(clone, *asked)
+        assert places(found["certain"]) == ({("a.py", 1, 2)} if depth == "--unshallow" else set())
+        assert found["repositories"][0]["commitsNotHere"] == (depth != "--unshallow")
+
+
 def test_show_tells_of_the_plan_behind_lines_in_a_commit_that_stays_uncovered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
