@@ -160,9 +160,11 @@ class Lookup:
             return {}
         if self._place is not None and self._state is not None:
             key = self._state.key
-            found, recorded = index.using(self._place, lambda engine: _indexed(engine, key, wanted))
+            found, recorded, absent = index.using(
+                self._place, lambda engine: _indexed(engine, key, wanted)
+            )
             bare = {commit for commit, _ in wanted} - recorded
-            if bare and surviving.lost(self._world.git, "HEAD", recorded):
+            if bare and surviving.lost(self._world.git, "HEAD", recorded | absent):
                 found.update(spans_of(self.judged(bare)))
             return found
         return spans_of(self.judged(commit for commit, _ in wanted))
@@ -178,12 +180,16 @@ class Lookup:
 
 def _indexed(
     engine: Engine, repository: int, wanted: set[tuple[str, str]]
-) -> tuple[dict[tuple[str, str], list[Span]], set[str]]:
+) -> tuple[dict[tuple[str, str], list[Span]], set[str], set[str]]:
     from agentprov.query import bearing
     from agentprov.query.lines import spans_at
 
     with engine.connect() as connection:
-        return spans_at(connection, repository, wanted), bearing.recorded(connection, repository)
+        return (
+            spans_at(connection, repository, wanted),
+            bearing.recorded(connection, repository),
+            set(bearing.absent(connection, repository)),
+        )
 
 
 def _path(world: World, choice: Choice) -> bytes:

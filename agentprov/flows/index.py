@@ -282,10 +282,13 @@ class Keeper:
         commits: Sequence[str],
         now: str,
         say: Callable[[str], None] = lambda _: None,
+        *,
+        named: bool = True,
     ) -> None:
         """Have commits judged and put what is claimed of them in place of what was known.
 
-        Those that are not in this clone are left out.
+        Those that are not in this clone are left out; where records have `named` them, that and
+        what they left is kept.
         """
         from agentprov.query import bearing, state
         from agentprov.query.writing import Writer
@@ -296,9 +299,29 @@ class Keeper:
             some = commits[start : start + TOGETHER]
             claimed = list(judged(self.world, self.root, commit_objects(reader, some)))
             writer.put(claimed)
-            bearing.put_absent(connection, key, some, [item.commit for item in claimed])
+            if named:
+                missing = set(some).difference(item.commit for item in claimed)
+                left = self._left(reader, sorted(missing)) if missing else {}
+                bearing.put_absent(connection, key, some, left)
             if len(commits) > TOGETHER:
                 say(f"{min(start + TOGETHER, len(commits))} of {len(commits)} commits are judged")
+
+    def _left(
+        self, reader: CatFile, commits: Sequence[str]
+    ) -> dict[str, set[tuple[str, str | None]]]:
+        """Give what the records of some commits say these left: (label, blob id), unjudged."""
+        notes = self.world.notes.tree_at(reader, self.tip(reader)).find_many(commits)
+        found: dict[str, set[tuple[str, str | None]]] = {}
+        for commit in commits:
+            changes = found.setdefault(commit, set())
+            for line in notes[commit]:
+                try:
+                    view = Reading(line).view()
+                except MalformedInput:
+                    continue
+                if isinstance(view, GenerationView) and view.commit == commit:
+                    changes.update((change.path, change.blob) for change in view.changes)
+        return found
 
     def _changed(
         self, reader: CatFile, before: State | None, tip: str | None, now: str

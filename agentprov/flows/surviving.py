@@ -65,14 +65,21 @@ class _Look:
         self._say = say
 
     def take(self) -> Tip:
-        from agentprov.query import standing
+        from agentprov.query import bearing, standing
 
         connection, key = self._connection, self._state.key
         self._walk()
+        # What a commit left that is not here may stand under another that no record names.
+        paths, blobs = bearing.sought(connection, key)
         wanted = _with_later_names(
-            standing.claimed_paths(connection, key), standing.renames(connection, key)
+            {**standing.claimed_paths(connection, key), **dict.fromkeys(paths, True)},
+            standing.renames(connection, key),
         )
-        here = {label: blob for label, blob in _files(self._git, self._oid) if label in wanted}
+        here = {
+            label: blob
+            for label, blob in _files(self._git, self._oid)
+            if label in wanted or blob in blobs
+        }
         known = self._known()
         kept = {
             label: (blob, known[label][1])
@@ -88,7 +95,7 @@ class _Look:
             commit, first = once.get(label, ("", ""))
             if first == blob:
                 blames.append((label, blob, [Stretch(1, _MANY, commit, label, 1)]))
-            elif wanted[label]:
+            elif wanted.get(label, True):
                 slow.append((label, blob))
             else:
                 blames.append((label, blob, []))
@@ -114,13 +121,13 @@ class _Look:
 
         key = self._state.key
         recorded = bearing.recorded(self._connection, key)
+        recorded.update(bearing.absent(self._connection, key))
         if not lost(self._git, self._oid, recorded):
             return
         bare = sorted(bearing.bare(self._connection, tip.key))
         with self._git.cat_file() as reader:
-            self._keeper.judge(
-                self._connection, reader, key, bare, self._keeper.world.now(), self._say
-            )
+            now = self._keeper.world.now()
+            self._keeper.judge(self._connection, reader, key, bare, now, self._say, named=False)
 
     def _walk(self) -> None:
         """Go through the history since the last look for touches and renames."""

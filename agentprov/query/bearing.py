@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, delete, insert, select
 
 from agentprov.query import schema
+from agentprov.query.writing import Names
 
 _TOGETHER = 400
 
@@ -108,23 +109,57 @@ def absent(connection: Connection, repository: int) -> list[str]:
     return sorted(oid.hex() for (oid,) in rows)
 
 
+def sought(connection: Connection, repository: int) -> tuple[set[str], set[str]]:
+    """Give labels of paths and ids of blobs that records say such commits left."""
+    table = schema.sought
+    rows = connection.execute(
+        select(schema.path.c.label, table.c.blob)
+        .distinct()
+        .select_from(table)
+        .join(schema.path, schema.path.c.id == table.c.path)
+        .where(table.c.repository == repository)
+    ).all()
+    return {label for label, _ in rows}, {blob.hex() for _, blob in rows if blob is not None}
+
+
 def put_absent(
-    connection: Connection, repository: int, asked: Collection[str], judged: Collection[str]
+    connection: Connection,
+    repository: int,
+    asked: Collection[str],
+    left: Mapping[str, Collection[tuple[str, str | None]]],
 ) -> None:
-    """Write down which of some commits could not be judged."""
-    table = schema.absent
+    """Write down which of some commits could not be judged, and what records say they left.
+
+    That is (label, blob id) of paths, by commit.
+    """
     raw = [bytes.fromhex(oid) for oid in asked]
     for start in range(0, len(raw), _TOGETHER):
         some = raw[start : start + _TOGETHER]
-        connection.execute(
-            delete(table).where(table.c.repository == repository, table.c.oid.in_(some))
-        )
+        for table in (schema.absent, schema.sought):
+            connection.execute(
+                delete(table).where(table.c.repository == repository, table.c.oid.in_(some))
+            )
+    if not left:
+        return
+    paths = Names(connection, schema.path, "label")
+    paths.expect(label for changes in left.values() for label, _ in changes)
     rows = [
-        {"repository": repository, "oid": bytes.fromhex(oid)}
-        for oid in sorted(set(asked) - set(judged))
+        {
+            "repository": repository,
+            "oid": bytes.fromhex(oid),
+            "path": paths.make(label),
+            "blob": None if blob is None else bytes.fromhex(blob),
+        }
+        for oid, changes in sorted(left.items())
+        for label, blob in changes
     ]
+    paths.flush()
+    connection.execute(
+        insert(schema.absent),
+        [{"repository": repository, "oid": bytes.fromhex(oid)} for oid in sorted(left)],
+    )
     if rows:
-        connection.execute(insert(table), rows)
+        connection.execute(insert(schema.sought), rows)
 
 
 def everything(connection: Connection, repository: int) -> set[str]:
@@ -144,4 +179,5 @@ __all__ = [
     "of_sessions",
     "put_absent",
     "recorded",
+    "sought",
 ]

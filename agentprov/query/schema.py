@@ -149,6 +149,16 @@ absent = Table(
     Column("oid", LargeBinary, nullable=False),
     UniqueConstraint("repository", "oid"),
 )
+# What records say that such commits left: the same may stand here under another commit.
+sought = Table(
+    "sought",
+    metadata,
+    _to("repository"),
+    Column("oid", LargeBinary, nullable=False),
+    _to("path"),
+    Column("blob", LargeBinary),
+    Index("sought_oid", "repository", "oid"),
+)
 # What a record was judged to be, under which trust root and when; many rows share one of these.
 judging = Table(
     "judging",

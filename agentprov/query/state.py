@@ -153,7 +153,7 @@ def forget(connection: Connection, key: int) -> None:
     connection.execute(delete(schema.survivor).where(schema.survivor.c.blamed.in_(blames)))
     for table in (
         schema.opening, schema.session, schema.commit, schema.judging, schema.tip, schema.blamed,
-        schema.renamed, schema.touched, schema.absent,
+        schema.renamed, schema.touched, schema.absent, schema.sought,
     ):  # fmt: skip
         connection.execute(delete(table).where(table.c.repository == key))
     connection.execute(

@@ -566,6 +566,32 @@ def test_what_a_clone_lacks_is_counted_and_found_once_it_is_there(tmp_path: Path
     assert found["repositories"][0]["commitsNotHere"] == 0
 
 
+def test_what_a_forge_squashed_is_found_in_a_fresh_clone(tmp_path: Path) -> None:
+    shop = workshop(tmp_path)
+    git = shop.repository
+    git.commit("What init made")
+    base = git.git("rev-parse", "HEAD")
+    git.write("own.py", "mine = 1\n")
+    git.commit("By hand")
+    shop.work({"a.py": TOWER})
+    tree = git.git("rev-parse", "HEAD^{tree}")
+    squashed = git.git("commit-tree", "-p", base, "-m", "Squashed", tree)
+    git.git("reset", "-q", "--hard", squashed)
+    # By the protocol, which brings only what the branch leads to.
+    git.git("clone", "-q", f"file://{git.top}", str(tmp_path / "fresh"))
+    clone = Workshop(Repository(tmp_path / "fresh"), shop.home, shop.agent)
+    clone.repository.git("fetch", "-q", "origin", "refs/notes/agentprov:refs/notes/agentprov")
+    found = told(clone, "query", "--model", "claude-sonnet")
+    assert places(found["certain"]) == {("a.py", 1, 2)}
+    assert found["certain"][0]["commit"] == squashed
+    assert found["repositories"][0]["commitsNotHere"] == 1
+    assert len(models_at(clone, "a.py")) == 2
+    # Also once a recorded commit is there.
+    clone.work({"b.py": LAMP}, model=OPUS)
+    found = told(clone, "query", "--origin", "model")
+    assert places(found["certain"]) == {("a.py", 1, 2), ("b.py", 1, 6)}
+
+
 def test_a_clone_that_is_made_whole_is_looked_at_anew(tmp_path: Path) -> None:
     shop = workshop(tmp_path)
     git = shop.repository
