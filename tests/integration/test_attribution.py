@@ -445,6 +445,26 @@ attribution.spawn(["sh", "-c", script], dict(os.environ), Path(sys.argv[2])).wai
     wait_until((top / "late").exists)
 
 
+def test_an_agent_is_not_started_that_nobody_would_let_write(top: Path, tmp_path: Path) -> None:
+    recorder = """
+import os, sys
+from pathlib import Path
+from agentprov.system.attribution.tree import Attribution
+attribution = Attribution.start(Path(sys.argv[1]))
+attribution._serve = lambda listener, held: os.kill(os.getpid(), 9)
+attribution.spawn(["sh", "-c", "echo started >&2; : > late"], dict(os.environ), Path(sys.argv[2]))
+"""
+    (tmp_path / "s").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", recorder, tmp_path / "s", top], capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert done.stderr.decode().splitlines() == [
+        "agentprov: the recorder died while it started the agent; the agent was not started"
+    ]
+    assert not list(top.iterdir())
+
+
 def test_a_run_inside_a_run_goes_on_with_a_gap(top: Path, tmp_path: Path, scratch: Path) -> None:
     inner = """
 import os, sys

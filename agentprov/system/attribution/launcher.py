@@ -2,8 +2,9 @@
 
 Started as ``LAUNCHER SOCKET FILTER PATH ARGV...``; SOCKET is an inherited descriptor, FILTER the
 program in hex. It sends one message: ``listening`` with the listener and what it holds open for
-writing, or ``refused ERRNO TEXT``, after which the program runs unfiltered. ``failed ERRNO``
-follows when the program could not be executed; the socket's end without it means that it was.
+writing, or ``refused ERRNO TEXT``, after which the program runs unfiltered. After ``listening``
+it waits for ``GO``, which says that a supervisor has the listener. ``failed ERRNO`` follows when
+the program could not be executed; the socket's end without it means that it was.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sys
 
 from agentprov.system.attribution.install import install
 
+GO = b"go"
 _WRITABLE = os.O_WRONLY | os.O_RDWR
+_ORPHANED = b"agentprov: the recorder died while it started the agent; the agent was not started\n"
 
 
 def main() -> None:
@@ -39,6 +42,10 @@ def main() -> None:
     else:
         socket.send_fds(report, [b"listening " + held[:60_000]], [listener])
         os.close(listener)
+        # A program whose listener died with the recorder could not write anything, ever.
+        if report.recv(len(GO)) != GO:
+            os.write(2, _ORPHANED)
+            os._exit(126)
     report.send(f"failed {_execute(path, argv, environment)}".encode())
     os._exit(126)
 

@@ -27,6 +27,7 @@ from agentprov.errors import CannotStart
 from agentprov.formats.facts import Gap
 from agentprov.system import process
 from agentprov.system.attribution import ledger, memory, records, resolve, seccomp
+from agentprov.system.attribution.launcher import GO
 from agentprov.system.attribution.ledger import Attributed
 from agentprov.system.attribution.shared import ACTIVE, BLIND, Shared
 from agentprov.system.clock import rfc3339
@@ -228,6 +229,9 @@ class Attribution:
         word, _, rest = message.partition(b" ")
         if word == b"listening" and descriptors:
             self._serve(descriptors[0], rest)
+            # It may have been killed meanwhile; how it ended is told by its status.
+            with contextlib.suppress(OSError):
+                report.send(GO)
         elif word == b"refused":
             self._give_up(_refusal(rest))
         elif _killed(running.pid):
