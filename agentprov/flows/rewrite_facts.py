@@ -161,11 +161,16 @@ def not_behind(git: Git) -> Callable[[Collection[str], Collection[str]], frozens
     return ask
 
 
-def touched(facts: Mapping[str, CommitFacts]) -> Callable[[Collection[str]], frozenset[str]]:
-    """Give what says which paths (labels) and blobs some of these commits bring."""
+def touched(
+    facts: Callable[[], Iterable[CommitFacts]],
+) -> Callable[[Collection[str]], frozenset[str]]:
+    """Give what says which paths (labels) and blobs some of these commits bring.
+
+    `facts` is asked when there is something to say.
+    """
 
     def ask(commits: Collection[str]) -> frozenset[str]:
-        diffs = [facts[oid].diffs for oid in commits if oid in facts]
+        diffs = [commit.diffs for commit in facts() if commit.oid in commits]
         labels = {path_label(path) for one in diffs for path in one}
         blobs = {diff.new_blob for one in diffs for diff in one.values()} - {None}
         return frozenset(labels).union(blob for blob in blobs if blob is not None)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
-from agentprov.errors import AgentprovError, GitFailed, MalformedInput, UserError
+from agentprov.errors import AgentprovError, UserError
 from agentprov.flows import choosing, rewrite_facts, trust
 from agentprov.flows.choosing import Asked, Chosen, Lost, choose
+from agentprov.flows.commit_facts import CommitsRead, ContentDigests, commit_facts
 from agentprov.flows.describing import described
-from agentprov.flows.review import material_for, path_diffs, surroundings
+from agentprov.flows.review import material_for, surroundings
 from agentprov.flows.world import World
 from agentprov.formats.predicates.plan import PlanView
 from agentprov.formats.value import value
@@ -25,20 +25,18 @@ from agentprov.store import seen
 from agentprov.store.plans import PlanShelf
 from agentprov.system.files import read_bounded
 from agentprov.system.git import Git
-from agentprov.system.git_objects import CatFile, CommitObject, parse_commit
-from agentprov.system.trees import RawChange, diff_pairs
+from agentprov.system.git_objects import CatFile
 from agentprov.verify.catalogue import CATALOGUE
 from agentprov.verify.finding import Problem
 from agentprov.verify.judge import Case, Judgement, judge
 from agentprov.verify.local_log import LogFacts
 from agentprov.verify.record import Record
 from agentprov.verify.remotes import RemoteFacts
-from agentprov.verify.subjects import MAX_PLACE_DIGITS, CommitFacts, session_trailers
+from agentprov.verify.subjects import MAX_PLACE_DIGITS, CommitFacts
 from agentprov.verify.trust import TrustRoot
 
 MAX_BUNDLE_FILE = 256 * 1024 * 1024
 _DEFAULT_BRANCH = "refs/remotes/origin/HEAD"
-_TOGETHER = 200
 
 
 @value
@@ -178,18 +176,18 @@ def _judge(
     said = [described(record).commit for record in targets.bundles]
     named = [commit for commit in said if commit is not None]
     content = ContentDigests(reader)
-    facts = commit_facts(world.git, reader, [*targets.commits, *named], content)
+    with CommitsRead(world.git, reader, [*targets.commits, *named], content) as read:
+        chosen = choose(
+            world.notes,
+            reader,
+            targets.commits,
+            read.parents,
+            targets.bundles,
+            Lost(rewrite_facts.not_behind(world.git), rewrite_facts.touched(read.facts)),
+            Asked(_trailing(read.trailers), entire),
+        )
+        facts = read.facts()
     judged = {commit.oid: commit for commit in facts}
-    parents = {parent for commit in facts for parent in commit.parents}
-    chosen = choose(
-        world.notes,
-        reader,
-        targets.commits,
-        parents,
-        targets.bundles,
-        Lost(rewrite_facts.not_behind(world.git), rewrite_facts.touched(judged)),
-        Asked(_trailing(facts), entire),
-    )
     others = _others(world.git, reader, chosen, judged, content)
     content.expect(
         path.new_blob
@@ -226,9 +224,9 @@ def _judge(
     return judge(case, KeyVerifier(), OfflineEvidence())
 
 
-def _trailing(facts: Iterable[CommitFacts]) -> frozenset[tuple[str, int]]:
+def _trailing(trailers: Iterable[str]) -> frozenset[tuple[str, int]]:
     """Give the places in sessions that trailers name; what is there may be about another commit."""
-    named = [trailer.rpartition("/") for commit in facts for trailer in commit.trailers]
+    named = [trailer.rpartition("/") for trailer in trailers]
     return frozenset(
         (session, int(number))
         for session, _, number in named
@@ -282,121 +280,3 @@ def lines_about(world: World, commit: str) -> list[bytes]:
     """Give the stored lines about one commit, as `choosing.lines_about` does."""
     with world.git.cat_file() as reader:
         return choosing.lines_about(world.notes, reader, commit)
-
-
-def commit_facts(
-    git: Git, reader: CatFile, oids: Iterable[str], content: Callable[[str], str | None]
-) -> list[CommitFacts]:
-    """Read what git holds of commits; ids of commits that are not here are left out.
-
-    `content` gives the SHA-256 of a blob. Raises UserError for a commit whose parent a shallow
-    clone does not hold: what it changed cannot be said.
-    """
-    commits: list[CommitObject] = []
-    signers: dict[str, bytes] = {}
-    wanted = list(dict.fromkeys(oids))
-    for oid, found in zip(wanted, reader.get_many(wanted), strict=True):
-        if found is not None and found[0] == "commit":
-            commits.append(parse_commit(oid, found[1]))
-            signer = _signer(found[1])
-            if signer is not None:
-                signers[oid] = signer
-    trees = {commit.oid: commit.tree for commit in commits}
-    pairs = []
-    for commit in commits:
-        before = git.empty_tree
-        if commit.parents:
-            parent = commit.parents[0]
-            before = trees.get(parent) or _tree_of(reader, parent, commit.oid)
-        pairs.append((before, commit.tree))
-    changed = _changes(git, reader, pairs)
-    return [
-        CommitFacts(
-            oid=commit.oid,
-            tree=commit.tree,
-            parents=commit.parents,
-            diffs=path_diffs(changes),
-            sha256_of=content,
-            trailers=session_trailers(commit.message),
-            signed_by=signers.get(commit.oid),
-        )
-        for commit, changes in zip(commits, changed, strict=True)
-    ]
-
-
-def _changes(git: Git, reader: CatFile, pairs: Sequence[tuple[str, str]]) -> list[list[RawChange]]:
-    """Compare trees; raises UserError where a partial clone does not hold them.
-
-    Newer gits pass over a tree that is not there, and say that nothing changed.
-    """
-    try:
-        found = diff_pairs(git, pairs)
-        lacking = next(
-            (
-                tree
-                for pair, changes in zip(pairs, found, strict=True)
-                if not changes and pair[0] != pair[1]
-                for tree in pair
-                if tree != git.empty_tree and reader.get(tree) is None
-            ),
-            None,
-        )
-    except GitFailed as error:
-        if "promisor" not in error.message:
-            raise
-        lacking = error.message
-    if lacking is not None:
-        raise UserError(
-            f"this partial clone lacks trees of these commits: {lacking}",
-            hint="`git log --raw RANGE >/dev/null` fetches them, with -p also the contents",
-        )
-    return found
-
-
-def _signer(content: bytes) -> bytes | None:
-    """Give the public key whose SSH signature on a commit is good; nothing about whose it is."""
-    if b"\ngpgsig" not in content:
-        return None
-    from agentprov.formats.ssh_signature import of_commit
-
-    try:
-        found = of_commit(content)
-    except MalformedInput:
-        return None
-    if found is None:
-        return None
-    good = KeyVerifier().verify(found.spki, found.message, found.signature)
-    return found.spki if good else None
-
-
-def _tree_of(reader: CatFile, parent: str, child: str) -> str:
-    found = reader.get(parent)
-    if found is None or found[0] != "commit":
-        raise UserError(
-            f"the parent of {child} is not in this clone, so its changes cannot be judged",
-            hint="this clone is shallow: `git fetch --deepen=1`, or `git fetch --unshallow`",
-        )
-    return parse_commit(parent, found[1]).tree
-
-
-class ContentDigests:
-    """Digests blob contents on demand, each once; with one that was expected, some others."""
-
-    def __init__(self, reader: CatFile) -> None:
-        self._reader = reader
-        self._known: dict[str, str | None] = {}
-        self._expected: dict[str, None] = {}
-
-    def expect(self, oids: Iterable[str]) -> None:
-        """Say which blobs will be asked for."""
-        self._expected.update(dict.fromkeys(oids))
-
-    def __call__(self, oid: str) -> str | None:
-        if oid not in self._known:
-            self._expected.pop(oid, None)
-            together = [oid, *islice(self._expected, _TOGETHER)]
-            for one, found in zip(together, self._reader.digest_many(together), strict=True):
-                self._expected.pop(one, None)
-                blob = found is not None and found.kind == "blob"
-                self._known[one] = found.sha256 if found is not None and blob else None
-        return self._known[oid]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -258,9 +259,15 @@ class Git:
             _require_success(arguments, process.returncode, words.read())
         return out, True
 
-    def ask(self, *arguments: str | bytes) -> Asked:
-        """Start one git command and give it while it runs, so that others can run beside it."""
-        return Asked(_start(self.program, arguments, self.place, self.environment()), arguments)
+    def ask(self, *arguments: str | bytes, input: bytes | None = None) -> Asked:
+        """Start one git command and give it while it runs, so that others can run beside it.
+
+        One with `input` is fed, and what it says is taken, by a thread: git never waits for us.
+        """
+        process = _start(
+            self.program, arguments, self.place, self.environment(), fed=input is not None
+        )
+        return Asked(process, arguments, input)
 
     def succeeds(self, *arguments: str) -> bool:
         """Say whether a git command ends with status 0."""
@@ -292,15 +299,29 @@ class Git:
 class Asked:
     """A git command that runs beside us; `wait` must be called once, and gives what it said."""
 
-    def __init__(self, process: subprocess.Popen[bytes], arguments: Sequence[str | bytes]) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        arguments: Sequence[str | bytes],
+        input: bytes | None = None,
+    ) -> None:
         self._process = process
         self._arguments = arguments
         self._out, self._err = b"", b""
+        self._feeder: threading.Thread | None = None
+        if input is not None:
+            self._feeder = threading.Thread(target=self._communicate, args=(input,), daemon=True)
+            self._feeder.start()
+
+    def _communicate(self, input: bytes | None = None) -> None:
+        self._out, self._err = self._process.communicate(input)
 
     def wait(self) -> Asked:
         """Wait for its end without judging it."""
-        if self._process.returncode is None:
-            self._out, self._err = self._process.communicate()
+        if self._feeder is not None:
+            self._feeder.join()
+        elif self._process.returncode is None:
+            self._communicate()
         return self
 
     def answer(self, *, check: bool = True) -> bytes:
@@ -336,13 +357,18 @@ def _require_success(arguments: Sequence[str | bytes], status: int, stderr: byte
 
 
 def _start(
-    program: str, arguments: Sequence[str | bytes], cwd: Path, env: Mapping[str, str]
+    program: str,
+    arguments: Sequence[str | bytes],
+    cwd: Path,
+    env: Mapping[str, str],
+    *,
+    fed: bool = False,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [program, *ALWAYS, *arguments],
         cwd=cwd,
         env=dict(env),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from agentprov.formats.value import value
-from agentprov.system.git import Git
+from agentprov.system.git import Asked, Git
 
 
 @value
@@ -37,13 +37,41 @@ def diff_pairs(
     git: Git, pairs: Sequence[tuple[str, str]], *, renames: bool = False
 ) -> list[list[RawChange]]:
     """List what differs for each (old tree, new tree), by one process."""
-    if not pairs:
-        return []
-    asked = "".join(f"{old} {new}\n" for old, new in pairs).encode()
-    out = git.run(
-        "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff",
-        "--no-textconv", "--full-index", *_renames(renames), input=asked,
-    )  # fmt: skip
+    return Comparison(git, pairs, renames=renames).changes()
+
+
+class Comparison:
+    """Pairs of trees that git compares beside us, by one process; `close` it, or use `with`."""
+
+    def __init__(
+        self, git: Git, pairs: Sequence[tuple[str, str]], *, renames: bool = False
+    ) -> None:
+        self._pairs = pairs
+        self._asked: Asked | None = None
+        if pairs:
+            self._asked = git.ask(
+                "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-abbrev", "--no-ext-diff",
+                "--no-textconv", "--full-index", *_renames(renames),
+                input="".join(f"{old} {new}\n" for old, new in pairs).encode(),
+            )  # fmt: skip
+
+    def changes(self) -> list[list[RawChange]]:
+        """Wait for git and list what differs for each pair; raises GitFailed."""
+        return _of_pairs(self._pairs, self._asked.answer()) if self._asked else []
+
+    def close(self) -> None:
+        """Wait until git has ended."""
+        if self._asked is not None:
+            self._asked.wait()
+
+    def __enter__(self) -> Comparison:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _of_pairs(pairs: Sequence[tuple[str, str]], out: bytes) -> list[list[RawChange]]:
     answers: dict[tuple[str, str], list[RawChange]] = {}
     current: list[RawChange] = []
     fields = iter(out.split(b"\0"))

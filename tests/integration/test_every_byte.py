@@ -25,7 +25,7 @@ import pytest
 from agentprov import verify
 from agentprov.errors import ConfigurationInvalid
 from agentprov.flows import strict_yaml
-from agentprov.flows.verify import ContentDigests, commit_facts
+from agentprov.flows.commit_facts import ContentDigests, commit_facts
 from agentprov.formats import bundle, names
 from agentprov.formats.digest import sha256
 from agentprov.formats.facts import Change, Commit

@@ -12,6 +12,7 @@ from pathlib import Path
 from agentprov import attest
 from agentprov.attest.rewrite import Rewritten
 from agentprov.flows import verify as verifying
+from agentprov.flows.commit_facts import commit_facts
 from agentprov.flows.world import World
 from agentprov.formats import carrying
 from agentprov.formats.carrying import OldCommit
@@ -28,6 +29,7 @@ from agentprov.system.git_objects import parse_commit
 from agentprov.system.patches import added_lines, patch_id
 from agentprov.system.trees import diff_tree
 from agentprov.verify.judge import Judgement
+from agentprov.verify.subjects import CommitFacts
 from support.repository import Repository
 from support.story import RECORDER, SESSION, Story, Told, seal, trust_of
 
@@ -192,9 +194,9 @@ class Team:
             claimed,
         )  # fmt: skip
 
-    def _facts(self, oid: str) -> verifying.CommitFacts:
+    def _facts(self, oid: str) -> CommitFacts:
         with self.git.cat_file() as reader:
-            return verifying.commit_facts(self.git, reader, [oid], lambda _: None)[0]
+            return commit_facts(self.git, reader, [oid], lambda _: None)[0]
 
     def judge(self, *words: str, repository: Repository | None = None) -> Judgement:
         world = self.world

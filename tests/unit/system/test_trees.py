@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agentprov.system.git import Git
-from agentprov.system.trees import blobs_at, diff_pairs, diff_tree
+from agentprov.system.trees import Comparison, blobs_at, diff_pairs, diff_tree
 from support.repository import Repository
 
 
@@ -62,3 +64,45 @@ def test_blobs_are_found_by_the_exact_path_only(repository: Repository) -> None:
     found = blobs_at(git, "HEAD", [b"*", b'new "name".txt', b"old name\n.txt"])
     assert set(found) == {b"*", b'new "name".txt'}
     assert found[b"*"] == git.text("rev-parse", "HEAD:*")
+
+
+def _telling(git: Git, ended: Path) -> Git:
+    """Give a git that leaves a file behind when it has said all that it had to say."""
+    program = ended.parent / "telling"
+    program.write_text(f'#!/bin/sh\n"{git.program}" "$@" && : > "{ended}"\n')
+    program.chmod(0o755)
+    return replace(git, program=str(program))
+
+
+def test_git_compares_to_its_end_though_nobody_has_asked_for_the_answer_yet(
+    repository: Repository, tmp_path: Path
+) -> None:
+    for number in range(2_000):
+        repository.write(f"many/{number}", f"{number}\n")
+    repository.commit("many")
+    git = Git.discover(repository.top)
+    tree = git.text("rev-parse", "HEAD^{tree}")
+    pairs = [(git.empty_tree, tree), (tree, git.empty_tree)] * 2
+    ended = tmp_path / "ended"
+    with Comparison(_telling(git, ended), pairs) as comparison:
+        deadline = time.monotonic() + 30
+        while not ended.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert ended.exists()
+        found = comparison.changes()
+    assert [len(changes) for changes in found] == [2_002] * 4
+    assert [changes[0].status for changes in found] == ["A", "D", "A", "D"]
+
+
+def test_whoever_gives_up_on_a_comparison_leaves_no_git_behind(
+    repository: Repository, tmp_path: Path
+) -> None:
+    git = Git.discover(repository.top)
+    tree = git.text("rev-parse", "HEAD^{tree}")
+    ended = tmp_path / "ended"
+    with (
+        pytest.raises(LookupError),
+        Comparison(_telling(git, ended), [(git.empty_tree, tree)] * 9),
+    ):
+        raise LookupError
+    assert ended.exists()
