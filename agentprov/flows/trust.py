@@ -5,7 +5,7 @@ Reading only. Which commit or branch a trust file is taken from is decided by wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,11 +62,10 @@ def local_keys(home: Path, whose: str = "this user") -> tuple[TrustedKey, ...]:
     for purpose in PURPOSES:
         spki = local_public(purpose, home)
         if spki is not None:
-            key = _trusted(purpose, spki, whose, local_custody(purpose, home))
-            if key.builders:
-                # Of this machine's own making; what a team accepts stands in its trust file.
-                key = replace(key, builders=key.builders | {MCP_DECLARED})
-            keys.append(key)
+            custody = local_custody(purpose, home)
+            # What agents declare is of this machine's own making; what a team accepts stands in
+            # its trust file.
+            keys.append(_trusted(purpose, spki, whose, custody, {LOCAL_WRAPPER, MCP_DECLARED}))
     return tuple(keys)
 
 
@@ -188,7 +187,9 @@ def trust_text(home: Path, whose: str, use: KeyUse | None = None) -> str:
     import yaml
 
     signers = [(purpose, signer_for(purpose, home, use=use)) for purpose in PURPOSES]
-    keys = [_trusted(purpose, key.spki, whose, key.custody) for purpose, key in signers]
+    keys = [
+        _trusted(purpose, key.spki, whose, key.custody, {LOCAL_WRAPPER}) for purpose, key in signers
+    ]
     body = yaml.safe_dump(trust.document(keys), sort_keys=False, allow_unicode=True, width=1_000)
     return TRUST_HEAD + body
 
@@ -198,13 +199,15 @@ def policy_text() -> str:
     return _POLICY
 
 
-def _trusted(purpose: Purpose, spki: bytes, whose: str, custody: str) -> TrustedKey:
+def _trusted(
+    purpose: Purpose, spki: bytes, whose: str, custody: str, builders: Set[str]
+) -> TrustedKey:
     machine = purpose == "recorder"
     return TrustedKey(
         spki=spki,
         person=whose,
         roles=frozenset({"recorder"}) if machine else frozenset({"human", "reviewer"}),
-        builders=frozenset({LOCAL_WRAPPER}) if machine else frozenset(),
+        builders=frozenset(builders) if machine else frozenset(),
         custody=custody,
         source=SELF_TRUST,
     )

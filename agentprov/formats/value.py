@@ -1,9 +1,9 @@
 """Frozen values whose classes are quick to make, for modules that start-up waits for.
 
 `dataclasses` compiles six methods for each frozen class, a third of a millisecond; the forty of
-the verifying path were a fifth of what a small verification takes. Here one is compiled, with the
-first instance; the rest is shared, and what `dataclasses` knows of a class is made when somebody
-asks for it. To `fields`, `replace` and `is_dataclass` these are dataclasses.
+the verifying path were a fifth of what a small verification takes. Here one is compiled, once a
+few instances were made; the rest is shared, and what `dataclasses` knows of a class is made when
+somebody asks for it. To `fields`, `replace` and `is_dataclass` these are dataclasses.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from dataclasses import MISSING, Field, FrozenInstanceError, field, fields, make
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 T = TypeVar("T")
+
+# Compiling an initialiser takes as long as some twenty instances without one.
+_UNCOMPILED = 8
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -109,14 +112,24 @@ def _made(cls: type[T], *, kw_only: bool) -> type[T]:
         told = ", ".join(f"{name}={self.__dict__[name]!r}" for name in shown_names)
         return f"{self.__class__.__qualname__}({told})"
 
+    names_in_order = tuple(one.name for one in members if one.init and not one.by_name)
+    made_before = 0
+
     def begin(self: Any, /, *args: Any, **kwargs: Any) -> None:
-        # Most classes that are loaded are never used in one command.
-        made.__init__ = _initialiser(made, members)
-        made.__init__(self, *args, **kwargs)
+        # Of most classes that are loaded, one command makes few instances or none.
+        nonlocal made_before
+        made_before += 1
+        kept = _given(members, names_in_order, args, kwargs) if made_before <= _UNCOMPILED else None
+        if kept is None:
+            made.__init__ = _initialiser(made, members)
+            made.__init__(self, *args, **kwargs)
+            return
+        self.__dict__.update(kept)
+        if hasattr(self, "__post_init__"):
+            self.__post_init__()
 
     made.__members__ = members
     made.__dataclass_fields__ = _Fields(cls, members)
-    names_in_order = tuple(one.name for one in members if one.init and not one.by_name)
     setattr(made, "__match_args__", names_in_order)  # noqa: B010
     made.__init__ = begin
     shared = {
@@ -134,6 +147,29 @@ def _made(cls: type[T], *, kw_only: bool) -> type[T]:
 
 def _refuse(_self: object, name: str, *_: object) -> None:
     raise FrozenInstanceError(f"cannot change field {name!r}")
+
+
+def _given(
+    members: tuple[_Member, ...],
+    in_order: tuple[str, ...],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> dict[str, Any] | None:
+    """Give the members of an instance by name; None for arguments that do not fit."""
+    named = {**dict(zip(in_order, args, strict=False)), **kwargs}
+    if len(named) != len(args) + len(kwargs):
+        return None
+    kept: dict[str, Any] = {}
+    for one in members:
+        if one.init and one.name in named:
+            kept[one.name] = named.pop(one.name)
+        elif one.factory is not MISSING:
+            kept[one.name] = one.factory()
+        elif one.default is not MISSING:
+            kept[one.name] = one.default
+        elif one.init:
+            return None
+    return None if named else kept
 
 
 def _initialiser(cls: type, members: tuple[_Member, ...]) -> Any:

@@ -133,3 +133,37 @@ def test_members_given_by_name_only_may_follow_inherited_defaults() -> None:
     assert Derived(y=2) != Base()
     with pytest.raises(TypeError):
         Derived(2)  # type: ignore[misc, call-arg]
+
+
+@pytest.mark.parametrize("made_before", [0, 100], ids=["first", "compiled"])
+def test_the_first_instances_are_made_as_all_others(made_before: int) -> None:
+    @value
+    class Line:
+        x: int
+        y: int = 2
+        tags: list[str] = field(default_factory=list)
+        total: int = field(init=False)
+        kind: str = field(init=False, default="line")
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "total", self.x + self.y)
+
+    for _ in range(made_before):
+        Line(0)
+    wrong: list[tuple[tuple[int, ...], dict[str, int]]] = [
+        ((), {}),
+        ((1, 2), {"x": 1}),
+        ((1, 2, 3, 4), {}),
+        ((1,), {"z": 1}),
+        ((1,), {"total": 1}),
+        ((1,), {"kind": 1}),
+    ]
+    made = [Line(1), Line(x=1), Line(1, 2, []), Line(1, tags=[])]
+    assert all(line == made[0] for line in made)
+    assert list(vars(made[0])) == ["x", "y", "tags", "kind", "total"]
+    assert (made[0].total, made[0].kind) == (3, "line")
+    assert made[0].tags is not made[1].tags
+    for args, kwargs in wrong:
+        with pytest.raises(TypeError, match="Line"):
+            Line(*args, **kwargs)  # type: ignore[arg-type]
+    assert Line(5) == Line(5, 2)
