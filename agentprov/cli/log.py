@@ -35,9 +35,14 @@ def log(
         output.document(found)
         return 0
     for row in found["commits"]:
-        output.line(f"{row['commit'][:12]}  {row['coverage']:9}  {safe(row['subject'])}")
+        coverage = row["coverage"] or "cut off"
+        output.line(f"{row['commit'][:12]}  {coverage:9}  {safe(row['subject'])}")
         for session in row["sessions"]:
             models = ", ".join(session["models"]) or "model unknown"
             plan = f"; plan {safe(session['plan'])}" if session["plan"] else ""
             output.line(f"              {safe(session['agent'] or '?')}; {safe(models)}{plan}")
+    if any(row["coverage"] is None for row in found["commits"]):
+        output.note(
+            "what was cut off was not judged, for this clone is shallow: `git fetch --deepen=1`"
+        )
     return 0

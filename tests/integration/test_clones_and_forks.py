@@ -118,6 +118,30 @@ def test_a_notes_history_that_was_fetched_shallow_is_made_whole_and_branches_are
     assert bob.agentprov("sync", "--no-push").status == 0
 
 
+def test_a_shallow_clone_lists_what_it_cannot_judge_beside_what_it_can(team: Team) -> None:
+    team.ada.record("two")
+    team.ada.repository.git("push", "-q", "origin", "HEAD:main")
+    assert team.ada.agentprov("sync").status == 0
+    bob = team.clone("bob", "--depth=2")
+    assert bob.agentprov("sync", "--no-push").status == 0
+    listed = bob.agentprov("log", "--json").json()["commits"]
+    assert [row["coverage"] for row in listed] == ["covered", None]
+    assert [len(row["sessions"]) for row in listed] == [1, 0]
+    said = bob.agentprov("log")
+    assert [line.split("  ")[1] for line in said.out.splitlines() if line[0] != " "] == [
+        "covered",
+        "cut off",
+    ]
+    assert "git fetch --deepen=1" in said.err
+    # As deep as history: its root counts as an end too.
+    bob.repository.git("fetch", "-q", "--deepen=100")
+    roots = bob.repository.git("rev-list", "--max-parents=0", "HEAD")
+    (bob.repository.top / ".git/shallow").write_text(f"{roots}\n")
+    deepened = bob.agentprov("log", "-n", "100", "--json").json()["commits"]
+    assert [row["coverage"] for row in deepened][:2] == ["covered", "covered"]
+    assert None not in [row["coverage"] for row in deepened]
+
+
 def test_a_mirror_and_a_clone_of_it_hold_the_records(team: Team) -> None:
     at(team.base).git("clone", "-q", "--mirror", team.forge.top.as_uri(), "mirror.git")
     mirror = at(team.base / "mirror.git")
