@@ -275,10 +275,9 @@ def _follow_links(
     """
     unread: dict[str, list[StoredLine]] = defaultdict(list)
     olds_of: dict[str, set[str]] = defaultdict(set)
-    for line in everything:
-        if line.said is None:
-            for word in _words_of_a_link(line):
-                unread[word].append(line)
+    for line in _holding(everything, {REWRITE_TYPE}):
+        for word in _words_of_a_link(line):
+            unread[word].append(line)
     for said in known.values():
         if said.commit is not None:
             olds_of[said.commit].update(said.olds)

@@ -118,7 +118,8 @@ def sought(word: bytes) -> tuple[bytes, ...]:
         _, quote, after = text.rpartition(b'"')
         if quote and after and word.startswith(after):
             plain = min(plain, plain.removeprefix(after), key=len)
-    return (plain,) if len(plain) >= _TELLING else ()
+    whole = [b"~" + mark for mark, (text, _) in TEXTS.items() if b'"%b"' % word in text]
+    return (plain, *whole) if len(plain) >= _TELLING else ()
 
 
 def _texts(line: bytes) -> tuple[bytes, bytes]:

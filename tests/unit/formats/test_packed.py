@@ -13,7 +13,7 @@ from agentprov.errors import MalformedInput
 from agentprov.formats import bundle, canonical, packed
 from agentprov.formats.bundle import Bundle
 from agentprov.formats.evidence import Evidence
-from agentprov.formats.packed_texts import LATE, TEXTS
+from agentprov.formats.packed_texts import GIT_ID, HALF, LATE, SHA256, TEXTS
 from agentprov.store import lines
 from support.story import Story
 
@@ -219,6 +219,7 @@ FROZEN = "f92b0e9e544c909a70c96d9bd86ffcbe1a19d73ccfd4ce9b0cd46fcab5f61647"
     [
         "https://agentprov.github.io/approval/v0.1",
         "https://agentprov.github.io/plan/v0.1",
+        "https://agentprov.github.io/rewrite/v0.1",
         "5f09d1b4-dda8-4b27-8b9a-c7ace202ccac",
         "0123456789abcdef0123456789abcdef01234567",
         "refs/heads/a-branch",
@@ -232,6 +233,13 @@ def test_what_is_sought_stands_in_every_packed_line_that_holds_the_word(word: st
     befores = ['{"a":"', *(mark.rpartition('"')[0] + '"' for mark in marks)]
     afters = ['"}', *('"' + mark.partition('"')[2] for mark in marks)]
     texts = [f"{before}{word}{after}" for before in befores for after in afters]
+    # And some hold all of it, each with the digest that belongs to it.
+    digits = {0: "", HALF: "ab" * 16, GIT_ID: "ab" * 20, SHA256: "ab" * 32}
+    texts += [
+        text.decode() + digits[width]
+        for text, width in TEXTS.values()
+        if f'"{word}"'.encode() in text
+    ]
     for text in texts:
         stored = packed.pack(around(text.encode()))
         assert packed.is_packed(stored)
