@@ -12,7 +12,8 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -364,14 +365,15 @@ def _start(
     *,
     fed: bool = False,
 ) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [program, *ALWAYS, *arguments],
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    with _explaining(cwd):
+        return subprocess.Popen(
+            [program, *ALWAYS, *arguments],
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
 
 def _spawn(
@@ -383,7 +385,7 @@ def _spawn(
     input: bytes | None = None,
     holding: tuple[int, ...] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    try:
+    with _explaining(cwd):
         return subprocess.run(
             [program, *ALWAYS, *arguments],
             cwd=cwd,
@@ -394,6 +396,13 @@ def _spawn(
             check=False,
             pass_fds=holding,
         )
+
+
+@contextmanager
+def _explaining(cwd: Path) -> Iterator[None]:
+    """Turn what is wrong with the directory to start in into NotARepository."""
+    try:
+        yield
     except NotADirectoryError as error:
         raise NotARepository(f"{cwd}: not a directory") from error
     except FileNotFoundError as error:

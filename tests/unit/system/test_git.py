@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from agentprov.errors import UserError
-from agentprov.system.git import git_program
+from agentprov.errors import NotARepository, UserError
+from agentprov.system.git import Git, git_program
 from agentprov.system.git_objects import parse_commit
+from support.repository import Repository
 
 
 def test_a_relative_folder_on_path_names_no_program(
@@ -41,3 +43,15 @@ def test_a_commit_with_any_time_is_read(written: str, read: int) -> None:
     header = f"tree {'1' * 40}\ncommitter A <a@example.com> {written} +0000\n\nAdd\n"
     commit = parse_commit("0" * 40, header.encode())
     assert (commit.committed, commit.message) == (read, "Add\n")
+
+
+def test_a_repository_that_is_gone_is_said_to_be_however_git_is_asked(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "r")
+    git = Git.discover(repository.top)
+    shutil.rmtree(repository.top)
+    with pytest.raises(NotARepository, match="no such directory"):
+        git.run("status")
+    with pytest.raises(NotARepository, match="no such directory"):
+        git.ask("status")
+    with pytest.raises(NotARepository, match="no such directory"):
+        git.ask("diff-tree", "--stdin", input=b"")
