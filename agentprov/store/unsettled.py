@@ -23,7 +23,13 @@ from agentprov.system.process_table import alive
 FOLDER = "unsettled"
 SETTLED_SECONDS = 3600.0
 GC_SECONDS = 2.0
+LOOK_SECONDS = 600.0
+"""How long after an addition `look_again` looks at it; a prune takes its time."""
 _MOST = 100
+_MOST_LOOKED_AT = 1_000
+# So often at once, then with growing pauses: what is missing may never have been kept.
+_RESTORES = 20
+_LONGEST_PAUSE = 60.0
 _SUFFIX = ".pack"
 
 
@@ -33,8 +39,9 @@ class Unsettled:
     def __init__(self, git: Git) -> None:
         self._git = git
         self._folder = git.home / FOLDER
-        self._restored = False
-        self._last: NewObjects | None = None
+        self._restores = 0
+        self._not_before = 0.0
+        self._written: dict[str, float] = {}
 
     def wait_for_gc(self) -> None:
         """Wait while a ``git gc`` runs here, for `GC_SECONDS` at most; it may be about to prune."""
@@ -53,7 +60,7 @@ class Unsettled:
 
         Raises nothing: what cannot be kept is written all the same.
         """
-        self._restored = False
+        self._restores, self._not_before = 0, 0.0
         with contextlib.suppress(OSError):
             kept = self._kept()
             settled = time.time() - SETTLED_SECONDS
@@ -67,23 +74,29 @@ class Unsettled:
     def write(self, new: NewObjects, pack: bytes, held: int) -> None:
         """Write objects by their pack, under the held lock; raises GitFailed."""
         self._unpack(pack, holding=(held,))
-        self._last = new
+        self._written.update(dict.fromkeys(new.ids(), time.monotonic()))
 
     def look_again(self) -> None:
-        """Write again all that was kept if what was written last is gone; raises GitFailed.
+        """Write again all that was kept if something written lately is gone; raises GitFailed.
 
-        A few looks at files; git is asked, once, where one of them is not there as such.
+        A prune may take one object after another, also those that were just written again: so this
+        looks again and again. A few looks at files; git is asked where one is not there as such,
+        and what it has in packs is safe from a prune.
         """
-        if self._last is None:
-            return
+        since = time.monotonic() - LOOK_SECONDS
+        late = [oid for oid, at in self._written.items() if at >= since][-_MOST_LOOKED_AT:]
+        self._written = {oid: self._written[oid] for oid in late}
         loose = self._git.common_dir / "objects"
-        ids = list(self._last.ids())
-        if all((loose / oid[:2] / oid[2:]).exists() for oid in ids):
+        away = [oid for oid in late if not (loose / oid[:2] / oid[2:]).exists()]
+        if not away:
             return
-        self._last = None
-        asked = "".join(f"{oid}\n" for oid in ids).encode()
-        if b" missing\n" in self._git.run("cat-file", "--batch-check", input=asked):
-            self._restored = False
+        asked = "".join(f"{oid}\n" for oid in away).encode()
+        answers = self._git.run("cat-file", "--batch-check", input=asked).splitlines()
+        missing = {line.split()[0].decode() for line in answers if line.endswith(b" missing")}
+        for oid in away:
+            if oid not in missing:
+                del self._written[oid]
+        if missing:
             self.restore()
 
     def _unpack(self, pack: bytes, holding: tuple[int, ...] = ()) -> None:
@@ -92,18 +105,23 @@ class Unsettled:
     def restore(self) -> bool:
         """Write again all that was kept; says whether that was anything.
 
-        Does so once until more is kept: what is missing then was never among it.
+        Again and again, as long as a prune is at work; after `_RESTORES` times with longer and
+        longer pauses, in which it does nothing, until more is kept.
         """
-        if self._restored:
+        now = time.monotonic()
+        if now < self._not_before:
             return False
-        self._restored = True
+        self._restores += 1
+        beyond = self._restores - _RESTORES
+        if beyond >= 0:
+            self._not_before = now + min(2.0 ** min(beyond, 16), _LONGEST_PAUSE)
         done = False
         with contextlib.suppress(OSError):
             for place in self._kept():
                 with contextlib.suppress(OSError, GitFailed):
                     self._unpack(place.read_bytes())
                     done = True
-        if done:
+        if done and self._restores == 1:
             repairs.note(
                 self._git.home,
                 "wrote records again that a `git prune` had taken away while they were stored",

@@ -241,13 +241,58 @@ def test_a_recorder_puts_back_what_a_prune_took_after_it_had_looked(
         [
             "echo one > one.txt; git add one.txt; git commit -qm one",
             f"until git rev-parse -q --verify {NOTES_REF}; do sleep 0.1; done",
-            # Past the look that the writer itself takes, and before the next record is stored.
+            # Past the look that the writer itself takes, and before the next record is stored. One
+            # after another, as in a large repository: the recorder looks in between.
             "sleep 0.5",
             f"for oid in $(git rev-list --objects {NOTES_REF} | cut -c 1-40); do",
-            "rm -f .git/objects/$(echo $oid | cut -c 1-2)/$(echo $oid | cut -c 3-); done",
+            "rm -f .git/objects/$(echo $oid | cut -c 1-2)/$(echo $oid | cut -c 3-)",
+            "sleep 0.15; done",
             "for _ in $(seq 40); do git fsck --connectivity-only && exit; sleep 0.2; done; exit 1",
         ],
     )
+
+
+def test_a_recorder_looks_as_long_as_a_prune_may_be_at_work(
+    repository: Repository, store: NotesStore
+) -> None:
+    store.look_again()
+    earlier = new_objects(repository)
+    store.add({repository.git("rev-parse", "HEAD"): [b"3"]})
+    repairs.untold()
+    for lost in (earlier, new_objects(repository), earlier):
+        for places in lost.values():
+            for place in places:
+                place.unlink()
+        assert not store.git.succeeds("fsck", "--connectivity-only")
+        store.look_again()
+        assert store.git.succeeds("fsck", "--connectivity-only")
+    assert len(repairs.untold()) == 1
+
+
+def test_what_nobody_kept_is_sought_less_and_less_often(
+    repository: Repository, store: NotesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oid = repository.git("rev-parse", f"{NOTES_REF}^{{tree}}")
+    for pack in (store.git.home / unsettled.FOLDER).iterdir():
+        pack.write_bytes(b"PACK")
+    (repository.top / ".git/objects" / oid[:2] / oid[2:]).unlink()
+    written: list[float] = []
+    now = time.monotonic()
+    plain = Git.run
+
+    def counted(git: Git, *arguments: Any, **how: Any) -> bytes:
+        if "unpack-objects" in arguments:
+            written.append(now)
+        return plain(git, *arguments, **how)
+
+    monkeypatch.setattr(Git, "run", counted)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for _ in range(600):
+        store.look_again()
+        now += 0.2
+    # Two packs each time: twenty times at once, then after 1, 2, 4, 8, 16 and 32 seconds.
+    assert len(written) == 2 * 26
+    assert written[2 * 20 - 1] - written[0] < 4.0
 
 
 def test_a_gc_that_packs_what_was_stored_is_no_prune(store: NotesStore) -> None:
