@@ -148,7 +148,7 @@ class NotesStore:
                 if new:
                     pack = new.pack()
                     self._unsettled.keep(pack)
-                    self._unsettled.write(new, pack, held)
+                    self._unsettled.write(pack, held)
                 try:
                     with ref_lock.marked(held):
                         self.git.run(
@@ -162,6 +162,7 @@ class NotesStore:
                         raise
                     self.retries += 1
                 else:
+                    self._unsettled.watch(new)
                     self.look_again()
                     return target
         raise Busy(

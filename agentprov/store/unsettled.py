@@ -71,9 +71,12 @@ class Unsettled:
             name = f"{time.time_ns():020d}-{os.getpid()}{_SUFFIX}"
             files.atomic_write(self._folder / name, pack, fsync=False, make_parent=True)
 
-    def write(self, new: NewObjects, pack: bytes, held: int) -> None:
+    def write(self, pack: bytes, held: int) -> None:
         """Write objects by their pack, under the held lock; raises GitFailed."""
         self._unpack(pack, holding=(held,))
+
+    def watch(self, new: NewObjects) -> None:
+        """Take in objects that a ref leads to from now on: they are to be looked at again."""
         self._written.update(dict.fromkeys(new.ids(), time.monotonic()))
 
     def look_again(self) -> None:

@@ -269,6 +269,30 @@ def test_a_recorder_looks_as_long_as_a_prune_may_be_at_work(
     assert len(repairs.untold()) == 1
 
 
+def test_what_another_writer_made_worthless_may_be_pruned(
+    repository: Repository, store: NotesStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Git.run
+
+    def overtaken(git: Git, *arguments: Any, **how: Any) -> bytes:
+        if "update-ref" in arguments:
+            monkeypatch.undo()
+            tree = repository.git("rev-parse", f"{NOTES_REF}^{{tree}}")
+            faster = repository.git("commit-tree", tree, "-p", NOTES_REF, "-m", "faster")
+            repository.git("update-ref", NOTES_REF, faster)
+        return plain(git, *arguments, **how)
+
+    monkeypatch.setattr(Git, "run", overtaken)
+    head = repository.git("rev-parse", "HEAD")
+    store.add({head: [b"3"]})
+    assert store.retries == 1
+    assert "commit" in repository.git("prune", "--expire=now", "--verbose")
+    repairs.untold()
+    store.look_again()
+    assert repairs.untold() == []
+    assert store.get(head) == [b"3"]
+
+
 def test_what_nobody_kept_is_sought_less_and_less_often(
     repository: Repository, store: NotesStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
