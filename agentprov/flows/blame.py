@@ -27,6 +27,7 @@ from agentprov.query.blame import (
     read_porcelain,
     spans_of,
 )
+from agentprov.system.git_objects import read_commits
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -174,7 +175,7 @@ class Lookup:
         from agentprov.flows import index
 
         with self._world.git.cat_file() as reader:
-            objects = index.commit_objects(reader, sorted(set(commits)))
+            objects = read_commits(reader, sorted(set(commits)))
         yield from index.judged(self._world, self._root, objects)
 
 

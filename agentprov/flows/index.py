@@ -17,20 +17,16 @@ from agentprov import __version__
 from agentprov.errors import Busy, GitFailed, MalformedInput, UserError
 from agentprov.flows import claims
 from agentprov.flows import verify as verifying
+from agentprov.flows.affected import Affected
 from agentprov.flows.repository import identity
 from agentprov.flows.verify import Targets
 from agentprov.flows.world import World
 from agentprov.formats.claims import CommitClaim, PlanClaim
-from agentprov.formats.predicates.approval import ApprovalView
 from agentprov.formats.predicates.generation import GenerationView
-from agentprov.formats.predicates.plan import PlanView
-from agentprov.formats.predicates.rewrite import RewriteView
-from agentprov.formats.predicates.session import CloseView, OpenView
-from agentprov.formats.schema import instant
 from agentprov.store.notes_tree import anchor_of
 from agentprov.store.plans import PlanShelf
 from agentprov.system import database, places
-from agentprov.system.git_objects import CatFile, CommitObject, parse_commit
+from agentprov.system.git_objects import CatFile, CommitObject, read_commits
 from agentprov.system.trees import diff_tree
 from agentprov.verify.reading import Reading
 from agentprov.verify.trust import TrustRoot
@@ -207,9 +203,9 @@ class Keeper:
 
         with self.engine.connect() as connection:
             absent = bearing.absent(connection, known.key)
-        here = commit_objects(reader, absent)
+        here = read_commits(reader, absent)
         parents = {parent for commit in here.values() for parent in commit.parents[:1]}
-        there = commit_objects(reader, sorted(parents))
+        there = read_commits(reader, sorted(parents))
         return [oid for oid, commit in here.items() if all(p in there for p in commit.parents[:1])]
 
     def _take_more(
@@ -248,7 +244,7 @@ class Keeper:
         if changed is None:
             state.forget(connection, key)
             before = None
-        found = _Bearing(now)
+        found = Affected(now)
         for data in self._everything(reader) if changed is None else changed:
             found.hear(data)
         commits = found.commits
@@ -297,7 +293,7 @@ class Keeper:
         writer = Writer(connection, key, judging, lambda plan: self._plan_text(reader, plan))
         for start in range(0, len(commits), TOGETHER):
             some = commits[start : start + TOGETHER]
-            claimed = list(judged(self.world, self.root, commit_objects(reader, some)))
+            claimed = list(judged(self.world, self.root, read_commits(reader, some)))
             writer.put(claimed)
             if named:
                 missing = set(some).difference(item.commit for item in claimed)
@@ -363,15 +359,6 @@ class Keeper:
         return content.decode("utf-8", "replace")
 
 
-def commit_objects(reader: CatFile, oids: Sequence[str]) -> dict[str, CommitObject]:
-    """Read the commits among some ids that this clone holds."""
-    return {
-        oid: parse_commit(oid, found[1])
-        for oid, found in zip(oids, reader.get_many(oids), strict=True)
-        if found is not None and found[0] == "commit"
-    }
-
-
 def judged(
     world: World, root: TrustRoot, commits: dict[str, CommitObject]
 ) -> Iterator[CommitClaim]:
@@ -396,53 +383,8 @@ def judged(
     yield from claims.claims_of(judgement, commits)
 
 
-class _Bearing:
-    """Gathers what some records bear on: commits, sessions, plans, ranges of approvals."""
-
-    def __init__(self, now: str) -> None:
-        self._now = instant(now)
-        self.commits: set[str] = set()
-        self.sessions: set[str] = set()
-        self.plans: set[str] = set()
-        self.ranges: set[tuple[str | None, str]] = set()
-        self._ends: set[str] = set()
-
-    def hear(self, line: bytes) -> None:
-        """Take in one stored line; what cannot be read bears on nothing."""
-        reading = Reading(line)
-        try:
-            view = reading.view()
-        except MalformedInput:
-            return
-        self.commits.update(claims.commits_of(view))
-        if isinstance(view, GenerationView):
-            self.sessions.add(view.session)
-        elif isinstance(view, OpenView | CloseView):
-            self.sessions.add(view.id)
-        elif isinstance(view, PlanView):
-            self.plans.add(reading.statement().sha256)
-        elif isinstance(view, RewriteView):
-            self.commits.update(view.olds)
-        elif isinstance(view, ApprovalView):
-            self.commits.add(view.commit)
-            self.ranges.add((view.base, view.commit))
-            if view.not_after is not None:
-                self._ends.add(view.not_after)
-
-    def good_until(self, root: TrustRoot, before: str | None) -> str | None:
-        """Give the next time at which a key or a decision begins or ends to count."""
-        times = {before, *self._ends}
-        for signer in root.signers:
-            times |= {signer.not_before, signer.not_after}
-            if signer.compromised is not None:
-                times.add(signer.compromised.since)
-        coming = [(instant(time), time) for time in times if time is not None]
-        return min((pair for pair in coming if pair[0] > self._now), default=(None, None))[1]
-
-
 __all__ = [
     "Keeper",
-    "commit_objects",
     "forget",
     "judged",
     "place_of",

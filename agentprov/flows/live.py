@@ -8,15 +8,15 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agentprov.errors import AgentprovError
-from agentprov.flows import hook_site
+from agentprov.flows import hook_site, steering
 from agentprov.flows.declared import with_declared
 from agentprov.flows.disk import Disk
 from agentprov.flows.drain import link_rewrites
+from agentprov.flows.last_snapshot import LastSnapshot
 from agentprov.flows.recording import FAILED, Recording
 from agentprov.flows.request import Outcome, Request
 from agentprov.flows.vantages import Processes, Wire
@@ -24,7 +24,7 @@ from agentprov.formats.dropbox import Drop, encode
 from agentprov.formats.facts import AgentReport, Commit, Gap, Material, McpServer, PlanRef
 from agentprov.formats.redaction import secret_values
 from agentprov.ports import AgentAdapter, Clock, Launch, LaunchContext
-from agentprov.record import commits, snapshot
+from agentprov.record import commits
 from agentprov.record.agents.registry import UNKNOWN
 from agentprov.record.executable import Digests, Identity
 from agentprov.record.materials import NOT_ALL, NOT_FOLLOWED, digest_materials, resolve_mcp
@@ -289,7 +289,7 @@ class Live:
     def _finish(self, status: int, warn: Callable[[str], None]) -> AgentReport:
         report = AgentReport()
         # The agent is gone: git looks at what it left while we sum up.
-        taking = self._begin_last_snapshot()
+        taking = LastSnapshot(self.world, self.recording.directory.id)
         try:
             self._note_jumps()
             self._note_gaps(self.wire.stop() if self.wire else ())
@@ -305,7 +305,8 @@ class Live:
             self._note_gaps((*report.gaps, *mcp.gaps))
             for sentence in report.contradictions:
                 self.recording.journal.append("contradiction", {"text": sentence})
-            self._note_bad_drops()
+            for why, detail in self.spool.troubles():
+                self._gap(why, detail)
             self._note_changed_materials()
             self._note_changed_hooks()
             self._plan_was_read(report)
@@ -334,8 +335,7 @@ class Live:
             self._gap(FAILED, f"{type(error).__name__}: {error}")
             warn(f"the session could not be closed: {error}; `agentprov doctor` says more")
         finally:
-            if isinstance(taking, snapshot.Taking):
-                taking.close()
+            taking.close()
             self.recording.journal.close()
         if commits.reflog_marks(self.world.git) != self._reflogs_before:
             link_rewrites(self.world)
@@ -388,20 +388,8 @@ class Live:
             "transcript", {"redactions": dict(kept.redactions), "sha256": kept.sha256}
         )
 
-    def _begin_last_snapshot(self) -> snapshot.Taking | OSError:
-        if self.world.git.is_gone:
-            return FileNotFoundError("the work tree was removed")
+    def _last_snapshot(self, taking: LastSnapshot, warn: Callable[[str], None]) -> str | None:
         try:
-            return snapshot.Taking(self.world.git, self.world.now(), self.recording.directory.id)
-        except OSError as error:
-            return error
-
-    def _last_snapshot(
-        self, taking: snapshot.Taking | OSError, warn: Callable[[str], None]
-    ) -> str | None:
-        try:
-            if isinstance(taking, OSError):
-                raise taking
             after = taking.finish()
         except (AgentprovError, OSError) as error:
             self._gap("last-snapshot-failed", str(error))
@@ -411,22 +399,12 @@ class Live:
         self.recording.journal.append("snapshot", {"tree": after.tree})
         return after.tree
 
-    def _note_bad_drops(self) -> None:
-        cut_off = self.spool.unfinished()
-        if cut_off:
-            self._gap("drops-cut-off", f"{cut_off} payloads of hooks are not whole")
-        for defect in self.spool.defects:
-            self._gap("drop-unreadable", defect)
-
     def _note_changed_materials(self) -> None:
         """Say which instructions, settings and hooks differ from the session's beginning."""
         if self.world.git.is_gone:
             return
-        before = {(m.role, m.label): m.sha256 for m in self._materials}
-        after = {(m.role, m.label): m.sha256 for m in self._digested_materials()}
-        for name in sorted({*before, *after}):
-            if before.get(name) != after.get(name) and not _is_agents_own(name[1], before):
-                self._gap("material-changed", f"{name[0]}: {name[1]}")
+        for name in steering.changed(self._materials, self._digested_materials()):
+            self._gap("material-changed", name)
 
     def _note_changed_hooks(self) -> None:
         """Say which of our git hooks are gone or changed: commits since may lack a trailer."""
@@ -445,25 +423,11 @@ class Live:
 
     def _plan_was_read(self, report: AgentReport) -> None:
         """Record whether the agent read the signed bytes, and whether the plan file moved."""
-        request = self.context.environment.get("AGENTPROV_PLAN")
+        given = self.context.environment.get("AGENTPROV_PLAN")
         plan: PlanRef | None = self.recording.state.session.plan
-        if request is None or plan is None:
-            return
-        given = Path(request)
-        with contextlib.suppress(OSError):
-            if sha256(given.read_bytes()).hexdigest() != plan.sha256:
-                self._gap("plan-copy-changed")
-        original = self.context.top / plan.name
-        seen = {os.path.realpath(path) for path in report.read_paths}
-        if os.path.realpath(given) in seen:
-            return
-        if os.path.realpath(original) in seen:
-            with contextlib.suppress(OSError):
-                if sha256(original.read_bytes()).hexdigest() == plan.sha256:
-                    return
-            self._gap("plan-changed-during-session")
-            return
-        self._gap("plan-not-seen-read")
+        if given is not None and plan is not None:
+            for why in steering.of_plan(plan, Path(given), self.context.top, report.read_paths):
+                self._gap(why)
 
     def _note_tick_failure(self, child: Running, warn: Callable[[str], None]) -> None:
         if child.tick_failure is not None:
@@ -479,15 +443,3 @@ class Live:
 
     def _gap(self, why: str, detail: str | None = None) -> None:
         self.gaps.append(self.recording.gap(why, detail))
-
-
-def _is_agents_own(label: str, before: Iterable[tuple[str, str]]) -> bool:
-    """Say whether a change is what the agent itself does at a start.
-
-    Claude writes its state into one file at every start; Codex unpacks its own skills at the
-    first one, where none of them were there.
-    """
-    unpacked = "/skills/.system/"
-    if unpacked in label:
-        return not any(unpacked in known for _, known in before)
-    return label.endswith("/.claude.json")

@@ -11,7 +11,7 @@ from agentprov.flows.show import shown
 from agentprov.flows.verify import Targets
 from agentprov.flows.world import World
 from agentprov.system.git import Git
-from agentprov.system.git_objects import CatFile, CommitObject, read_commit
+from agentprov.system.git_objects import CatFile, CommitObject, read_commits
 from agentprov.verify.trust import TrustRoot
 
 SCHEMA = "agentprov-log/1"
@@ -28,7 +28,7 @@ def log(world: World, revision: str, root: TrustRoot, count: int) -> dict[str, A
     out = world.git.run("rev-list", f"--max-count={count}", "--end-of-options", revision, "--")
     oids = tuple(out.decode().split())
     with world.git.cat_file() as reader:
-        commits = {oid: read_commit(reader, oid) for oid in oids}
+        commits = read_commits(reader, oids)
         cut = _cut(world.git, reader, commits)
     judged = tuple(oid for oid in oids if oid not in cut)
     judgement = verifying.judge_targets(world, Targets(revision, judged, frozenset()), root)

@@ -15,13 +15,13 @@ from agentprov.errors import GitFailed, UserError
 from agentprov.flows import verify as verifying
 from agentprov.flows.claims import claims_of
 from agentprov.flows.declaring import inside
-from agentprov.flows.index import commit_objects
 from agentprov.flows.show import shown
 from agentprov.flows.verify import Targets, trust_for
 from agentprov.flows.world import World
 from agentprov.formats.names import path_label
 from agentprov.formats.quoting import unquote
 from agentprov.query.blame import Spans, attribute, spans_of
+from agentprov.system.git_objects import read_commits
 
 MAX_LINES = 5_000
 MAX_COMMITS = 500
@@ -61,7 +61,7 @@ def lines(
     judgement = verifying.judge_targets(world, targets, trust_for(world, None))
     known = {commit: shown(judgement, commit) for commit in commits}
     with world.git.cat_file() as reader:
-        spans = spans_of(claims_of(judgement, commit_objects(reader, commits)))
+        spans = spans_of(claims_of(judgement, read_commits(reader, commits)))
     return {
         "path": path_label(relative),
         "revision": oid,

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from agentprov import attest
-from agentprov.flows import declared, log_append, open_ends
+from agentprov.flows import declared, kept_hands, log_append, open_ends
 from agentprov.flows.ending import Ending, stated, without_texts, writes_by_path
 from agentprov.flows.world import World, seal
 from agentprov.formats import bundle, frozen
@@ -29,7 +29,7 @@ from agentprov.record.accounts import Circumstances, Moves, Opened
 from agentprov.record.describe import Evidence, describe
 from agentprov.record.journal import JournalWriter
 from agentprov.record.session import SessionDirectory, State
-from agentprov.record.versions import Version, instant, kept
+from agentprov.record.versions import Version, kept
 from agentprov.record.witness import said_of
 from agentprov.system.git_objects import CatFile, read_commit
 from agentprov.system.trees import diff_tree
@@ -66,7 +66,7 @@ class Recording:
             self.opened_by_agent = {
                 label_path(label): (first, last) for label, first, last in state.opened
             }
-            self.openings = _openings(state)
+            self.openings = kept_hands.openings(state)
         # Sessions are told apart in time by what the clock said.
         self.clock_jumped = any(gap.why == "clock-jumped" for gap in state.session.gaps)
         self._passed_over: set[str] = set()
@@ -320,7 +320,9 @@ class Recording:
             uncommitted=uncommitted,
             report=without_texts(report, uncommitted, os.fsencode(self.world.git.top)),
             by_command=tuple(sorted(path_label(path) for path in self._by_command(report))),
-            **self._hands(uncommitted),
+            **kept_hands.of(
+                uncommitted, self.untouched_by_agent, self.opened_by_agent, self.openings
+            ),
         )
 
     def publish_close(self, sha256: str) -> None:
@@ -349,22 +351,6 @@ class Recording:
             end_tree=end_tree,
             **{**standing, **known},
         )
-
-    def _hands(self, uncommitted: Sequence[bytes]) -> dict[str, Any]:
-        untouched, opened = self.untouched_by_agent, self.opened_by_agent or {}
-        if untouched is None:
-            return {}
-        return {
-            "untouched": tuple(path_label(path) for path in uncommitted if path in untouched),
-            "opened": tuple(
-                (path_label(path), *opened[path]) for path in uncommitted if path in opened
-            ),
-            "openings": tuple(
-                (path_label(path), one.first.isoformat(), one.last.isoformat(), one.hand)
-                for path in uncommitted
-                for one in (self.openings or {}).get(path, ())
-            ),
-        }
 
     def bind_late(self) -> list[Commit]:
         """Bind commits made since the session closed that hold its uncommitted content."""
@@ -435,14 +421,6 @@ class Recording:
     def _step(self, *, durable: bool = False, **changes: Any) -> None:
         self.state = replace(self.state, **changes)
         self.directory.save(self.state, durable=durable)
-
-
-def _openings(state: State) -> dict[bytes, list[Opened]]:
-    found: dict[bytes, list[Opened]] = {}
-    for label, first, last, hand in state.openings:
-        opened = Opened(instant(first), instant(last), hand)
-        found.setdefault(label_path(label), []).append(opened)
-    return found
 
 
 def _why_not(report: AgentReport) -> str:

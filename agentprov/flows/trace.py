@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agentprov.errors import UserError
-from agentprov.flows import claims, index
+from agentprov.flows import claims
 from agentprov.flows import verify as verifying
 from agentprov.flows.blame import Answer, Choice, Told, Trusting, blame
 from agentprov.flows.verify import Targets
@@ -19,6 +19,7 @@ from agentprov.flows.world import World
 from agentprov.formats.claims import CommitClaim, GenerationClaim, ModelClaim
 from agentprov.formats.predicates.session import CloseView, OpenView
 from agentprov.query.blame import NOT_COMMITTED, SEVERAL
+from agentprov.system.git_objects import read_commits
 from agentprov.verify.judge import Judgement
 from agentprov.verify.record import Entry
 
@@ -52,7 +53,7 @@ def trace(world: World, choice: Choice, line: int, trust: Trusting) -> dict[str,
     if oid in NOT_COMMITTED:
         return document
     with world.git.cat_file() as reader:
-        commits = index.commit_objects(reader, [oid])
+        commits = read_commits(reader, [oid])
     judgement = verifying.judge_targets(world, Targets(oid, (oid,), frozenset()), root)
     claim = next(iter(claims.claims_of(judgement, commits)), None)
     document["steps"] = list(_steps(answer, told, claim, judgement))

@@ -82,6 +82,12 @@ class Spool:
                 continue
         return count
 
+    def troubles(self) -> list[tuple[str, str]]:
+        """Give what could not be read, as gaps: reason and detail."""
+        cut_off = self.unfinished()
+        found = [("drops-cut-off", f"{cut_off} payloads of hooks are not whole")] if cut_off else []
+        return found + [("drop-unreadable", defect) for defect in self.defects]
+
     def clear(self, *, but: str | None = None) -> None:
         """Remove every drop that was read, except events called `but`; what cannot be stays."""
         for item in self.all:

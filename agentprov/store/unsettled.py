@@ -71,9 +71,9 @@ class Unsettled:
             name = f"{time.time_ns():020d}-{os.getpid()}{_SUFFIX}"
             files.atomic_write(self._folder / name, pack, fsync=False, make_parent=True)
 
-    def write(self, pack: bytes, held: int) -> None:
-        """Write objects by their pack, under the held lock; raises GitFailed."""
-        self._unpack(pack, holding=(held,))
+    def write(self, pack: bytes, *holding: int) -> None:
+        """Write objects by their pack; raises GitFailed. `holding` are locks that git inherits."""
+        self._git.run(*DURABLY, "unpack-objects", "-q", input=pack, holding=holding)
 
     def watch(self, new: NewObjects) -> None:
         """Take in objects that a ref leads to from now on: they are to be looked at again."""
@@ -102,9 +102,6 @@ class Unsettled:
         if missing:
             self.restore()
 
-    def _unpack(self, pack: bytes, holding: tuple[int, ...] = ()) -> None:
-        self._git.run(*DURABLY, "unpack-objects", "-q", input=pack, holding=holding)
-
     def restore(self) -> bool:
         """Write again all that was kept; says whether that was anything.
 
@@ -122,7 +119,7 @@ class Unsettled:
         with contextlib.suppress(OSError):
             for place in self._kept():
                 with contextlib.suppress(OSError, GitFailed):
-                    self._unpack(place.read_bytes())
+                    self.write(place.read_bytes())
                     done = True
         if done and self._restores == 1:
             repairs.note(

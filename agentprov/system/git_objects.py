@@ -239,6 +239,15 @@ def parse_commit(oid: str, content: bytes) -> CommitObject:
     )  # fmt: skip
 
 
+def read_commits(reader: CatFile, oids: Sequence[str]) -> dict[str, CommitObject]:
+    """Read the commits among some ids that this clone holds, asking ahead."""
+    return {
+        oid: parse_commit(oid, found[1])
+        for oid, found in zip(oids, reader.get_many(oids), strict=True)
+        if found is not None and found[0] == "commit"
+    }
+
+
 def read_commit(reader: CatFile, oid: str) -> CommitObject:
     """Read a commit through an open reader; raises GitFailed when it is not there."""
     found = reader.get(oid)
