@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from agentprov.errors import AgentprovError
 from agentprov.flows.world import World
 from agentprov.record.snapshot import Snapshot, Taking
 from agentprov.record.standing import Standing, StandingAsked
@@ -18,18 +19,18 @@ class Before:
 
     def __init__(self, world: World) -> None:
         self.started = world.now()
-        self._failure: OSError | None = None
+        self._failure: AgentprovError | OSError | None = None
         self._taking: Taking | None = None
         try:
             world.git.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             # The work tree takes longest.
             self._taking = Taking(world.git, self.started, os.urandom(8).hex())
             self._standing = StandingAsked(world.git)
-        except OSError as error:
+        except (AgentprovError, OSError) as error:
             self._failure = error
 
     def finish(self) -> tuple[Standing, Snapshot]:
-        """Give both; raises GitFailed, and OSError when our own directory is unusable."""
+        """Give both; raises AgentprovError, and OSError when our own directory is unusable."""
         if self._failure is not None:
             raise self._failure
         assert self._taking is not None
